@@ -1,0 +1,127 @@
+//! The two ends of a connection.
+
+use crate::error::Refusal;
+use std::net::SocketAddr;
+
+/// The local and the remote address, as the socket itself names them.
+///
+/// An IPv6 socket that talks IPv4 has v4-mapped addresses (`::ffff:192.0.2.1`) at both ends; the restored socket
+/// is an IPv6 socket again. A link-local address carries its scope id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Endpoints {
+    /// What `getsockname` says.
+    pub local: SocketAddr,
+    /// What `getpeername` says.
+    pub remote: SocketAddr,
+}
+
+/// The address family of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// `AF_INET`.
+    V4,
+    /// `AF_INET6`.
+    V6,
+}
+
+impl Endpoints {
+    /// The family of the socket, not of the packets: a v4-mapped connection has an IPv6 socket.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        match self.local {
+            SocketAddr::V4(_) => Family::V4,
+            SocketAddr::V6(_) => Family::V6,
+        }
+    }
+
+    /// Whether this is an IPv6 socket whose packets are IPv4.
+    #[must_use]
+    pub fn is_v4_mapped(&self) -> bool {
+        is_v4_mapped(self.local)
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), Refusal> {
+        let (local, remote) = (self.local, self.remote);
+        if local.is_ipv4() != remote.is_ipv4() {
+            return Err(Refusal::new(
+                "endpoints.remote",
+                remote,
+                format!("must be of one family with endpoints.local, {local}"),
+            ));
+        }
+        if is_v4_mapped(local) != is_v4_mapped(remote) {
+            return Err(Refusal::new(
+                "endpoints.remote",
+                remote,
+                format!("must be v4-mapped exactly if endpoints.local, {local}, is"),
+            ));
+        }
+        for (field, address) in [("endpoints.local", local), ("endpoints.remote", remote)] {
+            if address.port() == 0 {
+                return Err(Refusal::new(field, address, "must have a port"));
+            }
+            let ip = address.ip().to_canonical();
+            if ip.is_unspecified() || ip.is_multicast() {
+                return Err(Refusal::new(
+                    field,
+                    address,
+                    "must be the address of one host",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the address lies in `::ffff:0:0/96`: all six leading words are looked at, since
+/// `fd77::ffff:a4d:1` shares the last three with a mapped address and is none (guide G5).
+fn is_v4_mapped(address: SocketAddr) -> bool {
+    match address {
+        SocketAddr::V4(_) => false,
+        SocketAddr::V6(v6) => v6.ip().to_ipv4_mapped().is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoints(local: &str, remote: &str) -> Endpoints {
+        Endpoints {
+            local: local.parse().unwrap(),
+            remote: remote.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn an_address_that_only_ends_like_a_mapped_one_is_not_mapped() {
+        assert!(endpoints("[::ffff:10.77.0.1]:1", "[::ffff:10.77.0.2]:2").is_v4_mapped());
+        assert!(!endpoints("[fd77::ffff:a4d:1]:1", "[fd77::2]:2").is_v4_mapped());
+        assert!(!endpoints("10.77.0.1:1", "10.77.0.2:2").is_v4_mapped());
+    }
+
+    #[test]
+    fn what_cannot_be_one_connection_is_refused_by_name() {
+        for (local, remote, field) in [
+            ("10.0.0.1:1", "[fd77::2]:2", "endpoints.remote"),
+            ("[::ffff:10.0.0.1]:1", "[fd77::2]:2", "endpoints.remote"),
+            ("10.0.0.1:0", "10.0.0.2:2", "endpoints.local"),
+            ("10.0.0.1:1", "0.0.0.0:2", "endpoints.remote"),
+            (
+                "[::ffff:0.0.0.0]:1",
+                "[::ffff:10.0.0.2]:2",
+                "endpoints.local",
+            ),
+            ("10.0.0.1:1", "224.0.0.1:2", "endpoints.remote"),
+        ] {
+            let refusal = endpoints(local, remote).validate().unwrap_err();
+            assert_eq!(refusal.field, field, "{local} {remote}");
+        }
+        assert!(
+            endpoints("[fd77::ffff:a4d:1]:1", "[fd77::2]:2")
+                .validate()
+                .is_ok()
+        );
+    }
+}

@@ -1,0 +1,353 @@
+//! What can go wrong, said so that the reader knows what to do.
+
+use crate::queue::Queue;
+use crate::state::TcpState;
+use std::fmt;
+use std::io;
+
+/// A save or a restore that did not happen: the step it was at, and why.
+///
+/// After an error from a save the connection runs on as before; after an error from a restore the half-built
+/// socket is gone without a packet, and the snapshot can be restored again.
+#[derive(Debug)]
+pub struct Error {
+    step: Step,
+    kind: Box<ErrorKind>,
+}
+
+/// The steps of a save and of a restore, in the order in which they happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Step {
+    /// Looking at the socket before it is paused.
+    Inspect,
+    /// Entering repair mode.
+    Pause,
+    /// Reading everything but the queues.
+    ReadData,
+    /// Reading a queue.
+    ReadQueue(Queue),
+    /// Checking a snapshot.
+    Validate,
+    /// Creating the socket to restore into.
+    Create,
+    /// Restoring what has to be there before `bind` and `connect`.
+    UnboundData,
+    /// Binding to the local address.
+    Bind,
+    /// Connecting, without a packet, to the remote address.
+    Connect,
+    /// Restoring what has to be there before the queues.
+    NoQueueData,
+    /// Writing a queue.
+    WriteQueue(Queue),
+    /// Restoring what has to come after the queues.
+    RemainingData,
+    /// Leaving repair mode, and putting back what it changed.
+    Resume,
+}
+
+/// Why a step failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The kernel refused a system call.
+    System {
+        /// The call, with its option.
+        call: &'static str,
+        /// What it returned.
+        source: io::Error,
+    },
+    /// This kind of socket, or this state, is not one that can be saved; the socket is untouched.
+    Unsupported(Unsupported),
+    /// The snapshot says something that no connection can be.
+    Refused(Refusal),
+    /// Somebody else has put the socket into repair mode.
+    AlreadyInRepair,
+    /// Data kept moving between the reads of one save.
+    Unstable {
+        /// How many times everything was read.
+        attempts: u32,
+    },
+    /// A queue is longer than the buffer that the kernel grants here.
+    Buffer {
+        /// The queue.
+        queue: Queue,
+        /// Bytes to put in.
+        wanted: usize,
+        /// Bytes that went in, if it came to that.
+        accepted: usize,
+        /// Size of the buffer, bytes, as the kernel counts it (with its own overhead).
+        granted: usize,
+    },
+    /// The kernel accepted a value and does something else.
+    NotTaken {
+        /// What was set.
+        what: &'static str,
+        /// The value wanted.
+        wanted: String,
+        /// The value found.
+        found: String,
+    },
+}
+
+/// A socket that cannot be saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unsupported {
+    /// Not a TCP socket: the protocol number.
+    Protocol(i32),
+    /// A state that this version does not carry.
+    State(TcpState),
+    /// A state with a number that no kernel had when this was written.
+    UnknownState(u8),
+    /// Urgent data is waiting: what lies behind the mark cannot be read without consuming it.
+    UrgentData {
+        /// Bytes up to the mark.
+        readable: usize,
+        /// Bytes received and not read.
+        unread: usize,
+    },
+    /// An upper-layer protocol such as `tls` sits on the socket.
+    UpperLayer(String),
+    /// The kernel cannot leave repair mode quietly, which an unsent tail needs (`TCP_REPAIR_OFF_NO_WP`, 4.19).
+    QuietOff,
+}
+
+/// A value in a snapshot that no connection can have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The field, as it is written in Rust.
+    pub field: &'static str,
+    /// Its value.
+    pub value: String,
+    /// The rule that it breaks.
+    pub rule: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(field: &'static str, value: impl ToString, rule: impl ToString) -> Self {
+        Self {
+            field,
+            value: value.to_string(),
+            rule: rule.to_string(),
+        }
+    }
+}
+
+impl Error {
+    pub(crate) fn new(step: Step, kind: ErrorKind) -> Self {
+        Self {
+            step,
+            kind: Box::new(kind),
+        }
+    }
+
+    /// What was being done.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// Why it failed.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    /// The `errno` of the system call, if it was one that failed.
+    #[must_use]
+    pub fn raw_os_error(&self) -> Option<i32> {
+        match &*self.kind {
+            ErrorKind::System { source, .. } => source.raw_os_error(),
+            _ => None,
+        }
+    }
+
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match &*self.kind {
+            ErrorKind::System { call, source } => system_hint(call, source.raw_os_error()?),
+            ErrorKind::AlreadyInRepair => {
+                Some("leave repair mode first: setsockopt(TCP_REPAIR, 0)")
+            }
+            ErrorKind::Unstable { .. } => {
+                Some("block the traffic of this connection while it is saved")
+            }
+            ErrorKind::Buffer { queue, .. } => Some(match queue {
+                Queue::Receive => {
+                    "raise net.core.rmem_max and net.ipv4.tcp_rmem, or run with CAP_NET_ADMIN in the initial user \
+                     namespace"
+                }
+                Queue::Send => {
+                    "raise net.core.wmem_max, or run with CAP_NET_ADMIN in the initial user namespace"
+                }
+            }),
+            ErrorKind::Unsupported(unsupported) => unsupported.hint(),
+            ErrorKind::Refused(_) | ErrorKind::NotTaken { .. } => None,
+        }
+    }
+}
+
+impl Unsupported {
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Protocol(libc::IPPROTO_MPTCP) => Some(
+                "MPTCP cannot be repaired: open the connection as plain TCP (Go: GODEBUG=multipathtcp=0)",
+            ),
+            Self::UrgentData { .. } => {
+                Some("let the application read up to and past the urgent mark first")
+            }
+            Self::UpperLayer(_) => {
+                Some("the keys and records of that layer are not part of the TCP state")
+            }
+            Self::QuietOff => Some("needs a kernel of 4.19 or newer"),
+            Self::Protocol(_) | Self::State(_) | Self::UnknownState(_) => None,
+        }
+    }
+}
+
+/// What the kernel means by an errno at this call.
+fn system_hint(call: &str, errno: i32) -> Option<&'static str> {
+    Some(match (call, errno) {
+        ("setsockopt(TCP_REPAIR)", libc::EPERM) => {
+            "needs CAP_NET_ADMIN in the user namespace that owns the network namespace in which the socket was \
+             created, and a socket that does not listen"
+        }
+        ("bind", libc::EADDRNOTAVAIL) => {
+            "the local address is not on this host: move the address here first, or bind a socket of your own with \
+             IP_FREEBIND"
+        }
+        ("connect", libc::EADDRNOTAVAIL) => {
+            "this connection still exists in this network namespace: close the original first"
+        }
+        ("connect", libc::ENETUNREACH | libc::EHOSTUNREACH) => {
+            "there is no route to the remote address"
+        }
+        ("setsockopt(TCP_REPAIR_OPTIONS)", libc::EPERM) => {
+            "the socket has already sent data: restore options before queues, and into a new socket"
+        }
+        _ => return None,
+    })
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.step, self.kind)?;
+        match self.hint() {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inspect => f.write_str("looking at the socket before pausing it"),
+            Self::Pause => f.write_str("pausing the socket"),
+            Self::ReadData => f.write_str("reading the state of the socket"),
+            Self::ReadQueue(queue) => write!(f, "reading the {queue}"),
+            Self::Validate => f.write_str("checking the snapshot"),
+            Self::Create => f.write_str("creating a socket"),
+            Self::UnboundData => f.write_str("restoring unbound data"),
+            Self::Bind => f.write_str("binding to the local address"),
+            Self::Connect => f.write_str("connecting to the remote address in repair mode"),
+            Self::NoQueueData => f.write_str("restoring no-queue data"),
+            Self::WriteQueue(queue) => write!(f, "restoring the {queue}"),
+            Self::RemainingData => f.write_str("restoring the remaining data"),
+            Self::Resume => f.write_str("resuming the socket"),
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System { call, source } => write!(f, "{call}: {source}"),
+            Self::Unsupported(unsupported) => unsupported.fmt(f),
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::AlreadyInRepair => f.write_str("the socket is already in repair mode"),
+            Self::Unstable { attempts } => {
+                write!(
+                    f,
+                    "data kept moving while it was read, {attempts} times in a row"
+                )
+            }
+            Self::Buffer {
+                queue,
+                wanted,
+                accepted,
+                granted,
+            } => write!(
+                f,
+                "the {queue} holds {wanted} bytes, of which {accepted} went into the buffer of {granted} that the \
+                 kernel grants here"
+            ),
+            Self::NotTaken {
+                what,
+                wanted,
+                found,
+            } => write!(f, "{what} was set to {wanted}, and is {found}"),
+        }
+    }
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol(libc::IPPROTO_MPTCP) => f.write_str("the socket is an MPTCP socket"),
+            Self::Protocol(number) => {
+                write!(f, "the socket has protocol {number}, which is not TCP")
+            }
+            Self::State(state) => write!(
+                f,
+                "a socket in state {state} cannot be saved by this version"
+            ),
+            Self::UnknownState(number) => {
+                write!(f, "the kernel reports an unknown state, {number}")
+            }
+            Self::UrgentData { readable, unread } => write!(
+                f,
+                "urgent data is waiting: only {readable} of {unread} received bytes lie before the urgent mark"
+            ),
+            Self::UpperLayer(name) => {
+                write!(f, "the upper-layer protocol {name:?} sits on the socket")
+            }
+            Self::QuietOff => {
+                f.write_str("the kernel cannot leave repair mode without a window probe")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} {}", self.field, self.value, self.rule)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &*self.kind {
+            ErrorKind::System { source, .. } => Some(source),
+            ErrorKind::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+}
+
+/// Names the step and the call at which a system call failed.
+pub(crate) trait At<T> {
+    /// `call` as it is written in C, with its option.
+    fn at(self, step: Step, call: &'static str) -> Result<T, Error>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, step: Step, call: &'static str) -> Result<T, Error> {
+        self.map_err(|source| Error::new(step, ErrorKind::System { call, source }))
+    }
+}

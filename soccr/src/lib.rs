@@ -1,0 +1,69 @@
+//! TCP connection checkpoint and restore for Linux.
+//!
+//! A live TCP connection is saved, its socket closed without a packet, and the connection restored in another
+//! process, another network namespace or on another host. Its peer notices nothing: same sequence numbers, same
+//! windows, same options, every byte in its place.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let stream = std::net::TcpStream::connect("192.0.2.1:80")?;
+//! // Block the traffic of the connection first; see the notes below.
+//! let snapshot = soccr::save_and_close(stream)?;
+//! // … move the snapshot, and the address, to where the connection shall live on …
+//! let stream = snapshot.restore()?.resume()?;
+//! # Ok(()) }
+//! ```
+//!
+//! [`save`] takes a snapshot and lets the connection run on.
+//!
+//! Below these three calls lies a staged interface, [`pause`] and [`restore::create`], that mirrors the documented
+//! steps of a checkpoint one for one and does not compile out of order; below that, [`raw`] makes the kernel's
+//! calls with no policy at all.
+//!
+//! # What is carried
+//! Connections in the state ESTABLISHED over IPv4, IPv6 and v4-mapped IPv6: addresses, sequence numbers, both
+//! queues with what was sent and what was not, segment size, window scaling, SACK, timestamps, both windows, the
+//! sizes of the buffers, `SO_REUSEADDR`.
+//!
+//! # What it needs
+//! - `CAP_NET_ADMIN` in the user namespace that owns the network namespace of the socket: real root, or an
+//!   ordinary user in a user namespace of its own.
+//! - Between the save and the resume, no packet of the connection may reach a host where its socket is missing:
+//!   the kernel would answer with a RST. Neither may data arrive between a save and the close of the saved socket:
+//!   it would be acknowledged and lost. Repair mode does not keep packets out; a firewall rule, a cgroup program
+//!   or a closed link does.
+//!
+//! # If something fails
+//! After an error from a save the connection runs on as before. After an error from a restore the half-built
+//! socket is gone without a packet, and the snapshot, which is never changed, can be restored again. An [`Error`]
+//! names the step, the call and what to do.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("TCP_REPAIR is an interface of the Linux kernel");
+
+mod buffers;
+mod endpoints;
+mod error;
+mod options;
+mod queue;
+pub mod raw;
+mod repair;
+pub mod restore;
+mod save;
+mod seq;
+mod snapshot;
+mod state;
+mod sys;
+mod window;
+
+pub use buffers::Buffers;
+pub use endpoints::{Endpoints, Family};
+pub use error::{Error, ErrorKind, Refusal, Step, Unsupported};
+pub use options::{MAX_WINDOW_SHIFT, Options, Timestamps, WindowScale};
+pub use queue::{Queue, ReceiveQueue, SendQueue};
+pub use restore::Restored;
+pub use save::{DataRead, NotSaved, Paused, Saved, pause, save, save_and_close};
+pub use seq::Seq;
+pub use snapshot::Snapshot;
+pub use state::TcpState;
+pub use window::Window;

@@ -1,0 +1,184 @@
+//! What the two ends agreed on in their handshake.
+
+use crate::error::Refusal;
+use crate::raw::{self, TcpInfo};
+
+/// The largest shift of a window (RFC 7323, section 2.3; kernel `TCP_MAX_WSCALE`).
+pub const MAX_WINDOW_SHIFT: u8 = 14;
+
+/// What was negotiated: carried as agreed, whatever the new host would have offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Options {
+    /// The largest segment that the peer accepts, bytes of payload and TCP options (kernel `mss_clamp`).
+    #[doc(alias = "TCPOPT_MSS")]
+    pub mss_clamp: u16,
+    /// The window shifts, or `None` where scaling was not negotiated (RFC 7323, section 2).
+    #[doc(alias = "TCPOPT_WINDOW")]
+    pub window_scale: Option<WindowScale>,
+    /// Whether selective acknowledgement was negotiated (RFC 2018).
+    #[doc(alias = "TCPOPT_SACK_PERM")]
+    pub sack: bool,
+    /// The timestamp clock, or `None` where timestamps were not negotiated (RFC 7323, section 3).
+    #[doc(alias = "TCPOPT_TIMESTAMP")]
+    pub timestamps: Option<Timestamps>,
+}
+
+/// The two window shifts, bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct WindowScale {
+    /// How far windows that the peer advertises are shifted (kernel `snd_wscale`).
+    pub snd: u8,
+    /// How far windows that we advertise are shifted (kernel `rcv_wscale`).
+    pub rcv: u8,
+}
+
+/// The clock behind the timestamps that we send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Timestamps {
+    /// What `TCP_TIMESTAMP` read at the save: the next TSval, in units of `microseconds`. Bit 0 may be a flag
+    /// of the kernel instead of time.
+    #[doc(alias = "TCP_TIMESTAMP")]
+    pub value: u32,
+    /// Whether the clock counts microseconds instead of milliseconds (kernel 6.7, `TCPI_OPT_USEC_TS`).
+    pub microseconds: bool,
+}
+
+impl Timestamps {
+    /// The value to set on the restored socket: never behind a TSval that the peer has seen, and with bit 0 as
+    /// the unit wants it.
+    ///
+    /// Since kernel 6.7 bit 0 is the microsecond flag, in both directions: passed through from an older kernel
+    /// it turns microseconds on, and read on a newer one it hides up to one unit of time. A clock that is one or
+    /// two units ahead is harmless, one that is behind makes the peer drop segments (RFC 7323, section 5;
+    /// guide A50, A51, G14).
+    pub(crate) fn to_restore(self) -> u32 {
+        let latest = self.value | 1;
+        if self.microseconds {
+            latest
+        } else {
+            latest.wrapping_add(1)
+        }
+    }
+}
+
+impl Options {
+    pub(crate) fn validate(&self) -> Result<(), Refusal> {
+        if self.mss_clamp == 0 {
+            return Err(Refusal::new(
+                "options.mss_clamp",
+                self.mss_clamp,
+                "must be at least 1",
+            ));
+        }
+        if let Some(WindowScale { snd, rcv }) = self.window_scale {
+            for (field, shift) in [
+                ("options.window_scale.snd", snd),
+                ("options.window_scale.rcv", rcv),
+            ] {
+                if shift > MAX_WINDOW_SHIFT {
+                    return Err(Refusal::new(field, shift, "must be at most 14"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what was negotiated from `TCP_INFO`; clamp and clock come from options of their own.
+    pub(crate) fn from_info(info: &TcpInfo, mss_clamp: u16, timestamp: u32) -> Self {
+        let negotiated = |bit| info.options & bit != 0;
+        Self {
+            mss_clamp,
+            window_scale: negotiated(raw::TCPI_OPT_WSCALE).then_some(WindowScale {
+                snd: info.snd_wscale,
+                rcv: info.rcv_wscale,
+            }),
+            sack: negotiated(raw::TCPI_OPT_SACK),
+            timestamps: negotiated(raw::TCPI_OPT_TIMESTAMPS).then_some(Timestamps {
+                value: timestamp,
+                microseconds: negotiated(raw::TCPI_OPT_USEC_TS),
+            }),
+        }
+    }
+
+    /// The array for `TCP_REPAIR_OPTIONS`.
+    ///
+    /// The window entry is always there, 0/0 where nothing was negotiated: without it the kernel keeps a shift
+    /// of its own choice and the peer reads a window that is far too small (guide A47).
+    pub(crate) fn to_repair_options(self) -> Vec<u8> {
+        let WindowScale { snd, rcv } = self.window_scale.unwrap_or_default();
+        let shifts = u32::from(snd) | u32::from(rcv) << 16;
+        let mut entries = vec![
+            raw::tcp_repair_opt(raw::TCPOPT_MSS, self.mss_clamp.into()),
+            raw::tcp_repair_opt(raw::TCPOPT_WINDOW, shifts),
+        ];
+        if self.sack {
+            entries.push(raw::tcp_repair_opt(raw::TCPOPT_SACK_PERM, 0));
+        }
+        if self.timestamps.is_some() {
+            entries.push(raw::tcp_repair_opt(raw::TCPOPT_TIMESTAMP, 0));
+        }
+        entries.concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restored_clock_is_never_behind_and_bit_0_names_the_unit() {
+        let clock = |value, microseconds| {
+            Timestamps {
+                value,
+                microseconds,
+            }
+            .to_restore()
+        };
+        for value in [0, 1, 1000, 1001, u32::MAX - 1, u32::MAX] {
+            let milliseconds = clock(value, false);
+            assert_eq!(
+                milliseconds & 1,
+                0,
+                "an odd value would turn microseconds on"
+            );
+            assert!(milliseconds.wrapping_sub(value | 1) <= 2);
+            let microseconds = clock(value, true);
+            assert_eq!(
+                microseconds & 1,
+                1,
+                "an even value would turn microseconds off"
+            );
+            assert!(microseconds.wrapping_sub(value) <= 1);
+        }
+    }
+
+    #[test]
+    fn the_window_shift_is_sent_even_where_none_was_negotiated() {
+        let options = Options {
+            mss_clamp: 1460,
+            ..Options::default()
+        };
+        let bytes = options.to_repair_options();
+        assert_eq!(bytes.len(), 16);
+        assert_eq!(bytes[8..], raw::tcp_repair_opt(raw::TCPOPT_WINDOW, 0));
+    }
+
+    #[test]
+    fn shifts_go_to_the_half_that_the_kernel_reads_them_from() {
+        let options = Options {
+            mss_clamp: 1460,
+            window_scale: Some(WindowScale { snd: 7, rcv: 10 }),
+            sack: true,
+            timestamps: Some(Timestamps::default()),
+        };
+        let bytes = options.to_repair_options();
+        assert_eq!(
+            bytes[8..16],
+            raw::tcp_repair_opt(raw::TCPOPT_WINDOW, 0x000a_0007)
+        );
+        assert_eq!(bytes.len(), 32);
+    }
+}

@@ -1,0 +1,346 @@
+//! The repair interface of the kernel, call by call, with no policy and no order: safe to call, easy to misuse.
+//!
+//! This is for those who ask what the kernel does rather than move a connection: the conformance suite asks its
+//! questions here, and a kernel developer can put the same ones from a ten-line program. Everything else wants
+//! [`save`](crate::save) and [`Snapshot::restore`](crate::Snapshot::restore).
+//!
+//! Every function makes exactly one system call and returns what the kernel said.
+
+use crate::sys;
+use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
+
+/// Value of [`Opt::TCP_REPAIR`]: enter repair mode.
+pub const TCP_REPAIR_ON: i32 = 1;
+/// Value of [`Opt::TCP_REPAIR`]: leave repair mode; an ESTABLISHED socket sends one window probe.
+pub const TCP_REPAIR_OFF: i32 = 0;
+/// Value of [`Opt::TCP_REPAIR`]: leave repair mode without a window probe.
+pub const TCP_REPAIR_OFF_NO_WP: i32 = -1;
+
+/// Value of [`Opt::TCP_REPAIR_QUEUE`]: no queue.
+pub const TCP_NO_QUEUE: i32 = 0;
+/// Value of [`Opt::TCP_REPAIR_QUEUE`]: the receive queue.
+pub const TCP_RECV_QUEUE: i32 = 1;
+/// Value of [`Opt::TCP_REPAIR_QUEUE`]: the send queue.
+pub const TCP_SEND_QUEUE: i32 = 2;
+
+/// Code of a [`tcp_repair_opt`] entry: maximum segment size.
+pub const TCPOPT_MSS: u32 = 2;
+/// Code of a [`tcp_repair_opt`] entry: window scale; low 16 bits the send shift, high 16 bits the receive shift.
+pub const TCPOPT_WINDOW: u32 = 3;
+/// Code of a [`tcp_repair_opt`] entry: SACK permitted; its value must be 0.
+pub const TCPOPT_SACK_PERM: u32 = 4;
+/// Code of a [`tcp_repair_opt`] entry: timestamps; its value must be 0.
+pub const TCPOPT_TIMESTAMP: u32 = 8;
+
+/// Bit of [`TcpInfo::options`]: timestamps were negotiated.
+pub const TCPI_OPT_TIMESTAMPS: u8 = 1;
+/// Bit of [`TcpInfo::options`]: SACK was negotiated.
+pub const TCPI_OPT_SACK: u8 = 2;
+/// Bit of [`TcpInfo::options`]: window scaling was negotiated.
+pub const TCPI_OPT_WSCALE: u8 = 4;
+/// Bit of [`TcpInfo::options`]: ECN was negotiated.
+pub const TCPI_OPT_ECN: u8 = 8;
+/// Bit of [`TcpInfo::options`]: this end's timestamps count microseconds (kernel 6.7).
+pub const TCPI_OPT_USEC_TS: u8 = 64;
+
+/// Receive flag: look, do not take.
+pub const MSG_PEEK: i32 = libc::MSG_PEEK;
+/// Send and receive flag: never block.
+pub const MSG_DONTWAIT: i32 = libc::MSG_DONTWAIT;
+/// Send and receive flag: urgent data.
+pub const MSG_OOB: i32 = libc::MSG_OOB;
+/// Send flag: open the connection with this data (TCP Fast Open).
+pub const MSG_FASTOPEN: i32 = libc::MSG_FASTOPEN;
+
+/// A socket option of plain values: none of them carries a pointer, which is why it is safe to pass any bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Opt {
+    pub(crate) level: libc::c_int,
+    pub(crate) name: libc::c_int,
+    label: &'static str,
+    /// The calls that read and write it, as error messages name them.
+    pub(crate) getting: &'static str,
+    pub(crate) setting: &'static str,
+}
+
+/// Declares the options, so that each carries the name that error messages print.
+macro_rules! options {
+    ($($(#[$doc:meta])* $name:ident = $level:path, $value:expr;)*) => {
+        impl Opt {
+            $($(#[$doc])*
+            pub const $name: Self = Self {
+                level: $level,
+                name: $value,
+                label: stringify!($name),
+                getting: concat!("getsockopt(", stringify!($name), ")"),
+                setting: concat!("setsockopt(", stringify!($name), ")"),
+            };)*
+        }
+    };
+}
+
+options! {
+    /// Repair mode: [`TCP_REPAIR_ON`], [`TCP_REPAIR_OFF`] or [`TCP_REPAIR_OFF_NO_WP`] (kernel 3.5; the last one 4.19).
+    TCP_REPAIR = libc::IPPROTO_TCP, libc::TCP_REPAIR;
+    /// The queue that [`recv`], [`send`] and [`Opt::TCP_QUEUE_SEQ`] mean, in repair mode.
+    TCP_REPAIR_QUEUE = libc::IPPROTO_TCP, libc::TCP_REPAIR_QUEUE;
+    /// The sequence number at the end of the selected queue, in host byte order.
+    TCP_QUEUE_SEQ = libc::IPPROTO_TCP, libc::TCP_QUEUE_SEQ;
+    /// What the handshake would have negotiated: an array of [`tcp_repair_opt`].
+    TCP_REPAIR_OPTIONS = libc::IPPROTO_TCP, libc::TCP_REPAIR_OPTIONS;
+    /// The clock behind the timestamp option; bit 0 is the microsecond flag since kernel 6.7.
+    TCP_TIMESTAMP = libc::IPPROTO_TCP, libc::TCP_TIMESTAMP;
+    /// Five 32-bit window values: snd_wl1, snd_wnd, max_window, rcv_wnd, rcv_wup (kernel 4.8).
+    TCP_REPAIR_WINDOW = libc::IPPROTO_TCP, libc::TCP_REPAIR_WINDOW;
+    /// The maximum segment size; in repair mode reading it gives the negotiated clamp.
+    TCP_MAXSEG = libc::IPPROTO_TCP, libc::TCP_MAXSEG;
+    /// `struct tcp_info`, of whatever length the kernel has.
+    TCP_INFO = libc::IPPROTO_TCP, libc::TCP_INFO;
+    /// No Nagle delay; setting it pushes what is queued.
+    TCP_NODELAY = libc::IPPROTO_TCP, libc::TCP_NODELAY;
+    /// The name of an upper-layer protocol such as `tls`.
+    TCP_ULP = libc::IPPROTO_TCP, libc::TCP_ULP;
+    /// IP options; clearing them makes the kernel compute the segment size again.
+    IP_OPTIONS = libc::IPPROTO_IP, libc::IP_OPTIONS;
+    /// Whether an IPv6 socket refuses IPv4.
+    IPV6_V6ONLY = libc::IPPROTO_IPV6, libc::IPV6_V6ONLY;
+    /// Address reuse; reads 2 in repair mode.
+    SO_REUSEADDR = libc::SOL_SOCKET, libc::SO_REUSEADDR;
+    /// Where `MSG_PEEK` starts, or -1.
+    SO_PEEK_OFF = libc::SOL_SOCKET, libc::SO_PEEK_OFF;
+    /// Whether urgent data stays in the stream.
+    SO_OOBINLINE = libc::SOL_SOCKET, libc::SO_OOBINLINE;
+    /// The protocol of a socket.
+    SO_PROTOCOL = libc::SOL_SOCKET, libc::SO_PROTOCOL;
+    /// The type of a socket.
+    SO_TYPE = libc::SOL_SOCKET, libc::SO_TYPE;
+    /// Send buffer, bytes; the kernel doubles what is set and locks the size.
+    SO_SNDBUF = libc::SOL_SOCKET, libc::SO_SNDBUF;
+    /// Receive buffer, bytes; the kernel doubles what is set and locks the size.
+    SO_RCVBUF = libc::SOL_SOCKET, libc::SO_RCVBUF;
+    /// Send buffer past `net.core.wmem_max`; needs `CAP_NET_ADMIN` in the initial user namespace.
+    SO_SNDBUFFORCE = libc::SOL_SOCKET, libc::SO_SNDBUFFORCE;
+    /// Receive buffer past `net.core.rmem_max`; needs `CAP_NET_ADMIN` in the initial user namespace.
+    SO_RCVBUFFORCE = libc::SOL_SOCKET, libc::SO_RCVBUFFORCE;
+    /// Which buffer sizes are locked against autotuning: bit 0 send, bit 1 receive (kernel 5.14).
+    SO_BUF_LOCK = libc::SOL_SOCKET, libc::SO_BUF_LOCK;
+}
+
+impl Opt {
+    /// The name of the option in the kernel's headers.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        self.label
+    }
+}
+
+impl fmt::Debug for Opt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label)
+    }
+}
+
+/// Reads an option as bytes; returns how many the kernel wrote.
+///
+/// # Errors
+/// What `getsockopt` returns.
+#[doc(alias = "getsockopt")]
+pub fn get(socket: &impl AsFd, option: Opt, value: &mut [u8]) -> io::Result<usize> {
+    sys::get(socket.as_fd(), option, value)
+}
+
+/// Writes an option as bytes.
+///
+/// # Errors
+/// What `setsockopt` returns.
+#[doc(alias = "setsockopt")]
+pub fn set(socket: &impl AsFd, option: Opt, value: &[u8]) -> io::Result<()> {
+    sys::set(socket.as_fd(), option, value)
+}
+
+/// Reads an option that is an `int`.
+///
+/// # Errors
+/// What `getsockopt` returns.
+pub fn get_int(socket: &impl AsFd, option: Opt) -> io::Result<i32> {
+    sys::get_int(socket.as_fd(), option)
+}
+
+/// Writes an option that is an `int`.
+///
+/// # Errors
+/// What `setsockopt` returns.
+pub fn set_int(socket: &impl AsFd, option: Opt, value: i32) -> io::Result<()> {
+    sys::set_int(socket.as_fd(), option, value)
+}
+
+/// Sets an option to nothing: a null pointer and a length of zero.
+///
+/// # Errors
+/// What `setsockopt` returns.
+pub fn clear(socket: &impl AsFd, option: Opt) -> io::Result<()> {
+    sys::clear(socket.as_fd(), option)
+}
+
+/// One entry of [`Opt::TCP_REPAIR_OPTIONS`]: a code and its value, 8 bytes in host byte order.
+#[must_use]
+pub fn tcp_repair_opt(code: u32, value: u32) -> [u8; 8] {
+    let mut entry = [0; 8];
+    entry[..4].copy_from_slice(&code.to_ne_bytes());
+    entry[4..].copy_from_slice(&value.to_ne_bytes());
+    entry
+}
+
+/// Receives into `buffer` with the given flags; returns the count as the kernel gives it.
+///
+/// In repair mode with the send queue selected the count is the length of the whole queue even where the buffer
+/// is shorter (guide A24).
+///
+/// # Errors
+/// What `recv` returns.
+pub fn recv(socket: &impl AsFd, buffer: &mut [u8], flags: i32) -> io::Result<usize> {
+    sys::recv(socket.as_fd(), buffer, flags)
+}
+
+/// Sends `bytes` with the given flags and without `SIGPIPE`; returns how many bytes the kernel took.
+///
+/// # Errors
+/// What `send` returns.
+pub fn send(socket: &impl AsFd, bytes: &[u8], flags: i32) -> io::Result<usize> {
+    sys::send(socket.as_fd(), bytes, flags)
+}
+
+/// Bytes in the receive queue up to an urgent mark; a received FIN does not count.
+///
+/// # Errors
+/// What the ioctl returns.
+#[doc(alias = "SIOCINQ")]
+pub fn siocinq(socket: &impl AsFd) -> io::Result<i32> {
+    sys::siocinq(socket.as_fd())
+}
+
+/// Bytes in the send queue that are not acknowledged; a FIN counts as one.
+///
+/// # Errors
+/// What the ioctl returns.
+#[doc(alias = "SIOCOUTQ")]
+pub fn siocoutq(socket: &impl AsFd) -> io::Result<i32> {
+    sys::siocoutq(socket.as_fd())
+}
+
+/// Bytes in the send queue that were never sent; a FIN counts as one.
+///
+/// # Errors
+/// What the ioctl returns.
+#[doc(alias = "SIOCOUTQNSD")]
+pub fn siocoutqnsd(socket: &impl AsFd) -> io::Result<i32> {
+    sys::siocoutqnsd(socket.as_fd())
+}
+
+/// The part of `struct tcp_info` that a checkpoint looks at, and the length that the kernel gave.
+///
+/// The structure grows with the kernel: 232 bytes on 5.10, 248 on 6.12, 280 on 6.18. Bytes that an older kernel
+/// does not have read as zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TcpInfo {
+    /// `tcpi_state`, a number of `enum tcp_state`.
+    pub state: u8,
+    /// `tcpi_options`: bits `TCPI_OPT_*`.
+    pub options: u8,
+    /// `tcpi_snd_wscale`: how far this end shifts the windows that it receives; 0 unless negotiated.
+    pub snd_wscale: u8,
+    /// `tcpi_rcv_wscale`: how far this end shifts the windows that it sends; 0 unless negotiated.
+    pub rcv_wscale: u8,
+    /// `tcpi_rto`, microseconds.
+    pub rto: u32,
+    /// `tcpi_snd_mss`: payload of a full segment, options subtracted.
+    pub snd_mss: u32,
+    /// `tcpi_rcv_mss`.
+    pub rcv_mss: u32,
+    /// `tcpi_unacked`, segments.
+    pub unacked: u32,
+    /// `tcpi_rtt`, microseconds.
+    pub rtt: u32,
+    /// `tcpi_snd_cwnd`, segments.
+    pub snd_cwnd: u32,
+    /// `tcpi_total_retrans`, segments.
+    pub total_retrans: u32,
+    /// How many bytes the kernel wrote.
+    pub length: usize,
+}
+
+impl TcpInfo {
+    /// Decodes the bytes that the kernel wrote; what is missing at the end reads as zero.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Self {
+        let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
+        let word =
+            |at: usize| u32::from_ne_bytes([byte(at), byte(at + 1), byte(at + 2), byte(at + 3)]);
+        // Two four-bit fields in one byte, the first in the low half (linux/tcp.h, little-endian bit fields).
+        let (low, high) = (byte(6) & 0xf, byte(6) >> 4);
+        let (snd_wscale, rcv_wscale) = if cfg!(target_endian = "little") {
+            (low, high)
+        } else {
+            (high, low)
+        };
+        Self {
+            state: byte(0),
+            options: byte(5),
+            snd_wscale,
+            rcv_wscale,
+            rto: word(8),
+            snd_mss: word(16),
+            rcv_mss: word(20),
+            unacked: word(24),
+            rtt: word(68),
+            snd_cwnd: word(80),
+            total_retrans: word(100),
+            length: bytes.len(),
+        }
+    }
+}
+
+/// Reads `TCP_INFO`, of whatever length.
+///
+/// # Errors
+/// What `getsockopt` returns.
+#[doc(alias = "TCP_INFO")]
+pub fn tcp_info(socket: &impl AsFd) -> io::Result<TcpInfo> {
+    // Twice the longest that any kernel has today.
+    let mut bytes = [0; 560];
+    let length = get(socket, Opt::TCP_INFO, &mut bytes)?;
+    Ok(TcpInfo::decode(&bytes[..length.min(bytes.len())]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::mem::offset_of;
+
+    #[test]
+    fn tcp_info_is_read_at_the_offsets_of_the_kernels_structure() {
+        assert_eq!(offset_of!(libc::tcp_info, tcpi_state), 0);
+        assert_eq!(offset_of!(libc::tcp_info, tcpi_options), 5);
+        assert_eq!(offset_of!(libc::tcp_info, tcpi_snd_rcv_wscale), 6);
+        assert_eq!(offset_of!(libc::tcp_info, tcpi_rto), 8);
+        assert_eq!(offset_of!(libc::tcp_info, tcpi_snd_mss), 16);
+        assert_eq!(offset_of!(libc::tcp_info, tcpi_rcv_mss), 20);
+        assert_eq!(offset_of!(libc::tcp_info, tcpi_unacked), 24);
+        assert_eq!(offset_of!(libc::tcp_info, tcpi_rtt), 68);
+        assert_eq!(offset_of!(libc::tcp_info, tcpi_snd_cwnd), 80);
+        assert_eq!(offset_of!(libc::tcp_info, tcpi_total_retrans), 100);
+    }
+
+    #[test]
+    fn a_short_tcp_info_reads_as_zeros_at_its_end() {
+        let info = TcpInfo::decode(&[1, 0, 0, 0, 0, 7, 0x7a]);
+        assert_eq!(
+            (info.state, info.options, info.snd_wscale, info.rcv_wscale),
+            (1, 7, 10, 7)
+        );
+        assert_eq!((info.total_retrans, info.length), (0, 7));
+    }
+}

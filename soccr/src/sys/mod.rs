@@ -1,0 +1,34 @@
+//! The only unsafe code of this crate: system calls, each behind a function that is safe to call.
+//!
+//! Nothing here knows an order or a policy. Every function makes one system call and returns what the kernel
+//! said, so that a step of a save or of a restore reads as the list of calls that it makes.
+#![allow(unsafe_code)]
+
+mod address;
+mod ioctl;
+mod queue_io;
+mod socket;
+mod sockopt;
+
+pub(crate) use address::{bind, connect, local_address, remote_address};
+pub(crate) use ioctl::{siocatmark, siocinq, siocoutq, siocoutqnsd};
+pub(crate) use queue_io::{recv, send};
+pub(crate) use socket::tcp_socket;
+pub(crate) use sockopt::{clear, get, get_int, set, set_int};
+
+use std::io;
+
+/// Turns the `-1` of a system call into the error that `errno` holds.
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// The length of `T` as the kernel's address and option calls want it.
+const fn socklen_of<T>() -> libc::socklen_t {
+    // No structure of the socket interface comes near the limit of `socklen_t`.
+    size_of::<T>() as libc::socklen_t
+}

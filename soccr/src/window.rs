@@ -1,0 +1,183 @@
+//! The five values that TCP keeps about the two windows.
+
+use crate::error::Refusal;
+use crate::seq::Seq;
+
+/// How far apart two sequence numbers of one window can honestly be: the largest scaled window (RFC 7323,
+/// section 2.3) is just under 2^30 bytes.
+const MAX_WINDOW: u32 = 1 << 30;
+
+/// The send and the receive window (`struct tcp_repair_window`, kernel 4.8), in bytes and sequence numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[doc(alias = "tcp_repair_window")]
+pub struct Window {
+    /// The sequence number of the segment that last updated the send window.
+    pub snd_wl1: Seq,
+    /// How much the peer lets us send beyond what it has acknowledged, bytes.
+    pub snd_wnd: u32,
+    /// The largest `snd_wnd` that the peer ever advertised, bytes.
+    pub max_window: u32,
+    /// How much we last let the peer send, bytes from `rcv_wup`.
+    pub rcv_wnd: u32,
+    /// What we had received when we last advertised a window.
+    pub rcv_wup: Seq,
+}
+
+impl Window {
+    /// Length of the kernel's structure.
+    pub(crate) const SIZE: usize = 20;
+
+    pub(crate) fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
+        let word = |at: usize| {
+            u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
+        Self {
+            snd_wl1: Seq(word(0)),
+            snd_wnd: word(4),
+            max_window: word(8),
+            rcv_wnd: word(12),
+            rcv_wup: Seq(word(16)),
+        }
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; Self::SIZE] {
+        let words = [
+            self.snd_wl1.0,
+            self.snd_wnd,
+            self.max_window,
+            self.rcv_wnd,
+            self.rcv_wup.0,
+        ];
+        let mut bytes = [0; Self::SIZE];
+        for (slot, word) in bytes.chunks_exact_mut(4).zip(words) {
+            slot.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+
+    pub(crate) fn validate(&self, rcv_nxt: Seq) -> Result<(), Refusal> {
+        if self.max_window < self.snd_wnd {
+            return Err(Refusal::new(
+                "window.max_window",
+                self.max_window,
+                format!("must be at least window.snd_wnd, {}", self.snd_wnd),
+            ));
+        }
+        for (field, bytes) in [
+            ("window.max_window", self.max_window),
+            ("window.rcv_wnd", self.rcv_wnd),
+        ] {
+            if bytes > MAX_WINDOW {
+                return Err(Refusal::new(field, bytes, "must be at most 2^30"));
+            }
+        }
+        let behind = rcv_nxt - self.rcv_wup;
+        if behind < 0 || behind as u32 > MAX_WINDOW {
+            return Err(Refusal::new(
+                "window.rcv_wup",
+                self.rcv_wup,
+                format!("must be at most 2^30 before receive.end, {rcv_nxt}, and not after it"),
+            ));
+        }
+        if (self.snd_wl1 - rcv_nxt).unsigned_abs() > MAX_WINDOW {
+            return Err(Refusal::new(
+                "window.snd_wl1",
+                self.snd_wl1,
+                format!("must be within 2^30 of receive.end, {rcv_nxt}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The values as every kernel accepts them.
+    ///
+    /// A socket can hold a window that its own kernel refuses: a segment above `rcv_nxt` updated the send window,
+    /// and the receive window was retracted below it since. The receive window is raised to reach that segment:
+    /// the peer was once allowed to send there, and lowering `snd_wl1` instead would leave its bytes in flight
+    /// outside the window (guide G1, H1, H2; kernel `tcp_repair_set_window`).
+    pub(crate) fn acceptable(self, rcv_nxt: Seq) -> Self {
+        let edge = rcv_nxt + self.rcv_wnd;
+        if !self.snd_wl1.after(edge) {
+            return self;
+        }
+        Self {
+            // The kernel counts the window it offers from rcv_wup, which is never after rcv_nxt.
+            rcv_wnd: (self.snd_wl1 - self.rcv_wup) as u32,
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RCV_NXT: Seq = Seq(u32::MAX - 5);
+
+    fn window() -> Window {
+        Window {
+            snd_wl1: RCV_NXT,
+            snd_wnd: 100,
+            max_window: 200,
+            rcv_wnd: 300,
+            rcv_wup: RCV_NXT,
+        }
+    }
+
+    #[test]
+    fn bytes_are_in_the_kernels_order() {
+        let window = window();
+        let bytes = window.to_bytes();
+        assert_eq!(bytes[4..8], 100_u32.to_ne_bytes());
+        assert_eq!(Window::from_bytes(bytes), window);
+    }
+
+    #[test]
+    fn a_window_that_its_kernel_would_refuse_is_raised_across_the_wrap() {
+        let retracted = Window {
+            snd_wl1: RCV_NXT + 327_320,
+            rcv_wnd: 131_072,
+            rcv_wup: RCV_NXT.back(10),
+            ..window()
+        };
+        let accepted = retracted.acceptable(RCV_NXT);
+        assert_eq!(accepted.rcv_wup + accepted.rcv_wnd, retracted.snd_wl1);
+        assert_eq!(accepted.snd_wl1, retracted.snd_wl1);
+        assert_eq!(window().acceptable(RCV_NXT), window());
+    }
+
+    #[test]
+    fn what_no_kernel_can_have_is_refused_by_name() {
+        let refused = |window: Window| window.validate(RCV_NXT).unwrap_err().field;
+        assert_eq!(
+            refused(Window {
+                max_window: 99,
+                ..window()
+            }),
+            "window.max_window"
+        );
+        assert_eq!(
+            refused(Window {
+                rcv_wnd: u32::MAX,
+                ..window()
+            }),
+            "window.rcv_wnd"
+        );
+        assert_eq!(
+            refused(Window {
+                rcv_wup: RCV_NXT + 1,
+                ..window()
+            }),
+            "window.rcv_wup"
+        );
+        assert_eq!(
+            refused(Window {
+                snd_wl1: RCV_NXT + (1 << 31),
+                ..window()
+            }),
+            "window.snd_wl1"
+        );
+        assert!(window().validate(RCV_NXT).is_ok());
+    }
+}
