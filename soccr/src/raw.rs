@@ -6,10 +6,12 @@
 //!
 //! Every function makes exactly one system call and returns what the kernel said.
 
+use crate::endpoints::Family;
 use crate::sys;
 use std::fmt;
 use std::io;
-use std::os::fd::AsFd;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Value of [`Opt::TCP_REPAIR`]: enter repair mode.
 pub const TCP_REPAIR_ON: i32 = 1;
@@ -191,6 +193,30 @@ pub fn tcp_repair_opt(code: u32, value: u32) -> [u8; 8] {
     entry[..4].copy_from_slice(&code.to_ne_bytes());
     entry[4..].copy_from_slice(&value.to_ne_bytes());
     entry
+}
+
+/// Creates a blocking, close-on-exec TCP socket.
+///
+/// # Errors
+/// What `socket` returns.
+pub fn tcp_socket(family: Family) -> io::Result<OwnedFd> {
+    sys::tcp_socket(family)
+}
+
+/// Binds a socket to a local address.
+///
+/// # Errors
+/// What `bind` returns.
+pub fn bind(socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
+    sys::bind(socket.as_fd(), address)
+}
+
+/// Connects a socket to a remote address: in repair mode at once and without a packet.
+///
+/// # Errors
+/// What `connect` returns.
+pub fn connect(socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
+    sys::connect(socket.as_fd(), address)
 }
 
 /// Receives into `buffer` with the given flags; returns the count as the kernel gives it.

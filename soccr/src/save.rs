@@ -161,8 +161,7 @@ impl<'fd> DataRead<'fd> {
             let complete = inspected.read_queues(fd, &data)?;
             // Last of all: the peer must not see a timestamp that is older than one it has seen (guide A51).
             let timestamp = sys::get_int(fd, Opt::TCP_TIMESTAMP)
-                .at(Step::ReadData, Opt::TCP_TIMESTAMP.getting)?
-                 as u32;
+                .at(Step::ReadData, Opt::TCP_TIMESTAMP.getting)? as u32;
             if complete && data.still_holds(fd)? {
                 let snapshot = inspected.into_snapshot(data, timestamp, repair.reuse_address());
                 return Ok(Saved { repair, snapshot });

@@ -90,13 +90,14 @@ impl Window {
         Ok(())
     }
 
-    /// The values as every kernel accepts them.
+    /// The values as every kernel accepts them, for a socket that has received up to `rcv_nxt`.
     ///
     /// A socket can hold a window that its own kernel refuses: a segment above `rcv_nxt` updated the send window,
     /// and the receive window was retracted below it since. The receive window is raised to reach that segment:
     /// the peer was once allowed to send there, and lowering `snd_wl1` instead would leave its bytes in flight
     /// outside the window (guide G1, H1, H2; kernel `tcp_repair_set_window`).
-    pub(crate) fn acceptable(self, rcv_nxt: Seq) -> Self {
+    #[must_use]
+    pub fn acceptable(self, rcv_nxt: Seq) -> Self {
         let edge = rcv_nxt + self.rcv_wnd;
         if !self.snd_wl1.after(edge) {
             return self;
