@@ -125,7 +125,9 @@ mod tests {
     fn a_command_over_its_limit_is_stopped_with_its_children() {
         let marker = format!("86399.{}", std::process::id());
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("sleep {marker} & sleep {marker}; true")]);
+        command
+            .args(["-c", &format!("sleep {marker} & sleep {marker}; true")])
+            .stderr(Stdio::null());
         let ended = run(&mut command, Duration::from_millis(200)).unwrap();
         assert!(ended.verdict("sh").unwrap_err().contains("--limit"));
         let alive = processes::all()

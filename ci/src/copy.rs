@@ -21,9 +21,19 @@ pub(crate) fn git(checkout: &Path) -> Command {
 /// The files of the checkout that git knows or would add, as they are now. Paths relative to it.
 pub(crate) fn known_files(checkout: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut git = git(checkout);
-    git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    git.args([
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]);
     let listed = command::read(&mut git)?;
-    let mut files: Vec<PathBuf> = listed.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect();
+    let mut files: Vec<PathBuf> = listed
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        .map(PathBuf::from)
+        .collect();
     files.sort();
     files.dedup();
     // Deleted, but not yet in the index: git lists it, it is not there.
@@ -43,7 +53,10 @@ pub(crate) struct Owner {
 /// Copies `files` of `from` into `to`.
 pub(crate) fn files(from: &Path, to: &Path, files: &[PathBuf], owner: Owner) -> Result<(), Error> {
     make_directory(to, owner)?;
-    let mut directories: Vec<&Path> = files.iter().flat_map(|file| file.ancestors().skip(1)).collect();
+    let mut directories: Vec<&Path> = files
+        .iter()
+        .flat_map(|file| file.ancestors().skip(1))
+        .collect();
     directories.sort_unstable();
     directories.dedup();
     for directory in &directories {
@@ -64,7 +77,9 @@ pub(crate) fn tree(from: &Path, to: &Path, owner: Owner, skip: &[&str]) -> Resul
     make_directory(to, owner)?;
     for entry in fs::read_dir(from).doing(|| format!("listing {}", from.display()))? {
         let entry = entry.doing(|| format!("listing {}", from.display()))?;
-        let kind = entry.file_type().doing(|| format!("looking at {}", entry.path().display()))?;
+        let kind = entry
+            .file_type()
+            .doing(|| format!("looking at {}", entry.path().display()))?;
         if skip.iter().any(|name| entry.file_name() == *name) {
             continue;
         }
@@ -80,7 +95,8 @@ pub(crate) fn tree(from: &Path, to: &Path, owner: Owner, skip: &[&str]) -> Resul
 
 fn make_directory(path: &Path, owner: Owner) -> Result<(), Error> {
     fs::create_dir_all(path).doing(|| format!("creating {}", path.display()))?;
-    chown(path, Some(owner.uid), Some(owner.gid)).doing(|| format!("giving {} to uid {}", path.display(), owner.uid))
+    chown(path, Some(owner.uid), Some(owner.gid))
+        .doing(|| format!("giving {} to uid {}", path.display(), owner.uid))
 }
 
 /// A file or a symbolic link. Sockets, pipes and devices are not copied.
@@ -95,7 +111,8 @@ fn one(from: &Path, to: &Path, owner: Owner) -> Result<(), Error> {
     } else {
         return Ok(());
     }
-    lchown(to, Some(owner.uid), Some(owner.gid)).doing(|| format!("giving {} to uid {}", to.display(), owner.uid))
+    lchown(to, Some(owner.uid), Some(owner.gid))
+        .doing(|| format!("giving {} to uid {}", to.display(), owner.uid))
 }
 
 fn keep_time(from: &Path, to: &Path) -> Result<(), Error> {
@@ -104,10 +121,13 @@ fn keep_time(from: &Path, to: &Path) -> Result<(), Error> {
 }
 
 fn set_time(path: &Path, data: &Metadata) -> Result<(), Error> {
-    let time = data.modified().doing(|| "reading a time of modification".to_owned())?;
+    let time = data
+        .modified()
+        .doing(|| "reading a time of modification".to_owned())?;
     // Opened for reading: root and the owner may set times of a file that they may not write.
     let file = File::open(path).doing(|| format!("opening {}", path.display()))?;
-    file.set_modified(time).doing(|| format!("setting the time of {}", path.display()))
+    file.set_modified(time)
+        .doing(|| format!("setting the time of {}", path.display()))
 }
 
 #[cfg(test)]
@@ -117,7 +137,10 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     fn me() -> Owner {
-        Owner { uid: nix::unistd::getuid().as_raw(), gid: nix::unistd::getgid().as_raw() }
+        Owner {
+            uid: nix::unistd::getuid().as_raw(),
+            gid: nix::unistd::getgid().as_raw(),
+        }
     }
 
     fn age(path: &Path, seconds: u64) -> SystemTime {
@@ -140,9 +163,22 @@ mod tests {
         symlink("file", from.join("deep/link")).unwrap();
         let (file, deep) = (age(&from.join("deep/file"), 1), age(&from.join("deep"), 2));
         tree(&from, &to, me(), &["incremental"]).unwrap();
-        assert_eq!((time(&to.join("deep/file")), time(&to.join("deep"))), (file, deep));
-        assert_eq!(fs::metadata(to.join("deep/file")).unwrap().permissions().mode() & 0o777, 0o555);
-        assert_eq!(fs::read_link(to.join("deep/link")).unwrap(), Path::new("file"));
+        assert_eq!(
+            (time(&to.join("deep/file")), time(&to.join("deep"))),
+            (file, deep)
+        );
+        assert_eq!(
+            fs::metadata(to.join("deep/file"))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777,
+            0o555
+        );
+        assert_eq!(
+            fs::read_link(to.join("deep/link")).unwrap(),
+            Path::new("file")
+        );
         assert!(!to.join("deep/incremental").exists());
     }
 
@@ -151,7 +187,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         command::read(git(root).args(["init", "--quiet"])).unwrap();
-        for (name, text) in [(".gitignore", "ignored\n"), ("gone", ""), ("ignored", ""), ("new file", "")] {
+        for (name, text) in [
+            (".gitignore", "ignored\n"),
+            ("gone", ""),
+            ("ignored", ""),
+            ("new file", ""),
+        ] {
             fs::write(root.join(name), text).unwrap();
         }
         fs::create_dir(root.join("sub")).unwrap();
@@ -172,6 +213,9 @@ mod tests {
     fn no_repository_is_an_error_that_says_which_command() {
         let directory = tempfile::tempdir().unwrap();
         let error = known_files(directory.path()).unwrap_err().to_string();
-        assert!(error.contains("git") && error.contains("ls-files"), "{error}");
+        assert!(
+            error.contains("git") && error.contains("ls-files"),
+            "{error}"
+        );
     }
 }

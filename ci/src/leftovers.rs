@@ -1,235 +1,80 @@
-//! Does anything stay behind? The machine before the first step and after the last one, compared.
-//!
-//! Processes are found by descent: CI makes itself the one who adopts orphans, so that a test's process is
-//! seen even when whoever started it is gone. Temporary files are found because the steps get a TMPDIR of
-//! their own. What lies outside both (mounts, links, namespaces, sysctls) is compared by its state.
+//! Step `leftovers`: waits for what goes by itself, prints what was left, ends processes that stayed.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use crate::command;
+use crate::context::Context;
+use crate::copy;
+use crate::error::{Error, While as _};
 use crate::processes;
+use crate::snapshot::{Kind, Left, Scope, Snapshot};
+use crate::steps::Outcome;
 
 /// How long the kernel gets to finish: it destroys a network namespace, and with it the far ends of its
 /// links, some time after the last user is gone.
 const SETTLE: Duration = Duration::from_secs(15);
 
-/// Our programs' names for what they put directly into /tmp.
-const PREFIXES: [&str; 4] = ["soccr-", "soccr.", "lab-", "conformance-"];
-
-/// What kind of thing stayed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    /// An entry of /run/netns.
-    NamedNamespace,
-    /// A network interface.
-    Link,
-    /// A mount.
-    Mount,
-    /// A TCP or core setting of the host's network.
-    Sysctl,
-    /// A process that descends from us.
-    Process,
-    /// A file or directory under TMPDIR or /tmp.
-    Temporary,
-    /// A file of the checkout that git would show as changed.
-    Checkout,
+/// Step `leftovers`.
+pub(crate) fn leftovers(context: &Context) -> Result<Outcome, Error> {
+    let edited = |left: &Left| left.kind == Kind::Checkout;
+    let left = settle(context.before(), &context.scope(), edited);
+    // Only where nobody is at the keyboard is a changed file the doing of the steps.
+    let (remarks, faults): (Vec<_>, Vec<_>) = left
+        .into_iter()
+        .partition(|left| edited(left) && !context.unattended);
+    if let Err(error) = copy::known_files(&context.root) {
+        println!("note: whether the checkout was changed is not known: {error}");
+    }
+    for remark in &remarks {
+        println!("note: changed while the steps ran: {}", remark.what);
+    }
+    for fault in &faults {
+        println!("left behind: {fault}");
+    }
+    if faults.iter().any(|fault| fault.kind == Kind::Process) {
+        println!("ended {} processes that were left", stop_processes());
+    }
+    Ok(match faults.len() {
+        0 => Outcome::GOOD,
+        1 => Outcome::Failed(format!("left behind: {}", faults[0])),
+        count => Outcome::Failed(format!(
+            "{count} things were left behind, the list is above"
+        )),
+    })
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NamedNamespace => "named network namespace",
-            Self::Link => "network link",
-            Self::Mount => "mount",
-            Self::Sysctl => "sysctl",
-            Self::Process => "process",
-            Self::Temporary => "temporary file",
-            Self::Checkout => "file in the checkout",
-        })
-    }
+/// What stays, once everything that goes by itself has gone: waits until nothing is left, or for [`SETTLE`].
+fn settle(before: &Snapshot, scope: &Scope, ignore: impl Fn(&Left) -> bool) -> Vec<Left> {
+    settle_within(SETTLE, before, ignore, || {
+        processes::reap();
+        Snapshot::take(scope)
+    })
 }
 
-/// Where to look, beyond the places that are the same for every run.
-#[derive(Debug)]
-pub(crate) struct Scope {
-    /// Directories in which everything counts: the TMPDIRs of the steps.
-    pub(crate) temporary: Vec<PathBuf>,
-    /// A directory in /tmp that is ours and may stay until we end.
-    pub(crate) ours: PathBuf,
-    /// The checkout.
-    pub(crate) checkout: PathBuf,
-}
-
-/// The things that can stay behind: how many of each (a mount can be there twice), and what to say about it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Snapshot(BTreeMap<(Kind, String), (usize, String)>);
-
-/// One thing that was not there before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Left {
-    /// What it is.
-    pub(crate) kind: Kind,
-    /// Which one.
-    pub(crate) what: String,
-}
-
-impl fmt::Display for Left {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind, self.what)
+fn settle_within(
+    limit: Duration,
+    before: &Snapshot,
+    ignore: impl Fn(&Left) -> bool,
+    mut look: impl FnMut() -> Snapshot,
+) -> Vec<Left> {
+    let start = Instant::now();
+    loop {
+        let left = before.left_in(&look());
+        // What is ignored is reported all the same; there is just no use in waiting for it.
+        if left.iter().all(&ignore) || start.elapsed() >= limit {
+            return left;
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
-}
-
-impl Snapshot {
-    /// Looks now.
-    pub(crate) fn take(scope: &Scope) -> Self {
-        let mut snapshot = Self::default();
-        // /var/run is /run on most machines; where it is not, both count.
-        for directory in ["/run/netns", "/var/run/netns"] {
-            let path = Path::new(directory);
-            if directory == "/run/netns" || path.canonicalize().ok() != Path::new("/run/netns").canonicalize().ok() {
-                snapshot.names(Kind::NamedNamespace, path, |_| true);
-            }
-        }
-        // Not /sys/class/net: that is the namespace in which /sys was mounted.
-        let links = fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
-        for name in link_names(&links) {
-            snapshot.add(Kind::Link, name, name);
-        }
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        for mount in mounts.lines().map(mount_name) {
-            snapshot.add(Kind::Mount, &mount, &mount);
-        }
-        for directory in ["/proc/sys/net/ipv4", "/proc/sys/net/core"] {
-            snapshot.settings(Path::new(directory));
-        }
-        for process in processes::descendants(std::process::id()) {
-            if !process.zombie {
-                let namespace = processes::network_namespace(process.pid);
-                let detail = format!(
-                    "{} `{}` in {}",
-                    process.pid,
-                    process.command,
-                    namespace.as_deref().unwrap_or("a network namespace that we may not see")
-                );
-                snapshot.add(Kind::Process, &format!("{} {}", process.pid, process.started), &detail);
-            }
-        }
-        for directory in &scope.temporary {
-            snapshot.names(Kind::Temporary, directory, |_| true);
-        }
-        snapshot.names(Kind::Temporary, Path::new("/tmp"), |path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            path != scope.ours && PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-        });
-        snapshot.checkout(&scope.checkout);
-        snapshot
-    }
-
-    fn add(&mut self, kind: Kind, key: &str, detail: &str) {
-        let entry = self.0.entry((kind, key.to_owned())).or_insert_with(|| (0, detail.to_owned()));
-        entry.0 += 1;
-    }
-
-    fn names(&mut self, kind: Kind, directory: &Path, counts: impl Fn(&Path) -> bool) {
-        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-            if counts(&entry.path()) {
-                let shown = entry.path().display().to_string();
-                self.add(kind, &shown, &shown);
-            }
-        }
-    }
-
-    fn settings(&mut self, directory: &Path) {
-        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if let Ok(value) = fs::read_to_string(entry.path())
-                && counts_as_setting(directory, &name)
-            {
-                let shown = format!("{} = {}", entry.path().display(), value.trim());
-                self.add(Kind::Sysctl, &shown, &shown);
-            }
-        }
-    }
-
-    /// The key has the time of change: a file that was changed before and is changed again counts.
-    fn checkout(&mut self, root: &Path) {
-        let mut git = crate::copy::git(root);
-        git.args(["status", "--porcelain", "-z", "--no-renames", "--untracked-files=all"]);
-        for entry in command::read(&mut git).unwrap_or_default().split('\0') {
-            let Some(name) = entry.get(3..) else { continue };
-            let changed = fs::symlink_metadata(root.join(name)).and_then(|data| data.modified()).ok();
-            let changed = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            self.add(Kind::Checkout, &format!("{name} {changed:?}"), name);
-        }
-    }
-
-    /// What is in `after` and not, or less often, in `self`.
-    pub(crate) fn left_in(&self, after: &Self) -> Vec<Left> {
-        let before = |key| self.0.get(key).map_or(0, |(count, _)| *count);
-        let new = after.0.iter().filter(|(key, (count, _))| *count > before(key));
-        new.map(|((kind, _), (_, detail))| Left { kind: *kind, what: detail.clone() }).collect()
-    }
-
-    /// What stays, once everything that goes by itself has gone: waits until nothing is left, or for [`SETTLE`].
-    pub(crate) fn settle(&self, scope: &Scope, ignore: impl Fn(&Left) -> bool) -> Vec<Left> {
-        self.settle_within(SETTLE, ignore, || {
-            processes::reap();
-            Self::take(scope)
-        })
-    }
-
-    fn settle_within(
-        &self,
-        limit: Duration,
-        ignore: impl Fn(&Left) -> bool,
-        mut look: impl FnMut() -> Self,
-    ) -> Vec<Left> {
-        let start = Instant::now();
-        loop {
-            let left = self.left_in(&look());
-            // What is ignored is reported all the same; there is just no use in waiting for it.
-            if left.iter().all(&ignore) || start.elapsed() >= limit {
-                return left;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-}
-
-/// "Inter-| …" and "face |…" are the two lines of heading of /proc/net/dev.
-fn link_names(table: &str) -> impl Iterator<Item = &str> {
-    table.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim()))
-}
-
-/// A line of mountinfo without what differs from one reading to the next: ids, options, propagation.
-fn mount_name(line: &str) -> String {
-    let fields: Vec<&str> = line.split(' ').collect();
-    let (root, point) = (fields.get(3).unwrap_or(&"?"), fields.get(4).unwrap_or(&"?"));
-    let tail = line.split_once(" - ").map_or("", |(_, tail)| tail);
-    let mut tail = tail.split(' ');
-    let (kind, source) = (tail.next().unwrap_or("?"), tail.next().unwrap_or("?"));
-    format!("{point} ({kind} {source}, {root} of it)")
-}
-
-/// Settings that tests might turn. Not those that the kernel changes by itself, or keeps secret.
-fn counts_as_setting(directory: &Path, name: &str) -> bool {
-    let ours = directory.ends_with("core") || name.starts_with("tcp_") || name.starts_with("ip_");
-    ours && !name.contains("available") && !name.contains("key")
 }
 
 /// Says who would have been the parent of our orphans: us. Once per run, before the first snapshot.
-pub(crate) fn adopt_orphans() -> Result<(), crate::error::Error> {
-    use crate::error::While as _;
-    nix::sys::prctl::set_child_subreaper(true).doing(|| "becoming the parent of orphans (prctl)".to_owned())
+pub(crate) fn adopt_orphans() -> Result<(), Error> {
+    nix::sys::prctl::set_child_subreaper(true)
+        .doing(|| "becoming the parent of orphans (prctl)".to_owned())
 }
 
 /// Ends the processes that stayed, so that the machine is clean for whoever comes next.
-pub(crate) fn stop_processes() -> usize {
+fn stop_processes() -> usize {
     let alive = processes::descendants(std::process::id());
     for process in &alive {
         processes::stop(process.pid);
@@ -237,117 +82,27 @@ pub(crate) fn stop_processes() -> usize {
     alive.len()
 }
 
-/// The program that a test leaves running, for the tests of this file.
-#[cfg(test)]
-fn sleeper() -> Command {
-    let mut command = Command::new("sleep");
-    command.arg("86399.75").stdin(std::process::Stdio::null());
-    command
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn snapshot(things: &[(Kind, &str)]) -> Snapshot {
-        let mut snapshot = Snapshot::default();
-        for (kind, name) in things {
-            snapshot.add(*kind, name, name);
-        }
-        snapshot
-    }
-
-    fn scope(directory: &Path) -> Scope {
-        Scope {
-            temporary: vec![directory.to_owned()],
-            ours: directory.to_owned(),
-            checkout: directory.join("no checkout"),
-        }
-    }
-
-    #[test]
-    fn the_same_or_less_than_before_is_nothing_left() {
-        let before = snapshot(&[(Kind::Link, "lo"), (Kind::Mount, "/x"), (Kind::Mount, "/x")]);
-        assert_eq!(before.left_in(&before), []);
-        assert_eq!(before.left_in(&snapshot(&[(Kind::Mount, "/x")])), []);
-    }
-
-    #[test]
-    fn something_new_is_left_and_so_is_a_second_mount_on_the_same_place() {
-        let before = snapshot(&[(Kind::Link, "lo"), (Kind::Mount, "/x")]);
-        let after = snapshot(&[(Kind::Link, "veth0"), (Kind::Mount, "/x"), (Kind::Mount, "/x")]);
-        let shown: Vec<_> = before.left_in(&after).iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["network link: veth0", "mount: /x"]);
-    }
-
-    #[test]
-    fn the_same_name_of_another_kind_is_something_else() {
-        let before = snapshot(&[(Kind::Link, "a")]);
-        assert_eq!(before.left_in(&snapshot(&[(Kind::NamedNamespace, "a")])).len(), 1);
-    }
-
     #[test]
     fn settling_waits_for_what_goes_by_itself_and_not_for_what_is_ignored() {
-        let (none, veth) = (Snapshot::default(), snapshot(&[(Kind::Link, "veth0")]));
+        const LONG: Duration = Duration::from_secs(60);
+        let (none, veth) = (Snapshot::default(), Snapshot::of(&[(Kind::Link, "veth0")]));
         let mut looks = 0;
-        let left = none.settle_within(Duration::from_secs(60), |_| false, || {
+        let look = || {
             looks += 1;
-            if looks < 3 { veth.clone() } else { Snapshot::default() }
-        });
-        assert_eq!((left, looks), (Vec::new(), 3));
-        let left = none.settle_within(Duration::from_secs(60), |_| true, || veth.clone());
-        assert_eq!(left.len(), 1);
-        let left = none.settle_within(Duration::ZERO, |_| false, || veth.clone());
-        assert_eq!(left.len(), 1);
-    }
-
-    /// One test for both, since what one leaves the other would see.
-    #[test]
-    fn a_process_and_a_file_that_stay_are_convicted() {
-        let directory = tempfile::tempdir().unwrap();
-        let scope = scope(directory.path());
-        let before = Snapshot::take(&scope);
-        fs::write(directory.path().join("forgotten"), "").unwrap();
-        let mut child = sleeper().spawn().unwrap();
-        let left = before.left_in(&Snapshot::take(&scope));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let pid = format!("{} `", child.id());
-        assert!(left.iter().any(|left| left.kind == Kind::Process && left.what.starts_with(&pid)), "{left:?}");
-        assert!(left.iter().any(|left| left.kind == Kind::Temporary && left.what.ends_with("forgotten")), "{left:?}");
-    }
-
-    #[test]
-    fn a_file_that_appears_in_the_checkout_is_convicted() {
-        let directory = tempfile::tempdir().unwrap();
-        let checkout = directory.path().join("checkout");
-        fs::create_dir(&checkout).unwrap();
-        command::read(crate::copy::git(&checkout).args(["init", "--quiet"])).unwrap();
-        fs::write(checkout.join("old"), "").unwrap();
-        let scope = Scope { checkout: checkout.clone(), ..scope(directory.path()) };
-        let before = Snapshot::take(&scope);
-        fs::write(checkout.join("new"), "").unwrap();
-        let after = Snapshot::take(&scope);
-        let left: Vec<_> = before.left_in(&after).into_iter().filter(|left| left.kind == Kind::Checkout).collect();
-        assert_eq!(left, [Left { kind: Kind::Checkout, what: "new".to_owned() }]);
-    }
-
-    #[test]
-    fn links_and_mounts_are_named_without_what_changes() {
-        let table = "Inter-| Receive\n face |bytes\n    lo: 1 2\n veth0: 3 4\n";
-        assert_eq!(link_names(table).collect::<Vec<_>>(), ["lo", "veth0"]);
-        let line = "36 35 0:4 net:[4026532201] /run/netns/x rw shared:7 - nsfs nsfs rw";
-        assert_eq!(mount_name(line), "/run/netns/x (nsfs nsfs, net:[4026532201] of it)");
-        assert_eq!(mount_name("nonsense"), "? (? ?, ? of it)");
-    }
-
-    #[test]
-    fn settings_that_the_kernel_changes_by_itself_do_not_count() {
-        let ipv4 = Path::new("/proc/sys/net/ipv4");
-        assert!(counts_as_setting(ipv4, "tcp_timestamps"));
-        assert!(counts_as_setting(Path::new("/proc/sys/net/core"), "wmem_max"));
-        assert!(!counts_as_setting(ipv4, "tcp_available_congestion_control"));
-        assert!(!counts_as_setting(ipv4, "tcp_fastopen_key"));
-        assert!(!counts_as_setting(ipv4, "route"));
+            if looks < 3 {
+                veth.clone()
+            } else {
+                none.clone()
+            }
+        };
+        assert_eq!(settle_within(LONG, &none, |_| false, look), []);
+        assert_eq!(looks, 3);
+        let ignored = settle_within(LONG, &none, |_| true, || veth.clone());
+        let over_time = settle_within(Duration::ZERO, &none, |_| false, || veth.clone());
+        assert_eq!((ignored.len(), over_time.len()), (1, 1));
     }
 }

@@ -133,7 +133,12 @@ pub(crate) fn uids() -> BTreeSet<u32> {
         .filter_map(|process| fs::read_to_string(format!("/proc/{}/status", process.pid)).ok())
         .filter_map(|status| {
             let line = status.lines().find(|line| line.starts_with("Uid:"))?;
-            Some(line.split_ascii_whitespace().skip(1).filter_map(|uid| uid.parse().ok()).collect::<Vec<u32>>())
+            Some(
+                line.split_ascii_whitespace()
+                    .skip(1)
+                    .filter_map(|uid| uid.parse().ok())
+                    .collect::<Vec<u32>>(),
+            )
         })
         .flatten()
         .collect()
@@ -145,16 +150,28 @@ mod tests {
     use std::process::{Command, Stdio};
 
     fn process(pid: u32, parent: u32) -> Process {
-        Process { pid, parent, started: 1, zombie: false, command: String::new() }
+        Process {
+            pid,
+            parent,
+            started: 1,
+            zombie: false,
+            command: String::new(),
+        }
     }
 
     #[test]
     fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
         let stat = "7 (a) b (c) Z 5 7 7 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
         let process = parse(7, stat, b"").unwrap();
-        assert_eq!((process.parent, process.started, process.zombie), (5, 4711, true));
+        assert_eq!(
+            (process.parent, process.started, process.zombie),
+            (5, 4711, true)
+        );
         assert_eq!(process.command, "[a) b (c]");
-        assert_eq!(parse(7, stat, b"sleep\x0060\0").unwrap().command, "sleep 60");
+        assert_eq!(
+            parse(7, stat, b"sleep\x0060\0").unwrap().command,
+            "sleep 60"
+        );
     }
 
     #[test]
@@ -167,12 +184,18 @@ mod tests {
 
     #[test]
     fn a_child_is_seen_with_its_namespace_and_stopped() {
-        let mut child = Command::new("sleep").arg("86399.5").stdin(Stdio::null()).spawn().unwrap();
+        let mut child = Command::new("sleep")
+            .arg("86399.5")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
         let me = std::process::id();
         // Between fork and exec the command line is still ours.
         let seen = (0..500).find_map(|_| {
             std::thread::sleep(std::time::Duration::from_millis(2));
-            descendants(me).into_iter().find(|p| p.pid == child.id() && p.command == "sleep 86399.5")
+            descendants(me)
+                .into_iter()
+                .find(|p| p.pid == child.id() && p.command == "sleep 86399.5")
         });
         assert!(seen.is_some());
         assert_eq!(network_namespace(child.id()), network_namespace(me));

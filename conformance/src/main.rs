@@ -1,2 +1,7 @@
-//! Placeholder.
-fn main() {}
+//! The program; everything is in the library, where it is tested.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    conformance::cli::main()
+}

@@ -1,0 +1,111 @@
+//! Restores that end early, come twice, or find the place taken.
+
+use crate::case::Case;
+use crate::context::Context;
+use crate::journey::{Receive, Saved, Send, Traveller};
+use crate::oracle::wire::{self, Probes};
+use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
+use lab::Family;
+use soccr::restore::create;
+use soccr::{Error, Step};
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+/// Restores up to some step and drops what is there.
+type Abandon = fn(&Saved) -> Result<(), Error>;
+
+/// The steps after which a restore may be abandoned.
+const STEPS: [(&str, Abandon); 7] = [
+    ("pause", |saved| create(&saved.snapshot)?.pause().map(drop)),
+    ("unbound-data", |saved| create(&saved.snapshot)?.pause()?.unbound_data().map(drop)),
+    ("bind", |saved| create(&saved.snapshot)?.pause()?.unbound_data()?.bind().map(drop)),
+    ("connect", |saved| create(&saved.snapshot)?.pause()?.unbound_data()?.bind()?.connect().map(drop)),
+    ("no-queue-data", |saved| {
+        create(&saved.snapshot)?.pause()?.unbound_data()?.bind()?.connect()?.no_queue_data().map(drop)
+    }),
+    ("queue-bytes", |saved| {
+        let connected = create(&saved.snapshot)?.pause()?.unbound_data()?.bind()?.connect()?;
+        connected.no_queue_data()?.queue_bytes().map(drop)
+    }),
+    ("remaining-data", |saved| saved.snapshot.restore().map(drop)),
+];
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for family in FAMILIES {
+        for (step, abandon) in STEPS {
+            cases.push(Case::new(
+                format!("restore/abandoned/{step}/{family}"),
+                format!("a restore that is abandoned after {step} leaves no packet and no trace of its socket"),
+                &["A10", "E13"],
+                move |ctx| abandoned(ctx, family, abandon),
+            ));
+        }
+        cases.push(Case::new(
+            format!("restore/twice/one-snapshot/{family}"),
+            "restoring does not change a snapshot: it can be restored again",
+            &["G12", "C8"],
+            move |ctx| twice(ctx, family),
+        ));
+        cases.push(Case::new(
+            format!("restore/refused/still-there/{family}"),
+            "a connection that still lives here is not restored a second time, and runs on",
+            &["A38", "C5"],
+            move |ctx| still_there(ctx, family),
+        ));
+        cases.push(Case::new(
+            format!("restore/refused/address-elsewhere/{family}"),
+            "a connection is not restored where its address is missing, and the error says so",
+            &["A36", "C18"],
+            move |ctx| address_elsewhere(ctx, family),
+        ));
+    }
+    cases
+}
+
+fn abandoned(ctx: &Context, family: Family, abandon: Abandon) -> Verdict {
+    let mut traveller = Traveller::open(ctx, family)?;
+    traveller.fill(Receive::Small, Send::Both)?;
+    let saved = traveller.save()?;
+    traveller.pair.a().enter(|| abandon(&saved))??;
+    // The silence between the marks covers the abandoned restore as well as the one that follows it.
+    let restored = traveller.arrive(&saved)?;
+    traveller.conclude(ctx, &saved, &restored, Probes::One)
+}
+
+fn twice(ctx: &Context, family: Family) -> Verdict {
+    let mut traveller = Traveller::open(ctx, family)?;
+    traveller.fill(Receive::Small, Send::Both)?;
+    let saved = traveller.save()?;
+    let untouched = saved.snapshot.clone();
+    drop(traveller.pair.a().enter(|| saved.snapshot.restore())??);
+    let restored = traveller.arrive(&saved)?;
+    expect_eq("the snapshot after two restores is the same", saved.snapshot == untouched, true)?;
+    traveller.conclude(ctx, &saved, &restored, Probes::One)
+}
+
+fn still_there(ctx: &Context, family: Family) -> Verdict {
+    let traveller = Traveller::open(ctx, family)?;
+    let snapshot = soccr::save(&traveller.subject)?;
+    let second = traveller.pair.a().enter(|| snapshot.restore().map(drop))?;
+    refused_at(second, Step::Connect, libc::EADDRNOTAVAIL)?;
+    traveller.talk.exchange(&traveller.subject, &traveller.peer, 10_000)?;
+    traveller.capture.mark(wire::CLOSING)?;
+    traveller.talk.close(&traveller.subject, &traveller.peer)
+}
+
+fn address_elsewhere(ctx: &Context, family: Family) -> Verdict {
+    let traveller = Traveller::open(ctx, family)?;
+    let snapshot = soccr::save(&traveller.subject)?;
+    let elsewhere = traveller.pair.b().enter(|| snapshot.restore().map(drop))?;
+    refused_at(elsewhere, Step::Bind, libc::EADDRNOTAVAIL)
+}
+
+fn refused_at(result: Result<(), Error>, step: Step, errno: i32) -> Verdict {
+    let Err(error) = result else {
+        return Err(Stop::from(Failure::new("the restore", format!("an error at {step}"), "success")));
+    };
+    expect_eq("the step of the error", error.step(), step)?;
+    expect_eq("the errno of the error", error.raw_os_error(), Some(errno))?;
+    expect("the error", "a hint", &error, error.hint().is_some())
+}

@@ -1,0 +1,22 @@
+//! The library and the kernel together: a connection is saved, closed, restored and resumed.
+
+mod again;
+mod generated;
+mod host;
+mod matrix;
+mod sequence;
+mod window;
+
+use crate::case::Case;
+
+/// All cases of this area.
+#[must_use]
+pub fn cases() -> Vec<Case> {
+    let mut cases = matrix::cases();
+    cases.extend(window::cases());
+    cases.extend(sequence::cases());
+    cases.extend(host::cases());
+    cases.extend(again::cases());
+    cases.extend(generated::cases());
+    cases
+}

@@ -1,0 +1,100 @@
+//! Windows and segments: what the kernel would refuse or forget without help.
+
+use crate::case::Case;
+use crate::context::Context;
+use crate::journey::{Negotiated, Plan, Receive, Send, Traveller};
+use crate::oracle::stream::End;
+use crate::oracle::wire::{Probes, RESTORED};
+use crate::verdict::{Failure, Verdict, expect};
+use lab::{Family, Pair};
+
+const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::V4Mapped];
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for family in FAMILIES {
+        cases.push(Case::new(
+            format!("restore/window/beyond-its-edge/{family}"),
+            "a socket whose last window update lies beyond its own, since retracted, window is restored",
+            &["A54", "G1", "H1", "H2"],
+            move |ctx| beyond_its_edge(ctx, family),
+        ));
+        cases.push(Case::new(
+            format!("restore/segments/full-size/{family}"),
+            "a restored connection goes on with full segments",
+            &["A46", "G2"],
+            move |ctx| full_size(ctx, family),
+        ));
+        for negotiated in [Negotiated::ALL, Negotiated::NONE] {
+            let name = if negotiated == Negotiated::ALL { "all-to-none" } else { "none-to-all" };
+            cases.push(Case::new(
+                format!("restore/options/{name}/{family}"),
+                "what was negotiated on the old host wins over what the new host would offer",
+                &["D15b", "A47"],
+                move |ctx| other_host(ctx, family, negotiated),
+            ));
+        }
+    }
+    cases
+}
+
+/// What a full receiver does under memory pressure is written into a snapshot that is otherwise live.
+fn beyond_its_edge(ctx: &Context, family: Family) -> Verdict {
+    let mut traveller = Traveller::open(ctx, family)?;
+    traveller.fill(Receive::Small, Send::Unacked)?;
+    let mut saved = traveller.save()?;
+    let rcv_nxt = saved.snapshot.receive.end;
+    let Some(window) = &mut saved.snapshot.window else {
+        return Err(Failure::new("the saved window", "there is one", "none").into());
+    };
+    window.snd_wl1 = rcv_nxt + window.rcv_wnd + 1_000;
+    saved.view.window[0] = window.snd_wl1.0;
+    saved.view.window[3] = window.snd_wl1.0.wrapping_sub(window.rcv_wup.0);
+    let restored = traveller.arrive(&saved)?;
+    traveller.conclude(ctx, &saved, &restored, Probes::One)
+}
+
+/// Without segmentation offload every segment stands on the wire as it was cut.
+fn full_size(ctx: &Context, family: Family) -> Verdict {
+    let pair = ctx.build(Pair::builder().offload(false))?;
+    let capture = ctx.capture(pair.a())?;
+    let connection = pair.connection(family).open()?;
+    let mut traveller = Traveller::new(pair, capture, connection);
+    traveller.talk.write(End::Subject, &traveller.subject, 50_000)?;
+    traveller.talk.drain(&traveller.subject, &traveller.peer)?;
+    let largest = |trace: &lab::Trace| trace.segments().map(|segment| segment.payload_len).max();
+    let before = largest(&traveller.capture.trace()?.of(&traveller.flow).outgoing());
+    let saved = traveller.save()?;
+    let restored = traveller.arrive(&saved)?;
+    traveller.talk.write(End::Subject, &restored, 50_000)?;
+    traveller.talk.drain(&restored, &traveller.peer)?;
+    let trace = traveller.capture.trace()?.of(&traveller.flow).after(RESTORED)?.outgoing();
+    let first = trace.segments().find(|segment| segment.payload_len > 0);
+    let first = first.map(|segment| segment.payload_len);
+    expect(
+        "the payload of the first segment after the restore",
+        format!("{before:?}, that of a full segment before"),
+        format!("{first:?}"),
+        first == before,
+    )?;
+    traveller.conclude(ctx, &saved, &restored, Probes::One)
+}
+
+/// The sysctls are turned round between the save and the restore.
+fn other_host(ctx: &Context, family: Family, negotiated: Negotiated) -> Verdict {
+    let plan = Plan {
+        family,
+        receive: Receive::Small,
+        send: Send::Unacked,
+        negotiated,
+    };
+    let mut traveller = plan.depart(ctx)?;
+    traveller.fill(plan.receive, plan.send)?;
+    let saved = traveller.save()?;
+    let turned = if negotiated == Negotiated::ALL { "0" } else { "1" };
+    for name in ["tcp_timestamps", "tcp_sack", "tcp_window_scaling"] {
+        traveller.pair.a().sysctl(&format!("net.ipv4.{name}"), turned)?;
+    }
+    let restored = traveller.arrive(&saved)?;
+    traveller.conclude(ctx, &saved, &restored, Probes::One)
+}

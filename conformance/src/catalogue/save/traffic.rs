@@ -1,0 +1,68 @@
+//! Saves in the middle of traffic, with no lock: consistent, or an error; and the connection runs on.
+
+use crate::case::Case;
+use crate::context::Context;
+use crate::journey::Traveller;
+use crate::oracle::stream::End;
+use crate::verdict::{Stop, Verdict, expect, expect_eq};
+use lab::Family;
+use soccr::{ErrorKind, raw};
+use std::sync::mpsc::{self, TryRecvError};
+
+/// Saves per case.
+const SAVES: u32 = 300;
+/// What the peer writes between two saves.
+const BURST: usize = 20_000;
+
+pub(super) fn cases() -> Vec<Case> {
+    [Family::V4, Family::V6, Family::V4Mapped]
+        .into_iter()
+        .map(|family| {
+            Case::new(
+                format!("save/traffic/arriving/{family}"),
+                "a save while data arrives is consistent with itself, or says that it could not be, and the \
+                 connection runs on",
+                &["A9", "G10", "E12"],
+                move |ctx| arriving(ctx, family),
+            )
+        })
+        .collect()
+}
+
+/// One thread floods the subject while the other saves it.
+fn arriving(ctx: &Context, family: Family) -> Verdict {
+    let traveller = Traveller::open(ctx, family)?;
+    let Traveller { subject, peer, talk, .. } = &traveller;
+    let (mut saves, mut unstable) = (0, 0);
+    std::thread::scope(|scope| -> Verdict {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let flood = scope.spawn(move || -> Verdict {
+            // The channel closes when the saves are done, or have failed.
+            while stopped.try_recv() != Err(TryRecvError::Disconnected) {
+                talk.write(End::Peer, peer, BURST)?;
+            }
+            Ok(())
+        });
+        for _ in 0..SAVES {
+            match soccr::save(subject) {
+                Ok(snapshot) => {
+                    saves += 1;
+                    talk.check_received(&snapshot.receive.bytes)?;
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::Unstable { .. }) => unstable += 1,
+                Err(error) => return Err(error.into()),
+            }
+            let repair = raw::get_int(subject, raw::Opt::TCP_REPAIR)?;
+            expect_eq("TCP_REPAIR after a save", repair, 0)?;
+            talk.read(End::Subject, subject)?;
+        }
+        drop(stop);
+        flood.join().unwrap_or_else(|_| Err(Stop::Broken("the flood panicked".to_owned())))
+    })?;
+    ctx.note("saves", saves);
+    ctx.note("saves that said the connection was not stable", unstable);
+    expect("saves that succeeded", "most of them", saves, saves > SAVES / 2)?;
+    talk.drain(subject, peer)?;
+    talk.exchange(subject, peer, BURST)?;
+    talk.close(subject, peer)
+}

@@ -1,0 +1,120 @@
+//! The command line: what can be asked for, and how the process ends.
+
+mod doctor;
+mod list;
+mod run;
+
+use crate::catalogue;
+use crate::select::{NoSuchCase, Selection};
+use crate::summary::Exit;
+use clap::{Parser, Subcommand};
+use std::fmt::Display;
+use std::io::{Write, stdout};
+use std::process::ExitCode;
+
+/// Does this kernel keep the promises of TCP repair?
+///
+/// Every case runs in a network of its own, made of namespaces; nothing outside of them is touched, and no root is
+/// needed. Without a command, all cases are run.
+#[derive(Debug, Parser)]
+#[command(
+    name = "conformance",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit codes: 0 passed, 1 a promise is not kept, 2 usage, 3 the harness broke, 4 nothing ran"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::Args,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run cases (the default)
+    Run(run::Args),
+    /// List cases: id, level, numbers in the field guide, promise
+    List(Selection),
+    /// Say everything about one case
+    Show {
+        /// The id of the case
+        id: String,
+    },
+    /// Find out what is possible here, and what to do about the rest
+    Doctor,
+}
+
+/// Does what the command line asks for. To be called before the process has started a thread.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let exit = match cli.command.unwrap_or(Command::Run(cli.run)) {
+        Command::Run(args) => run::run(args),
+        Command::List(selection) => tell(list::list(&selection, catalogue::all())),
+        Command::Show { id } => tell(list::show(&id, catalogue::all())),
+        Command::Doctor => doctor::doctor(),
+    };
+    exit.into()
+}
+
+/// Prints a text, or why there is none.
+fn tell(text: Result<String, NoSuchCase>) -> Exit {
+    match text {
+        Ok(text) => {
+            print(&text);
+            Exit::Passed
+        }
+        Err(error) => complain(Exit::Usage, error),
+    }
+}
+
+/// Unlike `print!` no panic where the reader has gone, as in `conformance list | head`.
+fn print(text: &str) {
+    let _ = stdout().write_all(text.as_bytes());
+}
+
+fn complain(exit: Exit, error: impl Display) -> Exit {
+    eprintln!("error: {error}");
+    exit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_the_default_command() {
+        let filter = |words: &[&str]| {
+            let cli = Cli::try_parse_from([&["conformance"], words].concat()).unwrap();
+            match cli.command.unwrap_or(Command::Run(cli.run)) {
+                Command::Run(args) => args.selection.filter,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(filter(&["--filter", "a", "--filter", "b"]), ["a", "b"]);
+        assert_eq!(filter(&["run", "--filter", "a"]), ["a"]);
+        assert!(filter(&[]).is_empty());
+    }
+
+    #[test]
+    fn options_that_make_no_sense_are_usage_errors() {
+        for words in [
+            vec!["--jobs", "0"],
+            vec!["--seed", "x"],
+            vec!["--filter"],
+            vec!["--filter", "a", "list"],
+            vec!["show"],
+            vec!["dance"],
+        ] {
+            let line = std::iter::once("conformance").chain(words);
+            assert_eq!(Cli::try_parse_from(line).unwrap_err().exit_code(), 2);
+        }
+    }
+}

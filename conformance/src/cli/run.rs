@@ -1,0 +1,138 @@
+//! `conformance run`.
+
+use super::complain;
+use crate::catalogue;
+use crate::probe::Needs;
+use crate::report::json::Document;
+use crate::report::text::Text;
+use crate::runner::{CASE_BOUND, Options, run_cases};
+use crate::select::Selection;
+use crate::summary::Exit;
+use lab::Sandbox;
+use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroUsize;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    /// How many cases run at the same time [default: number of cores]
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Write a report for programs as well
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Count a skipped case as a failure
+    #[arg(long)]
+    expect_all: bool,
+    /// What generated cases are generated from [default: random, and printed]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Where a folder for each failed case goes
+    #[arg(long, value_name = "DIR", default_value = "conformance-failures")]
+    artifacts: PathBuf,
+}
+
+pub(super) fn run(args: Args) -> Exit {
+    let cases = match args.selection.apply(catalogue::all()) {
+        Ok(cases) => cases,
+        Err(error) => return complain(Exit::Usage, error),
+    };
+    // Both before the run: after minutes is too late to say that there is no such directory. And before the sandbox,
+    // which may hide it.
+    let json = match args.json.as_deref().map(create).transpose() {
+        Ok(json) => json,
+        Err(error) => return complain(Exit::Usage, error),
+    };
+    let place = Place::of(&args.artifacts);
+    if let Err(error) = Sandbox::enter() {
+        return complain(
+            Exit::Harness,
+            format!("{error}\n  `conformance doctor` says what is possible here"),
+        );
+    }
+    if Place::of(&args.artifacts) != place {
+        let hidden = args.artifacts.display();
+        return complain(
+            Exit::Usage,
+            format!("the sandbox hides {hidden}: choose another directory with --artifacts"),
+        );
+    }
+    let options = Options {
+        jobs: args.jobs.map_or_else(cores, NonZeroUsize::get),
+        bound: CASE_BOUND,
+        seed: args.seed.unwrap_or_else(random_seed),
+        artifacts: Some(args.artifacts),
+        expect_all: args.expect_all,
+    };
+    let needs = Needs::probe(&cases);
+    let summary = run_cases(cases, needs, &options, &mut Text::on_stdout());
+    if let Some((path, file)) = json {
+        let document = Document::new(&summary, &args.selection);
+        if let Err(error) = document.write(std::io::BufWriter::new(file)) {
+            let exit = match summary.exit() {
+                Exit::Failures => Exit::Failures,
+                _ => Exit::Harness,
+            };
+            return complain(exit, format!("write {}: {error}", path.display()));
+        }
+    }
+    summary.exit()
+}
+
+fn create(path: &Path) -> Result<(PathBuf, File), String> {
+    match File::create(path) {
+        Ok(file) => Ok((path.to_owned(), file)),
+        Err(error) => Err(format!("create {}: {error}", path.display())),
+    }
+}
+
+fn cores() -> usize {
+    available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Short enough to be typed. The standard library seeds its hashers from the system.
+fn random_seed() -> u64 {
+    RandomState::new().hash_one(0) >> 40
+}
+
+/// Where on which file system a path leads to, as far as it exists: device, inode, and the part that exists.
+#[derive(PartialEq, Eq)]
+struct Place(Option<(u64, u64, PathBuf)>);
+
+impl Place {
+    fn of(path: &Path) -> Self {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self(path.ancestors().find_map(|ancestor| {
+            let metadata = fs::metadata(ancestor).ok()?;
+            Some((metadata.dev(), metadata.ino(), ancestor.to_owned()))
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_that_of_the_part_that_exists() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let new = here.path().join("new");
+        let before = Place::of(&new.join("deep"));
+        assert!(before == Place::of(here.path()));
+        assert!(before != Place::of(there.path()));
+        fs::create_dir(&new).unwrap();
+        assert!(before != Place::of(&new.join("deep")));
+    }
+
+    #[test]
+    fn seeds_differ_and_are_short() {
+        let seeds: std::collections::HashSet<_> = (0..8).map(|_| random_seed()).collect();
+        assert!(seeds.len() > 1);
+        assert!(seeds.iter().all(|&seed| seed < 1 << 24));
+    }
+}

@@ -1,0 +1,97 @@
+//! What a case is given: its network, a seed, and a place for the evidence.
+
+use crate::verdict::Stop;
+use lab::{Capture, Host, Pair, PairBuilder};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a case is given, and what is left of it when it has ended.
+///
+/// A case takes its network and its captures from here, so that the runner still holds them when the case has
+/// failed and can write down what was on the wire.
+#[derive(Default)]
+pub struct Context {
+    seed: u64,
+    evidence: Mutex<Evidence>,
+}
+
+/// What a case left behind.
+#[derive(Clone, Default)]
+pub struct Evidence {
+    /// The networks that it used; they live as long as the evidence does.
+    pub pairs: Vec<Arc<Pair>>,
+    /// What was captured, by the name of the host.
+    pub captures: Vec<(String, Arc<Capture>)>,
+    /// Facts that it found worth telling: name and value.
+    pub notes: Vec<(String, String)>,
+}
+
+impl Context {
+    /// A context whose generated parts follow from `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            evidence: Mutex::default(),
+        }
+    }
+
+    /// The seed of the run, for what a case generates: the same seed, the same case.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// A pair of hosts with the usual settings.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where the lab cannot build it.
+    pub fn pair(&self) -> Result<Arc<Pair>, Stop> {
+        self.build(Pair::builder())
+    }
+
+    /// A pair of hosts with settings of its own.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where the lab cannot build it.
+    pub fn build(&self, builder: PairBuilder) -> Result<Arc<Pair>, Stop> {
+        let pair = Arc::new(builder.build()?);
+        self.with(|evidence| evidence.pairs.push(Arc::clone(&pair)));
+        Ok(pair)
+    }
+
+    /// Captures on the link of a host until the case has ended.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where the lab cannot capture.
+    pub fn capture(&self, host: &Host) -> Result<Arc<Capture>, Stop> {
+        let capture = Arc::new(host.capture()?);
+        let entry = (host.name().to_owned(), Arc::clone(&capture));
+        self.with(|evidence| evidence.captures.push(entry));
+        Ok(capture)
+    }
+
+    /// Records a fact that is reported beside the verdict.
+    pub fn note(&self, name: impl Into<String>, value: impl ToString) {
+        let note = (name.into(), value.to_string());
+        self.with(|evidence| evidence.notes.push(note));
+    }
+
+    /// What the case has left behind so far; it may still be running.
+    #[must_use]
+    pub fn evidence(&self) -> Evidence {
+        self.with(|evidence| evidence.clone())
+    }
+
+    /// What the case has left behind.
+    #[must_use]
+    pub fn into_evidence(self) -> Evidence {
+        self.evidence
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Evidence) -> T) -> T {
+        // A case that panicked while it left evidence has left what it left.
+        look(&mut self.evidence.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

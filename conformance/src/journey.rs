@@ -1,0 +1,414 @@
+//! The journey of one connection: opened, its queues filled, saved, closed, restored, resumed, and judged by all
+//! four witnesses.
+
+use crate::context::Context;
+use crate::oracle::peer::Counters;
+use crate::oracle::state::KernelView;
+use crate::oracle::stream::{End, Talk};
+use crate::oracle::wire::{self, Probes, WireRules};
+use crate::verdict::{Stop, Verdict, expect, expect_eq};
+use lab::wait;
+use lab::{Blackhole, Capture, Connection, Direction, Family, Flow, Match, Pair, PairBuilder};
+use soccr::{Snapshot, raw};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a condition of the set-up may take: a bound against a hanging run, not an expectation.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes that fit the first congestion window of ten segments, so that all of them are sent at once.
+const SMALL: usize = 5_000;
+/// Bytes of a large queue.
+const LARGE: usize = 1 << 20;
+/// More than any window of the baseline lets through.
+const MORE_THAN_FITS: usize = 16 << 20;
+/// Bytes that each end writes once the connection is back.
+const AFTERWARDS: usize = 100_000;
+
+/// What lies in the receive queue of the subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receive {
+    /// Nothing.
+    Empty,
+    /// A few kilobytes.
+    Small,
+    /// A megabyte, or as much as a window without scaling lets in.
+    Large,
+    /// All that the window lets in, while the peer has more to send.
+    Full,
+}
+
+/// What lies in the send queue of the subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Send {
+    /// Nothing.
+    Empty,
+    /// Sent, and received by the peer, whose acknowledgement was lost.
+    Unacked,
+    /// Written against the closed window of the peer: nothing of it was ever sent.
+    Unsent,
+    /// More than the congestion window lets out, and the acknowledgement of the first flight lost.
+    Both,
+}
+
+/// What the handshake may negotiate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Negotiated {
+    /// Timestamps.
+    pub timestamps: bool,
+    /// Selective acknowledgement.
+    pub sack: bool,
+    /// Window scaling.
+    pub window_scaling: bool,
+}
+
+impl Negotiated {
+    /// All of them, as two of today's kernels do.
+    pub const ALL: Self = Self {
+        timestamps: true,
+        sack: true,
+        window_scaling: true,
+    };
+    /// None of them.
+    pub const NONE: Self = Self {
+        timestamps: false,
+        sack: false,
+        window_scaling: false,
+    };
+}
+
+/// One journey.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// The family of the subject's socket.
+    pub family: Family,
+    /// Its receive queue.
+    pub receive: Receive,
+    /// Its send queue.
+    pub send: Send,
+    /// Its options.
+    pub negotiated: Negotiated,
+}
+
+/// A connection on its way, with what was said on it and what is watching it.
+pub struct Traveller {
+    /// The network.
+    pub pair: Arc<Pair>,
+    /// What leaves and reaches the subject's host.
+    pub capture: Arc<Capture>,
+    /// The subject's socket.
+    pub subject: TcpStream,
+    /// The peer's socket.
+    pub peer: TcpStream,
+    /// The connection, from the subject.
+    pub flow: Flow,
+    /// What was written and read.
+    pub talk: Talk,
+    /// The network lock, as far as it is in place.
+    pub lock: Lock,
+}
+
+/// A network lock around the subject's host: what is in place is dropped before it reaches, or leaves, its stack.
+#[derive(Default)]
+pub struct Lock {
+    ingress: Option<Blackhole>,
+    egress: Option<Blackhole>,
+}
+
+/// A connection that is saved and whose socket is gone.
+pub struct Saved {
+    /// What was saved.
+    pub snapshot: Snapshot,
+    /// What the kernel said of the socket while it was paused.
+    pub view: KernelView,
+    counters: [Counters; 2],
+}
+
+impl Plan {
+    /// Makes the whole journey and judges it.
+    ///
+    /// # Errors
+    /// [`Stop`] with what was not as it should be.
+    pub fn run(&self, ctx: &Context) -> Verdict {
+        let mut traveller = self.depart(ctx)?;
+        traveller.fill(self.receive, self.send)?;
+        let probes = match self.send {
+            // The persist timer of a closed window sends probes of the same shape.
+            Send::Unsent => Probes::AtLeastOne,
+            _ => Probes::One,
+        };
+        traveller.travel(ctx, probes)
+    }
+
+    /// Adds to a network what lets its hosts negotiate what the plan wants.
+    #[must_use]
+    pub fn network(&self, pair: PairBuilder) -> PairBuilder {
+        let on = |negotiated| if negotiated { "1" } else { "0" };
+        pair.sysctl("net.ipv4.tcp_timestamps", on(self.negotiated.timestamps))
+            .sysctl("net.ipv4.tcp_sack", on(self.negotiated.sack))
+            .sysctl("net.ipv4.tcp_window_scaling", on(self.negotiated.window_scaling))
+    }
+
+    /// Opens the connection, its queues still empty.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where the lab cannot.
+    pub fn depart(&self, ctx: &Context) -> Result<Traveller, Stop> {
+        let pair = ctx.build(self.network(Pair::builder()))?;
+        if self.receive == Receive::Large {
+            let sizes = format!("4096 {} {}", 4 * LARGE, 4 * LARGE);
+            pair.a().sysctl("net.ipv4.tcp_rmem", &sizes)?;
+        }
+        let capture = ctx.capture(pair.a())?;
+        let connection = pair.connection(self.family).open()?;
+        Ok(Traveller::new(pair, capture, connection))
+    }
+}
+
+impl Traveller {
+    /// Opens a connection with all options between two fresh hosts.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where the lab cannot.
+    pub fn open(ctx: &Context, family: Family) -> Result<Self, Stop> {
+        let plan = Plan {
+            family,
+            receive: Receive::Empty,
+            send: Send::Empty,
+            negotiated: Negotiated::ALL,
+        };
+        plan.depart(ctx)
+    }
+
+    /// Starts a journey on an open connection.
+    #[must_use]
+    pub fn new(pair: Arc<Pair>, capture: Arc<Capture>, connection: Connection) -> Self {
+        let flow = connection.flow();
+        Self {
+            pair,
+            capture,
+            subject: connection.client,
+            peer: connection.server,
+            flow,
+            talk: Talk::default(),
+            lock: Lock::default(),
+        }
+    }
+
+    /// Fills both queues.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where a queue does not come to what it should be.
+    pub fn fill(&mut self, receive: Receive, send: Send) -> Verdict {
+        match receive {
+            Receive::Empty => {}
+            Receive::Small => self.receive_exactly(SMALL)?,
+            Receive::Large => self.write_until_stalled(End::Peer, LARGE)?,
+            Receive::Full => self.write_until_stalled(End::Peer, MORE_THAN_FITS)?,
+        }
+        match send {
+            Send::Empty => Ok(()),
+            Send::Unacked => self.send_unacknowledged(SMALL),
+            Send::Unsent => self.write_until_stalled(End::Subject, MORE_THAN_FITS),
+            Send::Both => self.send_unacknowledged(MORE_THAN_FITS),
+        }
+    }
+
+    /// Lets `bytes` from the peer arrive and be acknowledged.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where they do not arrive.
+    pub fn receive_exactly(&mut self, bytes: usize) -> Verdict {
+        self.talk.write(End::Peer, &self.peer, bytes)?;
+        let (subject, peer) = (&self.subject, &self.peer);
+        let arrived = || Ok(raw::siocinq(subject)? == bytes as i32 && raw::siocoutq(peer)? == 0);
+        Ok(wait::until("the receive queue is filled", PATIENCE, || holds(arrived()))?)
+    }
+
+    /// Writes up to `limit` bytes, until they have all arrived or the window of the other end is closed: nothing
+    /// in flight, and nothing more allowed.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where it comes to neither.
+    pub fn write_until_stalled(&mut self, end: End, limit: usize) -> Verdict {
+        let (socket, talk) = match end {
+            End::Subject => (&self.subject, &mut self.talk),
+            End::Peer => (&self.peer, &mut self.talk),
+        };
+        let mut left = limit;
+        let mut failure = None;
+        wait::until("the window is closed", PATIENCE, || {
+            match talk.write(end, socket, left) {
+                Ok(written) => left -= written,
+                Err(stop) => failure = Some(stop),
+            }
+            failure.is_some() || holds(idle(socket))
+        })?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Writes up to `limit` bytes, of which the first flight arrives and no acknowledgement comes back.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where it does not arrive.
+    pub fn send_unacknowledged(&mut self, limit: usize) -> Verdict {
+        let before = raw::siocinq(&self.peer)?;
+        self.lock.block_ingress(&self.pair, self.flow)?;
+        self.talk.write(End::Subject, &self.subject, limit)?;
+        let (subject, peer) = (&self.subject, &self.peer);
+        let delivered = || {
+            let in_flight = raw::siocoutq(subject)? - raw::siocoutqnsd(subject)?;
+            Ok(in_flight > 0 && raw::siocinq(peer)? == before + in_flight)
+        };
+        Ok(wait::until("the first flight has arrived", PATIENCE, || holds(delivered()))?)
+    }
+
+    /// Saves, closes, restores, resumes, drains, talks on, closes; and judges all of it.
+    ///
+    /// # Errors
+    /// [`Stop`] with what was not as it should be.
+    pub fn travel(mut self, ctx: &Context, probes: Probes) -> Verdict {
+        let saved = self.save()?;
+        let restored = self.arrive(&saved)?;
+        self.conclude(ctx, &saved, &restored, probes)
+    }
+
+    /// Drains, talks on, closes, and lets the witnesses speak that look at the whole journey.
+    ///
+    /// # Errors
+    /// [`Stop`] with what was not as it should be.
+    pub fn conclude(self, ctx: &Context, saved: &Saved, restored: &TcpStream, probes: Probes) -> Verdict {
+        self.talk.drain(restored, &self.peer)?;
+        self.talk.exchange(restored, &self.peer, AFTERWARDS)?;
+        expect_eq("SO_ERROR at the peer", self.peer.take_error()?.map(|error| error.to_string()), None)?;
+        self.capture.mark(wire::CLOSING)?;
+        self.talk.close(restored, &self.peer)?;
+        saved.expect_undisturbed(&self.pair)?;
+        ctx.note("queues", format!("{:?} {:?}", saved.snapshot.receive, saved.snapshot.send));
+        let rules = WireRules {
+            flow: self.flow,
+            snapshot: &saved.snapshot,
+            probes,
+        };
+        rules.judge(&self.capture.trace()?)
+    }
+
+    /// Locks the connection, saves it, and closes its socket without a packet.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] where the library fails, or where the queues it has read are not what was written.
+    pub fn save(&mut self) -> Result<Saved, Stop> {
+        let counters = self.counters()?;
+        self.lock.block_ingress(&self.pair, self.flow)?;
+        if raw::siocoutq(&self.subject)? > 0 {
+            // A timer may send again what is in flight at any time, in repair mode too (guide A9).
+            self.lock.block_egress(&self.pair, self.flow)?;
+        }
+        self.capture.mark(wire::PAUSING)?;
+        let paused = soccr::pause(&self.subject)?.read_data()?.queue_bytes()?;
+        let view = KernelView::read(&self.subject)?;
+        let snapshot = paused.release();
+        self.close_subject()?;
+        self.lock.egress = None;
+        self.capture.mark(wire::CLOSED)?;
+        self.talk.check_received(&snapshot.receive.bytes)?;
+        self.talk.check_sent(&snapshot.send.bytes)?;
+        Ok(Saved {
+            snapshot,
+            view,
+            counters,
+        })
+    }
+
+    /// Restores the connection, compares it with what it was, takes the lock away and resumes it.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] where the library fails or the kernel's view is another.
+    pub fn arrive(&mut self, saved: &Saved) -> Result<TcpStream, Stop> {
+        let restored = self.pair.a().enter(|| saved.snapshot.restore())??;
+        let view = KernelView::read(&restored)?;
+        self.capture.mark(wire::RESTORED)?;
+        view.expect_equal(&saved.view)?;
+        self.lock = Lock::default();
+        let stream = restored.resume()?;
+        expect_settled(&stream, &saved.snapshot)?;
+        Ok(stream)
+    }
+
+    /// Closes the subject's socket by replacing it with one that is not connected.
+    fn close_subject(&mut self) -> Verdict {
+        let placeholder = self.pair.a().enter(|| -> std::io::Result<TcpStream> {
+            Ok(socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?.into())
+        })??;
+        drop(std::mem::replace(&mut self.subject, placeholder));
+        Ok(())
+    }
+
+    fn counters(&self) -> Result<[Counters; 2], Stop> {
+        Ok([Counters::read(self.pair.a())?, Counters::read(self.pair.b())?])
+    }
+}
+
+impl Saved {
+    /// Fails if one of the two hosts has counted anything that an undisturbed connection does not cause.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] with the counters that moved.
+    pub fn expect_undisturbed(&self, pair: &Pair) -> Verdict {
+        for (host, before) in pair.hosts().into_iter().zip(&self.counters) {
+            Counters::read(host)?.expect_undisturbed_since(before, host.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl Lock {
+    /// Drops what comes in for the connection.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where the lab cannot.
+    pub fn block_ingress(&mut self, pair: &Pair, flow: Flow) -> Verdict {
+        if self.ingress.is_none() {
+            let inbound = Match::tcp().flow(flow.reversed());
+            self.ingress = Some(pair.a().blackhole(Direction::Ingress, inbound)?);
+        }
+        Ok(())
+    }
+
+    fn block_egress(&mut self, pair: &Pair, flow: Flow) -> Verdict {
+        if self.egress.is_none() {
+            self.egress = Some(pair.a().blackhole(Direction::Egress, Match::tcp().flow(flow))?);
+        }
+        Ok(())
+    }
+}
+
+/// What a resumed socket must be, besides what its peer sees.
+fn expect_settled(stream: &TcpStream, snapshot: &Snapshot) -> Verdict {
+    let option = |option: raw::Opt| raw::get_int(&stream.as_fd(), option);
+    expect_eq("TCP_REPAIR after the resume", option(raw::Opt::TCP_REPAIR)?, 0)?;
+    let reuse = option(raw::Opt::SO_REUSEADDR)?;
+    expect_eq("SO_REUSEADDR after the resume", reuse, snapshot.reuse_address.into())?;
+    let nodelay = option(raw::Opt::TCP_NODELAY)?;
+    expect_eq("TCP_NODELAY after the resume", nodelay, 0)?;
+    for (name, wanted, found) in [
+        ("SO_SNDBUF after the resume", snapshot.buffers.send, option(raw::Opt::SO_SNDBUF)?),
+        ("SO_RCVBUF after the resume", snapshot.buffers.receive, option(raw::Opt::SO_RCVBUF)?),
+    ] {
+        let found = found.unsigned_abs();
+        expect(name, format!("at most {wanted}"), found, found <= wanted)?;
+    }
+    Ok(())
+}
+
+/// Whether nothing is in flight: all was sent and acknowledged, or the rest waits for a window.
+fn idle(socket: &TcpStream) -> std::io::Result<bool> {
+    Ok(raw::siocoutq(socket)? == raw::siocoutqnsd(socket)?)
+}
+
+/// A question that cannot be asked is not answered with yes.
+fn holds(answer: std::io::Result<bool>) -> bool {
+    answer.unwrap_or(false)
+}

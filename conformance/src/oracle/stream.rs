@@ -1,0 +1,263 @@
+//! Byte streams that know what comes next: every byte that arrives is checked against the one that was sent.
+
+use crate::verdict::{Failure, Stop, Verdict, expect};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use soccr::raw::{self, MSG_DONTWAIT};
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+/// How long nothing may arrive before a stream counts as stalled: a bound, well above the sum of the first few
+/// retransmission timeouts (1, 2 and 4 s after a restore, guide H8).
+const PATIENCE_MS: u16 = 10_000;
+
+/// One of the two ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The end that is saved and restored.
+    Subject,
+    /// The end that must not notice.
+    Peer,
+}
+
+/// A conversation: what each end has written and what the other has read of it.
+///
+/// It can be shared by threads, as long as each direction has one writer and one reader.
+#[derive(Debug, Default)]
+pub struct Talk {
+    written: [AtomicU64; 2],
+    read: [AtomicU64; 2],
+}
+
+impl Talk {
+    /// Writes the next bytes of an end's stream, up to `limit`, until the socket takes no more; returns how many.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] if the socket fails.
+    pub fn write(&self, end: End, socket: &TcpStream, limit: usize) -> Result<usize, Stop> {
+        let mut total = 0;
+        while total < limit {
+            let position = self.written(end);
+            let bytes = pattern(end, position, (limit - total).min(1 << 16));
+            match raw::send(socket, &bytes, MSG_DONTWAIT) {
+                Ok(count) => {
+                    total += count;
+                    self.written[end as usize].fetch_add(count as u64, SeqCst);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(failure(end, "writing", error)),
+            }
+        }
+        Ok(total)
+    }
+
+    /// Reads what has come from the other end and checks every byte; returns how many, `None` at its end.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] with the position of the first wrong byte, or if the socket fails.
+    pub fn read(&self, end: End, socket: &TcpStream) -> Result<Option<usize>, Stop> {
+        let mut buffer = vec![0; 1 << 16];
+        let count = match raw::recv(socket, &mut buffer, MSG_DONTWAIT) {
+            Ok(0) => return Ok(None),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Some(0)),
+            Err(error) => return Err(failure(end, "reading", error)),
+        };
+        let from = end.other();
+        check(from, self.was_read(end), &buffer[..count])?;
+        self.read[end as usize].fetch_add(count as u64, SeqCst);
+        Ok(Some(count))
+    }
+
+    /// How many bytes an end has still to read.
+    fn missing(&self, end: End) -> Result<u64, Stop> {
+        let (written, read) = (self.written(end.other()), self.was_read(end));
+        written.checked_sub(read).ok_or_else(|| {
+            let what = format!("the stream of the {}", end.other().name());
+            Failure::new(what, format!("{written} bytes, as written"), format!("{read} bytes")).into()
+        })
+    }
+
+    fn written(&self, end: End) -> u64 {
+        self.written[end as usize].load(SeqCst)
+    }
+
+    fn was_read(&self, end: End) -> u64 {
+        self.read[end as usize].load(SeqCst)
+    }
+
+    /// Reads at both ends until each has all that the other has written.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] on a wrong byte, an early end, or a stream that stalls.
+    pub fn drain(&self, subject: &TcpStream, peer: &TcpStream) -> Verdict {
+        loop {
+            let mut waiting = Vec::new();
+            for (end, socket) in [(End::Subject, subject), (End::Peer, peer)] {
+                let missing = self.missing(end)?;
+                if missing > 0 {
+                    waiting.push((end, socket, missing));
+                }
+            }
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            let mut polled: Vec<_> = waiting
+                .iter()
+                .map(|(_, socket, _)| PollFd::new(socket.as_fd(), PollFlags::POLLIN))
+                .collect();
+            let ready = poll(&mut polled, PollTimeout::from(PATIENCE_MS)).map_err(io::Error::from)?;
+            if ready == 0 {
+                let stalled: Vec<_> = waiting
+                    .iter()
+                    .map(|(end, _, missing)| format!("the {} lacks {missing} bytes", end.name()))
+                    .collect();
+                return Err(Failure::new("both streams", "everything arrives", stalled.join(", ")).into());
+            }
+            for (end, socket, _) in waiting {
+                if self.read(end, socket)?.is_none() {
+                    let what = format!("the stream of the {}", end.other().name());
+                    let at = format!("its end after {} bytes", self.was_read(end));
+                    return Err(Failure::new(what, self.written(end.other()), at).into());
+                }
+            }
+        }
+    }
+
+    /// Writes `bytes` more at both ends and drains them.
+    ///
+    /// # Errors
+    /// As [`drain`](Self::drain).
+    pub fn exchange(&self, subject: &TcpStream, peer: &TcpStream, bytes: usize) -> Verdict {
+        let mut left = [bytes; 2];
+        while left != [0, 0] {
+            for (end, socket) in [(End::Subject, subject), (End::Peer, peer)] {
+                left[end as usize] -= self.write(end, socket, left[end as usize])?;
+            }
+            self.drain(subject, peer)?;
+        }
+        Ok(())
+    }
+
+    /// Closes both directions, one after the other, and sees each end read the other's end of file.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] if there is anything but an end.
+    pub fn close(&self, subject: &TcpStream, peer: &TcpStream) -> Verdict {
+        for (end, socket, other) in [
+            (End::Subject, subject, peer),
+            (End::Peer, peer, subject),
+        ] {
+            socket.shutdown(Shutdown::Write)?;
+            let mut polled = [PollFd::new(other.as_fd(), PollFlags::POLLIN)];
+            poll(&mut polled, PollTimeout::from(PATIENCE_MS)).map_err(io::Error::from)?;
+            let read = self.read(end.other(), other)?;
+            expect(
+                format!("the stream of the {} after its end", end.name()),
+                "end of file",
+                format!("{read:?}"),
+                read.is_none(),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Checks bytes that lie in the subject's receive queue: those that come next.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] with the position of the first wrong byte.
+    pub fn check_received(&self, bytes: &[u8]) -> Verdict {
+        check(End::Peer, self.was_read(End::Subject), bytes)
+    }
+
+    /// Checks bytes that lie in the subject's send queue: the last ones written.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] with the position of the first wrong byte.
+    pub fn check_sent(&self, bytes: &[u8]) -> Verdict {
+        let written = self.written(End::Subject);
+        let Some(start) = written.checked_sub(bytes.len() as u64) else {
+            return Err(Failure::new("the send queue", format!("at most {written} bytes"), bytes.len()).into());
+        };
+        check(End::Subject, start, bytes)
+    }
+}
+
+impl End {
+    /// The end across.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Subject => Self::Peer,
+            Self::Peer => Self::Subject,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::Peer => "peer",
+        }
+    }
+}
+
+/// The bytes of an end's stream from `position` on: any shift, swap or repetition shows.
+fn pattern(end: End, position: u64, length: usize) -> Vec<u8> {
+    let word = |index: u64| splitmix(index << 1 | end as u64).to_le_bytes();
+    let first = position / 8;
+    let skip = (position % 8) as usize;
+    let words = (skip + length).div_ceil(8) as u64;
+    let bytes: Vec<u8> = (first..first + words).flat_map(word).collect();
+    bytes[skip..skip + length].to_vec()
+}
+
+/// The output function of the generator `SplitMix64`.
+fn splitmix(value: u64) -> u64 {
+    let mut z = value.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+fn check(from: End, position: u64, bytes: &[u8]) -> Verdict {
+    let expected = pattern(from, position, bytes.len());
+    match bytes.iter().zip(&expected).position(|(actual, expected)| actual != expected) {
+        None => Ok(()),
+        Some(at) => {
+            let end = bytes.len().min(at + 8);
+            Err(Failure::new(
+                format!("byte {} of the stream of the {}", position + at as u64, from.name()),
+                format!("{:02x?}", &expected[at..end]),
+                format!("{:02x?}", &bytes[at..end]),
+            )
+            .into())
+        }
+    }
+}
+
+fn failure(end: End, what: &str, error: io::Error) -> Stop {
+    Failure::new(format!("{what} at the {}", end.name()), "success", error).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_the_same_from_wherever_it_is_read() {
+        let whole = pattern(End::Peer, 0, 100);
+        assert_eq!(whole[13..57], pattern(End::Peer, 13, 44));
+        assert_ne!(whole, pattern(End::Subject, 0, 100));
+    }
+
+    #[test]
+    fn a_shift_by_one_is_found_where_it_begins() {
+        let mut bytes = pattern(End::Peer, 0, 100);
+        bytes.remove(40);
+        let Err(Stop::Fail(failure)) = check(End::Peer, 0, &bytes) else {
+            panic!("a missing byte went unnoticed");
+        };
+        assert_eq!(failure.what, "byte 40 of the stream of the peer");
+    }
+}

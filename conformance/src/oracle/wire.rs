@@ -1,0 +1,189 @@
+//! The rules of the wire: what the host of a restored socket may send, and when.
+
+use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
+use lab::{Flow, Segment, TcpOption, Trace};
+use soccr::{Seq, Snapshot};
+
+/// Mark: the socket is about to be paused.
+pub const PAUSING: &str = "pausing";
+/// Mark: the saved socket is closed.
+pub const CLOSED: &str = "closed";
+/// Mark: the connection is restored and still paused.
+pub const RESTORED: &str = "restored";
+/// Mark: the application has closed the connection: FINs are in order from here on.
+pub const CLOSING: &str = "closing";
+
+/// What the wire is judged against.
+#[derive(Debug)]
+pub struct WireRules<'a> {
+    /// The connection, from the saved end to its peer.
+    pub flow: Flow,
+    /// What was saved.
+    pub snapshot: &'a Snapshot,
+    /// How many window probes are due after the resume: exactly one, unless the peer's window is closed and the
+    /// persist timer may add to it.
+    pub probes: Probes,
+}
+
+/// How many window probes may be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probes {
+    /// Exactly one.
+    One,
+    /// One or more.
+    AtLeastOne,
+}
+
+impl WireRules<'_> {
+    /// Judges what was captured at the link of the saved end, from before the pause until after the close.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] with the rule and the segment that broke it; [`Stop::Broken`] where a mark is missing.
+    pub fn judge(&self, trace: &Trace) -> Verdict {
+        let trace = trace.of(&self.flow);
+        self.silence(&trace)?;
+        no_flags(&trace)?;
+        let before = trace.before(PAUSING)?;
+        let after = trace.after(RESTORED)?;
+        let mut last = Last::new(self, &before.outgoing());
+        let mut probes = 0;
+        for segment in after.outgoing().segments() {
+            if last.is_probe(segment) {
+                probes += 1;
+            }
+            last.judge(self, segment)?;
+        }
+        self.count_probes(probes)
+    }
+
+    /// Nothing of the connection leaves between the pause and the resume.
+    fn silence(&self, trace: &Trace) -> Verdict {
+        for (from, to) in [(PAUSING, CLOSED), (CLOSED, RESTORED)] {
+            let leaked = trace.between(from, to)?.outgoing();
+            expect(
+                format!("the wire between {from:?} and {to:?}"),
+                "nothing leaves",
+                &leaked,
+                leaked.segments().next().is_none(),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn count_probes(&self, probes: usize) -> Verdict {
+        match self.probes {
+            Probes::One => expect_eq("window probes after the resume", probes, 1),
+            Probes::AtLeastOne => expect("window probes after the resume", "at least 1", probes, probes > 0),
+        }
+    }
+}
+
+/// No RST and no SYN at any time, and no FIN before the application closes.
+fn no_flags(trace: &Trace) -> Verdict {
+    let check = |rule: &str, segment: Option<&Segment>| match segment {
+        Some(segment) => Err(Stop::from(Failure::new("the wire", rule, segment))),
+        None => Ok(()),
+    };
+    let since = trace.after(PAUSING)?;
+    check("no RST", since.segments().find(|segment| segment.flags.rst()))?;
+    check("no SYN", since.segments().find(|segment| segment.flags.syn()))?;
+    let until = trace.between(PAUSING, CLOSING)?;
+    check("no FIN before the close", until.segments().find(|segment| segment.flags.fin()))
+}
+
+/// What the host has said last, which it must not take back.
+struct Last {
+    /// The oldest byte that the peer has not acknowledged.
+    snd_una: Seq,
+    /// The end of what was sent.
+    snd_nxt: Seq,
+    ack: Seq,
+    /// The right edge of the window; `None` before one was advertised.
+    edge: Option<Seq>,
+    tsval: Option<u32>,
+    receive_shift: u8,
+}
+
+impl Last {
+    fn new(rules: &WireRules<'_>, before: &Trace) -> Self {
+        let snapshot = rules.snapshot;
+        let receive_shift = snapshot.options.window_scale.map_or(0, |scale| scale.rcv);
+        let said = before.segments().filter(|segment| !segment.flags.syn()).last();
+        Self {
+            snd_una: snapshot.send.start(),
+            snd_nxt: snapshot.send.start() + snapshot.send.sent().len() as u32,
+            ack: snapshot.receive.end,
+            edge: said.map(|segment| edge(segment, receive_shift)),
+            tsval: said.and_then(tsval),
+            receive_shift,
+        }
+    }
+
+    fn is_probe(&self, segment: &Segment) -> bool {
+        segment.payload_len == 0 && Seq(segment.seq) + 1 == self.snd_una
+    }
+
+    fn judge(&mut self, rules: &WireRules<'_>, segment: &Segment) -> Verdict {
+        let broken = |rule: String| Err(Stop::from(Failure::new("the wire after the resume", rule, segment)));
+        let (seq, ack) = (Seq(segment.seq), Seq(segment.ack));
+        if !self.is_probe(segment) {
+            if seq.before(self.snd_una) {
+                return broken(format!("nothing below {}, which is acknowledged", self.snd_una));
+            }
+            if seq.after(self.snd_nxt) {
+                return broken(format!("no gap after {}", self.snd_nxt));
+            }
+            let end = seq + segment.payload_len + u32::from(segment.flags.fin());
+            if end.after(self.snd_nxt) {
+                self.snd_nxt = end;
+            }
+        }
+        if ack.before(self.ack) {
+            return broken(format!("an acknowledgement of {} or more", self.ack));
+        }
+        self.ack = ack;
+        let edge = edge(segment, self.receive_shift);
+        if let Some(last) = self.edge {
+            if edge.before(last) {
+                return broken(format!("a window up to {last} or further, not retracted to {edge}"));
+            }
+        }
+        self.edge = Some(edge);
+        self.judge_options(rules, segment)
+    }
+
+    fn judge_options(&mut self, rules: &WireRules<'_>, segment: &Segment) -> Verdict {
+        let broken = |rule: String| Err(Stop::from(Failure::new("the options after the resume", rule, segment)));
+        let options = &rules.snapshot.options;
+        let tsval = tsval(segment);
+        if tsval.is_some() != options.timestamps.is_some() {
+            return broken(match options.timestamps {
+                Some(_) => "timestamps, which were negotiated".to_owned(),
+                None => "no timestamps, which were not negotiated".to_owned(),
+            });
+        }
+        if let (Some(last), Some(now)) = (self.tsval, tsval) {
+            if Seq(now).before(Seq(last)) {
+                return broken(format!("a TSval of {last} or later"));
+            }
+        }
+        self.tsval = tsval;
+        let sacks = segment.options.iter().any(|option| matches!(option, TcpOption::Sack(_)));
+        if sacks && !options.sack {
+            return broken("no SACK blocks, which were not negotiated".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The right edge of the window that a segment advertises (RFC 7323, section 2.3).
+fn edge(segment: &Segment, shift: u8) -> Seq {
+    Seq(segment.ack) + (u32::from(segment.window) << shift)
+}
+
+fn tsval(segment: &Segment) -> Option<u32> {
+    segment.options.iter().find_map(|option| match option {
+        TcpOption::Timestamps { value, .. } => Some(*value),
+        _ => None,
+    })
+}

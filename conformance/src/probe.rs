@@ -1,0 +1,229 @@
+//! What is possible here, found out by doing: what cases need and a kernel, or a user, may not have.
+
+use crate::case::{Case, Need};
+use soccr::raw::{self, Opt, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON};
+use socket2::{Domain, Socket, Type};
+use std::collections::HashMap;
+use std::io;
+
+/// Whether something is here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is.
+    Here,
+    /// It is not; with the kernel's own reason.
+    Missing(String),
+    /// It could not be found out, which is a fault of the harness.
+    Unknown(String),
+}
+
+/// The answers to what a set of cases needs, each found out once.
+#[derive(Clone, Debug, Default)]
+pub struct Needs(HashMap<Need, Answer>);
+
+/// Why a probe stopped.
+enum Stopped {
+    /// At what it is about.
+    Refused(io::Error),
+    /// Before it came to that.
+    Unprepared(&'static str, io::Error),
+}
+
+impl Need {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::ForceBuffers,
+        Self::QuietOff,
+        Self::RepairWindow,
+        Self::PeekOffset,
+        Self::BufferLock,
+        Self::MicrosecondTimestamps,
+    ];
+
+    /// What the kernel calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ForceBuffers => "SO_RCVBUFFORCE",
+            Self::QuietOff => "TCP_REPAIR_OFF_NO_WP",
+            Self::RepairWindow => "TCP_REPAIR_WINDOW",
+            Self::PeekOffset => "SO_PEEK_OFF on TCP",
+            Self::BufferLock => "SO_BUF_LOCK",
+            Self::MicrosecondTimestamps => "timestamps in microseconds",
+        }
+    }
+
+    /// Who or what has it.
+    #[must_use]
+    pub fn found_with(self) -> &'static str {
+        match self {
+            Self::ForceBuffers => "real root only",
+            Self::QuietOff => "since kernel 4.19",
+            Self::RepairWindow => "since kernel 4.8",
+            Self::PeekOffset => "since kernel 6.9",
+            Self::BufferLock => "since kernel 5.14",
+            Self::MicrosecondTimestamps => "since kernel 6.7",
+        }
+    }
+
+    /// Finds out whether it is here. Has to be asked inside of the sandbox, where repair mode is allowed.
+    #[must_use]
+    pub fn probe(self) -> Answer {
+        match self.attempt() {
+            Ok(()) => Answer::Here,
+            Err(Stopped::Refused(error)) => {
+                Answer::Missing(format!("{} ({})", reason(&error), self.found_with()))
+            }
+            Err(Stopped::Unprepared(what, error)) => {
+                Answer::Unknown(format!("{what}: {}", reason(&error)))
+            }
+        }
+    }
+
+    /// One fresh socket is enough: none of these looks at the state of the connection.
+    fn attempt(self) -> Result<(), Stopped> {
+        let socket = tcp_socket().map_err(|error| Stopped::Unprepared("a TCP socket", error))?;
+        let set = |option, value| raw::set_int(&socket, option, value);
+        let repair = || {
+            set(Opt::TCP_REPAIR, TCP_REPAIR_ON)
+                .map_err(|error| Stopped::Unprepared("TCP_REPAIR", error))
+        };
+        let answer = match self {
+            Self::ForceBuffers => {
+                set(Opt::SO_RCVBUFFORCE, 1 << 16).and_then(|()| set(Opt::SO_SNDBUFFORCE, 1 << 16))
+            }
+            Self::QuietOff => {
+                repair()?;
+                set(Opt::TCP_REPAIR, TCP_REPAIR_OFF_NO_WP)
+            }
+            Self::RepairWindow => {
+                repair()?;
+                raw::get(&socket, Opt::TCP_REPAIR_WINDOW, &mut [0; 20]).map(drop)
+            }
+            Self::PeekOffset => set(Opt::SO_PEEK_OFF, 0),
+            Self::BufferLock => raw::get_int(&socket, Opt::SO_BUF_LOCK).map(drop),
+            Self::MicrosecondTimestamps => {
+                repair()?;
+                // Older kernels take the odd value as a value; only TCP_INFO tells the two apart.
+                set(Opt::TCP_TIMESTAMP, 1)
+                    .and_then(|()| raw::tcp_info(&socket))
+                    .and_then(|info| match info.options & raw::TCPI_OPT_USEC_TS {
+                        0 => Err(io::Error::other("bit 0 of TCP_TIMESTAMP selects nothing")),
+                        _ => Ok(()),
+                    })
+            }
+        };
+        answer.map_err(Stopped::Refused)
+    }
+}
+
+impl Needs {
+    /// Probes what these cases need.
+    #[must_use]
+    pub fn probe(cases: &[Case]) -> Self {
+        let mut answers = HashMap::new();
+        for &need in cases.iter().flat_map(|case| case.needs) {
+            answers.entry(need).or_insert_with(|| need.probe());
+        }
+        Self(answers)
+    }
+
+    /// Why a case cannot run here: the first of its needs that is not met, with its name.
+    #[must_use]
+    pub fn unmet(&self, case: &Case) -> Option<Unmet> {
+        case.needs.iter().find_map(|need| {
+            let name = need.name();
+            match self.0.get(need) {
+                Some(Answer::Here) => None,
+                Some(Answer::Missing(reason)) => {
+                    Some(Unmet::Missing(format!("needs {name}: {reason}")))
+                }
+                Some(Answer::Unknown(error)) => Some(Unmet::Unknown(format!(
+                    "cannot find out whether {name} is here: {error}"
+                ))),
+                None => Some(Unmet::Unknown(format!("{name} was never probed"))),
+            }
+        })
+    }
+}
+
+impl FromIterator<(Need, Answer)> for Needs {
+    fn from_iter<I: IntoIterator<Item = (Need, Answer)>>(answers: I) -> Self {
+        Self(answers.into_iter().collect())
+    }
+}
+
+/// Why a case cannot run here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmet {
+    /// What it needs is missing: it is skipped.
+    Missing(String),
+    /// Nobody knows: the harness is broken.
+    Unknown(String),
+}
+
+/// A TCP socket that is neither bound nor connected.
+///
+/// # Errors
+/// What `socket` returns.
+pub(crate) fn tcp_socket() -> io::Result<Socket> {
+    Socket::new(Domain::IPV4, Type::STREAM, None)
+}
+
+/// What the kernel said, without the number that says it a second time.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case() -> Case {
+        Case::new("a/b", "x", &["A1"], |_| Ok(())).needs(&[Need::QuietOff, Need::ForceBuffers])
+    }
+
+    #[test]
+    fn the_reason_names_the_need_and_what_the_kernel_said() {
+        let refused = io::Error::from_raw_os_error(1);
+        let needs = Needs::from_iter([
+            (Need::QuietOff, Answer::Here),
+            (
+                Need::ForceBuffers,
+                Answer::Missing(format!("{} (real root only)", reason(&refused))),
+            ),
+        ]);
+        assert_eq!(
+            needs.unmet(&case()),
+            Some(Unmet::Missing(
+                "needs SO_RCVBUFFORCE: Operation not permitted (real root only)".into()
+            ))
+        );
+    }
+
+    #[test]
+    fn a_case_whose_needs_are_met_runs() {
+        let answers = [Need::QuietOff, Need::ForceBuffers].map(|need| (need, Answer::Here));
+        assert_eq!(Needs::from_iter(answers).unmet(&case()), None);
+    }
+
+    #[test]
+    fn what_nobody_knows_is_not_taken_for_missing() {
+        let unknown = Answer::Unknown("a TCP socket: Too many open files".into());
+        let needs = Needs::from_iter([(Need::QuietOff, unknown)]);
+        assert!(matches!(needs.unmet(&case()), Some(Unmet::Unknown(_))));
+        assert!(matches!(Needs::default().unmet(&case()), Some(Unmet::Unknown(_))));
+    }
+
+    #[test]
+    fn every_need_has_its_own_name_and_is_probed_once() {
+        let names: std::collections::HashSet<_> = Need::ALL.map(Need::name).into();
+        assert_eq!(names.len(), Need::ALL.len());
+        let needs = Needs::probe(&[case(), case()]);
+        assert_eq!(needs.0.len(), 2);
+    }
+}

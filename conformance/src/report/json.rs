@@ -1,0 +1,145 @@
+//! The report for programs.
+
+use crate::case::Level;
+use crate::machine::Machine;
+use crate::outcome::Record;
+use crate::select::Selection;
+use crate::summary::{Promises, Summary, Totals};
+use serde::{Deserialize, Serialize};
+use std::io::{self, Write};
+
+/// The version of the format; a reader refuses what it does not know. A new field does not change it.
+pub const FORMAT: u32 = 1;
+
+/// A whole report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The version of the suite.
+    pub version: String,
+    /// Where the run took place.
+    #[serde(flatten)]
+    pub machine: Machine,
+    /// What generated cases were generated from.
+    pub seed: u64,
+    /// What the run was asked to do.
+    pub options: Asked,
+    /// The cases, in the order of the catalogue.
+    pub cases: Vec<Entry>,
+    /// How many cases ended in which way.
+    pub totals: Totals,
+    /// How many promises were judged.
+    pub promises: Promises,
+    /// The code with which the process ends.
+    pub exit: u8,
+    /// How long the run took, milliseconds.
+    pub ms: u64,
+}
+
+/// What a run was asked to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Patterns of which a case has to match one.
+    pub filter: Vec<String>,
+    /// Patterns of which a case must match none.
+    pub exclude: Vec<String>,
+    /// How many cases ran at the same time.
+    pub jobs: usize,
+    /// Whether a skipped case counts as a failure.
+    pub expect_all: bool,
+}
+
+/// One case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its id.
+    pub id: String,
+    /// How much its promise weighs.
+    pub level: Level,
+    /// The promise.
+    pub statement: String,
+    /// Where it is written down.
+    pub guide: Vec<String>,
+    /// `pass`, `fail`, `info`, `skip` or `broken`.
+    pub outcome: String,
+    /// Why it was not judged, or what it was that did not hold.
+    pub reason: Option<String>,
+    /// What should have been there.
+    pub expected: Option<String>,
+    /// What was there.
+    pub actual: Option<String>,
+    /// How long it took, milliseconds.
+    pub ms: u64,
+    /// Facts that it found worth telling.
+    pub notes: Vec<Note>,
+}
+
+/// A fact that a case found worth telling. A case may tell several of one name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+impl Document {
+    /// The report of a run over the cases of `selection`.
+    #[must_use]
+    pub fn new(summary: &Summary, selection: &Selection) -> Self {
+        Self {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            machine: summary.machine.clone(),
+            seed: summary.options.seed,
+            options: Asked {
+                filter: selection.filter.clone(),
+                exclude: selection.exclude.clone(),
+                jobs: summary.options.jobs,
+                expect_all: summary.options.expect_all,
+            },
+            cases: summary.records.iter().map(Entry::from).collect(),
+            totals: summary.totals(),
+            promises: summary.promises(),
+            exit: summary.exit().code(),
+            ms: milliseconds(summary.elapsed),
+        }
+    }
+
+    /// Writes the report, to be read by people as well.
+    ///
+    /// # Errors
+    /// What writing returns.
+    pub fn write(&self, mut out: impl Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut out, self)?;
+        out.write_all(b"\n")?;
+        out.flush()
+    }
+}
+
+impl From<&Record> for Entry {
+    fn from(record: &Record) -> Self {
+        let Record { case, outcome, .. } = record;
+        let notes = record.notes.iter().map(|(name, value)| Note {
+            name: name.clone(),
+            value: value.clone(),
+        });
+        Self {
+            id: case.id.clone(),
+            level: case.level,
+            statement: case.statement.clone(),
+            guide: case.guide.iter().map(ToString::to_string).collect(),
+            outcome: outcome.word().to_owned(),
+            reason: outcome.reason().map(str::to_owned),
+            expected: outcome.failure().map(|failure| failure.expected.clone()),
+            actual: outcome.failure().map(|failure| failure.actual.clone()),
+            ms: milliseconds(record.elapsed),
+            notes: notes.collect(),
+        }
+    }
+}
+
+fn milliseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,44 @@
+//! What is told about a run, while it runs and afterwards.
+
+pub mod failure;
+pub mod json;
+pub mod style;
+pub mod summary;
+pub mod text;
+
+use crate::case::Case;
+use crate::machine::Machine;
+use crate::outcome::Record;
+use crate::runner::Options;
+use crate::summary::Summary;
+
+/// Listens to a run.
+///
+/// Cases start and end in any order; the index is that of the case among all that were given.
+pub trait Report {
+    /// Before the first case.
+    fn begin(&mut self, machine: &Machine, options: &Options, cases: &[Case]) {
+        let _ = (machine, options, cases);
+    }
+
+    /// A case has been started.
+    fn started(&mut self, index: usize, case: &Case) {
+        let _ = (index, case);
+    }
+
+    /// A case has ended, or will not be waited for any longer.
+    fn ended(&mut self, index: usize, record: &Record) {
+        let _ = (index, record);
+    }
+
+    /// After the last case.
+    fn finished(&mut self, summary: &Summary) {
+        let _ = summary;
+    }
+}
+
+/// Says nothing, for those who only want the summary.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Report for Silent {}

@@ -1,0 +1,119 @@
+//! The end of the text report: a table by area, why cases were skipped, what failed, and the verdict.
+
+use super::style::{Styles, paint};
+use crate::summary::{Exit, Summary, Totals};
+use anstyle::Style;
+use std::fmt::Write as _;
+
+/// The text, with its trailing newline.
+#[must_use]
+pub fn text(summary: &Summary, styles: &Styles) -> String {
+    let mut out = String::from("\n");
+    // Writing to a string cannot fail.
+    let _ = table(&mut out, summary, styles);
+    let _ = skips(&mut out, summary, styles);
+    let _ = failures(&mut out, summary, styles);
+    let machine = &summary.machine;
+    let _ = writeln!(
+        out,
+        "\nkernel {} ({}), {}, seed {}, {:.1} s",
+        machine.release,
+        machine.machine,
+        machine.user(),
+        summary.options.seed,
+        summary.elapsed.as_secs_f64()
+    );
+    out.push_str(&verdict(summary, styles));
+    out
+}
+
+fn table(out: &mut String, summary: &Summary, styles: &Styles) -> std::fmt::Result {
+    let areas = summary.areas();
+    let width = areas.iter().map(|(area, _)| area.len()).max();
+    let width = width.unwrap_or(0).max("total".len());
+    let heads = ["passed", "failed", "skipped", "broken", "info"];
+    writeln!(out, "{:width$}  {}", "area", heads.join("  "))?;
+    let total = summary.totals();
+    let total = (areas.len() != 1).then_some(("total", total));
+    for (area, totals) in areas.into_iter().chain(total) {
+        write!(out, "{area:width$}")?;
+        for (head, (count, style)) in heads.into_iter().zip(columns(&totals, styles)) {
+            let column = head.len();
+            let cell = match count {
+                0 => paint(styles.weak, format!("{:>column$}", "-")).to_string(),
+                _ => paint(style, format!("{count:>column$}")).to_string(),
+            };
+            write!(out, "  {cell}")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn columns(totals: &Totals, styles: &Styles) -> [(usize, Style); 5] {
+    [
+        (totals.passed, styles.good),
+        (totals.failed, styles.bad),
+        (totals.skipped, Style::new()),
+        (totals.broken, styles.bad),
+        (totals.info, styles.notable),
+    ]
+}
+
+fn skips(out: &mut String, summary: &Summary, styles: &Styles) -> std::fmt::Result {
+    for (reason, ids) in summary.skips() {
+        writeln!(out, "\nskip: {reason} ({})", ids.len())?;
+        for id in ids {
+            writeln!(out, "  {}", paint(styles.weak, id))?;
+        }
+    }
+    Ok(())
+}
+
+fn failures(out: &mut String, summary: &Summary, styles: &Styles) -> std::fmt::Result {
+    let records = summary.records.iter();
+    let records: Vec<_> = records.filter(|record| record.outcome.is_bad()).collect();
+    if !records.is_empty() {
+        writeln!(out)?;
+    }
+    for record in records {
+        let word = paint(styles.bad, format!("{:6}", record.outcome.word()));
+        write!(out, "{word} {}", record.case.id)?;
+        match &record.kept.folder {
+            Some(folder) => writeln!(out, "  in {}", folder.display())?,
+            None => writeln!(out)?,
+        }
+    }
+    Ok(())
+}
+
+/// One sentence, and what the exit code says unless it is 0.
+fn verdict(summary: &Summary, styles: &Styles) -> String {
+    let (promises, totals, exit) = (summary.promises(), summary.totals(), summary.exit());
+    let mut text = match promises.judged {
+        0 => "no promise of this kernel was judged".to_owned(),
+        judged => format!("this kernel keeps {} of {judged} promises", promises.kept),
+    };
+    for (count, what) in [
+        (totals.skipped, "skipped"),
+        (totals.broken, "undecided because the harness broke"),
+    ] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {what}");
+        }
+    }
+    let style = match exit {
+        Exit::Passed => styles.good,
+        _ => styles.bad,
+    };
+    let text = paint(style, text);
+    let because = match exit {
+        Exit::Passed => return format!("{text}\n"),
+        Exit::Failures if totals.failed == 0 => "a case was skipped, and --expect-all was given",
+        Exit::Failures => "a promise is not kept",
+        Exit::Harness => "the harness broke",
+        Exit::Nothing => "nothing ran",
+        Exit::Usage => "the command line makes no sense",
+    };
+    format!("{text}\nexit code {}: {because}\n", exit.code())
+}

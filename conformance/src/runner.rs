@@ -1,0 +1,267 @@
+//! The runner: cases in, a summary out.
+
+use crate::case::Case;
+use crate::context::Context;
+use crate::execute::{execute, keep};
+use crate::machine::Machine;
+use crate::outcome::{Outcome, Record};
+use crate::probe::Needs;
+use crate::report::Report;
+use crate::summary::Summary;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a case may take before the run goes on without it: a bound against hanging, not an expectation.
+pub const CASE_BOUND: Duration = Duration::from_secs(60);
+
+/// How long the evidence of a hanging case may take: what hangs may hold a lock that its network needs.
+const EVIDENCE_BOUND: Duration = Duration::from_secs(5);
+
+/// How many hanging cases a run bears. More of them would only take a minute each to say the same.
+const HANGING_CASES: usize = 3;
+
+/// What a run is asked to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many cases run at the same time; at least one.
+    pub jobs: usize,
+    /// How long a case may take; [`CASE_BOUND`] unless for a test of the runner.
+    pub bound: Duration,
+    /// What generated cases are generated from.
+    pub seed: u64,
+    /// Where the folders of failed cases go; `None` keeps nothing but the text.
+    pub artifacts: Option<PathBuf>,
+    /// Whether a skipped case counts as a failure.
+    pub expect_all: bool,
+}
+
+impl Default for Options {
+    /// One case at a time, nothing written, seed zero.
+    fn default() -> Self {
+        Self {
+            jobs: 1,
+            bound: CASE_BOUND,
+            seed: 0,
+            artifacts: None,
+            expect_all: false,
+        }
+    }
+}
+
+/// Runs cases, tells `report` what happens as it happens, and returns what became of each, in the given order.
+///
+/// A case that takes longer than [`Options::bound`] is reported as broken and left behind with its thread; the
+/// process should then end soon after the run, because the thread cannot be ended alone.
+pub fn run_cases(
+    cases: Vec<Case>,
+    needs: Needs,
+    options: &Options,
+    report: &mut dyn Report,
+) -> Summary {
+    let start = Instant::now();
+    let machine = Machine::read();
+    report.begin(&machine, options, &cases);
+    let records = Run::new(cases, needs, options).to_end(report);
+    let summary = Summary {
+        options: options.clone(),
+        machine,
+        records,
+        elapsed: start.elapsed(),
+    };
+    report.finished(&summary);
+    summary
+}
+
+/// What the workers share.
+struct Shared {
+    cases: Vec<Case>,
+    /// The first case that no worker has taken.
+    next: AtomicUsize,
+    needs: Needs,
+    options: Options,
+}
+
+/// What a worker tells the collector, about the case of this index.
+enum Event {
+    Started(usize, Weak<Context>),
+    Ended(usize, Box<Record>),
+}
+
+/// A case that has been started and has not ended.
+struct Running {
+    since: Instant,
+    /// Its network, in case that it never ends. The worker takes it down otherwise, which may take a while.
+    ctx: Weak<Context>,
+}
+
+/// The collector.
+struct Run {
+    shared: Arc<Shared>,
+    records: Vec<Option<Record>>,
+    running: BTreeMap<usize, Running>,
+    hung: usize,
+    sender: Sender<Event>,
+    events: Receiver<Event>,
+}
+
+impl Run {
+    fn new(cases: Vec<Case>, needs: Needs, options: &Options) -> Self {
+        let (sender, events) = mpsc::channel();
+        Self {
+            records: cases.iter().map(|_| None).collect(),
+            shared: Arc::new(Shared {
+                cases,
+                next: AtomicUsize::new(0),
+                needs,
+                options: options.clone(),
+            }),
+            running: BTreeMap::new(),
+            hung: 0,
+            sender,
+            events,
+        }
+    }
+
+    fn to_end(mut self, report: &mut dyn Report) -> Vec<Record> {
+        let jobs = self.shared.options.jobs.clamp(1, self.records.len().max(1));
+        let workers = (0..jobs).map(|_| self.start_worker());
+        // Fewer workers than asked for only take longer; without any, nothing would ever end.
+        let (started, refused): (Vec<_>, Vec<_>) = workers.partition(Result::is_ok);
+        if started.is_empty() {
+            let error = refused.into_iter().find_map(Result::err);
+            let error = error.map_or_else(String::new, |error| error.to_string());
+            self.give_up(&format!("cannot start a thread: {error}"), report);
+        }
+        while self.records.iter().any(Option::is_none) {
+            match self.events.recv_timeout(self.time_left()) {
+                Ok(Event::Started(index, ctx)) => {
+                    // A run that has been given up has its records already.
+                    if self.records[index].is_none() {
+                        report.started(index, &self.shared.cases[index]);
+                        let since = Instant::now();
+                        self.running.insert(index, Running { since, ctx });
+                    }
+                }
+                Ok(Event::Ended(index, record)) => {
+                    self.running.remove(&index);
+                    self.ended(index, *record, report);
+                }
+                // The collector holds a sender of its own: the channel is never closed.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    self.leave_overdue_behind(report);
+                }
+            }
+        }
+        self.records.into_iter().flatten().collect()
+    }
+
+    fn start_worker(&self) -> io::Result<()> {
+        let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
+        let work = move || shared.work(&sender);
+        thread::Builder::new()
+            .name("case".to_owned())
+            .spawn(work)
+            .map(drop)
+    }
+
+    /// Until the first of the running cases is overdue.
+    fn time_left(&self) -> Duration {
+        let bound = self.shared.options.bound;
+        let oldest = self.running.values().map(|case| case.since.elapsed()).max();
+        bound.saturating_sub(oldest.unwrap_or_default())
+    }
+
+    /// Takes a record, unless its case was given up before it ended after all.
+    fn ended(&mut self, index: usize, record: Record, report: &mut dyn Report) {
+        if let slot @ None = &mut self.records[index] {
+            report.ended(index, slot.insert(record));
+        }
+    }
+
+    fn leave_overdue_behind(&mut self, report: &mut dyn Report) {
+        let bound = self.shared.options.bound;
+        let overdue = |case: &Running| case.since.elapsed() >= bound;
+        let found = self.running.iter().filter(|(_, case)| overdue(case));
+        for index in found.map(|(&index, _)| index).collect::<Vec<_>>() {
+            let Some(Running { since, ctx }) = self.running.remove(&index) else {
+                continue;
+            };
+            let case = self.shared.cases[index].clone();
+            let error = format!("no end after {} s", bound.as_secs_f64());
+            let mut record = Record::not_run(case, Outcome::Broken(error));
+            record.elapsed = since.elapsed();
+            if let Some(ctx) = ctx.upgrade() {
+                record = with_evidence_in_time(record, ctx, &self.shared.options);
+            }
+            self.ended(index, record, report);
+            self.hung += 1;
+            // Somebody has to take the place of the worker that hangs.
+            if self.hung == HANGING_CASES || self.start_worker().is_err() {
+                let reason = format!("not judged, because {} cases did not end", self.hung);
+                self.give_up(&reason, report);
+            }
+        }
+    }
+
+    /// Ends the run: what is not started never will be, what is running is not waited for.
+    fn give_up(&mut self, reason: &str, report: &mut dyn Report) {
+        self.shared
+            .next
+            .store(self.shared.cases.len(), Ordering::Relaxed);
+        self.running.clear();
+        for index in 0..self.records.len() {
+            let case = self.shared.cases[index].clone();
+            let record = Record::not_run(case, Outcome::Broken(reason.to_owned()));
+            self.ended(index, record, report);
+        }
+    }
+}
+
+impl Shared {
+    /// Takes cases until there are no more. Ends as well when nobody listens any longer.
+    fn work(&self, events: &Sender<Event>) {
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(case) = self.cases.get(index) else {
+                return;
+            };
+            let ctx = Arc::new(Context::new(self.options.seed));
+            if events
+                .send(Event::Started(index, Arc::downgrade(&ctx)))
+                .is_err()
+            {
+                return;
+            }
+            let record = execute(case.clone(), &self.needs, &self.options, ctx);
+            if events.send(Event::Ended(index, Box::new(record))).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Completes the record of a case that hangs, from a thread that may hang as well.
+fn with_evidence_in_time(mut record: Record, ctx: Arc<Context>, options: &Options) -> Record {
+    let (done, waiting) = mpsc::channel();
+    let (mut complete, options) = (record.clone(), options.clone());
+    let work = move || {
+        keep(&mut complete, &ctx, &options);
+        // Nobody may be waiting any more.
+        let _ = done.send(complete);
+    };
+    let trouble = match thread::Builder::new().spawn(work) {
+        Ok(_) => match waiting.recv_timeout(EVIDENCE_BOUND) {
+            Ok(complete) => return complete,
+            Err(_) => "its network hangs as well".to_owned(),
+        },
+        Err(error) => format!("cannot start a thread: {error}"),
+    };
+    record.kept.troubles.push(trouble);
+    record
+}

@@ -1,0 +1,223 @@
+//! What a run came to.
+
+use crate::case::Level;
+use crate::machine::Machine;
+use crate::outcome::{Outcome, Record};
+use crate::runner::Options;
+use serde::{Deserialize, Serialize};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// All that a run found out.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// What the run was asked to do.
+    pub options: Options,
+    /// Where it took place.
+    pub machine: Machine,
+    /// The cases in the order in which they were given, whatever the order in which they ended.
+    pub records: Vec<Record>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// How many cases ended in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Promises kept, and facts that are as they usually are.
+    pub passed: usize,
+    /// Promises not kept.
+    pub failed: usize,
+    /// Cases whose needs are not met here.
+    pub skipped: usize,
+    /// Cases about which the harness learned nothing.
+    pub broken: usize,
+    /// Facts that are not as they usually are.
+    pub info: usize,
+}
+
+/// How many promises were judged. Facts ([`Level::Info`]) are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promises {
+    /// Those that are kept.
+    pub kept: usize,
+    /// Those that could be judged.
+    pub judged: usize,
+}
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Every promise that was looked at is kept.
+    Passed,
+    /// A promise is not kept, whatever else happened; or a case was skipped and none was to be.
+    Failures,
+    /// The command line makes no sense.
+    Usage,
+    /// The harness broke, or could not start.
+    Harness,
+    /// No case ran.
+    Nothing,
+}
+
+impl Summary {
+    /// How many cases ended in which way.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.records.iter().collect()
+    }
+
+    /// The same for each area, which is the first part of an id, in order of appearance.
+    #[must_use]
+    pub fn areas(&self) -> Vec<(&str, Totals)> {
+        let mut areas: Vec<(&str, Totals)> = Vec::new();
+        for record in &self.records {
+            let id = &record.case.id;
+            let area = id.split_once('/').map_or(&**id, |(area, _)| area);
+            match areas.iter_mut().find(|(name, _)| *name == area) {
+                Some((_, totals)) => totals.add(&record.outcome),
+                None => areas.push((area, std::iter::once(record).collect())),
+            }
+        }
+        areas
+    }
+
+    /// How many promises were judged.
+    #[must_use]
+    pub fn promises(&self) -> Promises {
+        let mut promises = Promises::default();
+        for record in &self.records {
+            let kept = match record.outcome {
+                Outcome::Pass => 1,
+                Outcome::Fail(_) => 0,
+                Outcome::Info(_) | Outcome::Skip(_) | Outcome::Broken(_) => continue,
+            };
+            if record.case.level != Level::Info {
+                promises.kept += kept;
+                promises.judged += 1;
+            }
+        }
+        promises
+    }
+
+    /// The skipped cases by their reasons, in order of appearance.
+    #[must_use]
+    pub fn skips(&self) -> Vec<(&str, Vec<&str>)> {
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for record in &self.records {
+            let Outcome::Skip(reason) = &record.outcome else {
+                continue;
+            };
+            match reasons.iter_mut().find(|(known, _)| known == reason) {
+                Some((_, ids)) => ids.push(&record.case.id),
+                None => reasons.push((reason, vec![&record.case.id])),
+            }
+        }
+        reasons
+    }
+
+    /// How a process that did only this run ends.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        self.totals().exit(self.options.expect_all)
+    }
+}
+
+impl Totals {
+    /// Adds one case.
+    pub fn add(&mut self, outcome: &Outcome) {
+        *match outcome {
+            Outcome::Pass => &mut self.passed,
+            Outcome::Fail(_) => &mut self.failed,
+            Outcome::Info(_) => &mut self.info,
+            Outcome::Skip(_) => &mut self.skipped,
+            Outcome::Broken(_) => &mut self.broken,
+        } += 1;
+    }
+
+    /// All cases.
+    #[must_use]
+    pub fn all(&self) -> usize {
+        self.passed + self.failed + self.skipped + self.broken + self.info
+    }
+
+    /// How a process ends that came to these totals.
+    ///
+    /// A promise that is not kept is the most certain thing that can be said, so it goes before a broken harness.
+    #[must_use]
+    pub fn exit(&self, expect_all: bool) -> Exit {
+        if self.failed > 0 || (expect_all && self.skipped > 0) {
+            Exit::Failures
+        } else if self.broken > 0 {
+            Exit::Harness
+        } else if self.passed + self.info == 0 {
+            Exit::Nothing
+        } else {
+            Exit::Passed
+        }
+    }
+}
+
+impl<'a> FromIterator<&'a Record> for Totals {
+    fn from_iter<I: IntoIterator<Item = &'a Record>>(records: I) -> Self {
+        let mut totals = Self::default();
+        for record in records {
+            totals.add(&record.outcome);
+        }
+        totals
+    }
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Passed => 0,
+            Self::Failures => 1,
+            Self::Usage => 2,
+            Self::Harness => 3,
+            Self::Nothing => 4,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_follows_from_the_totals() {
+        let totals = |passed, failed, skipped, broken, info| Totals {
+            passed,
+            failed,
+            skipped,
+            broken,
+            info,
+        };
+        for (totals, expect_all, code) in [
+            (totals(3, 0, 0, 0, 0), false, 0),
+            (totals(3, 0, 0, 0, 0), true, 0),
+            (totals(3, 0, 1, 0, 0), false, 0),
+            (totals(3, 0, 1, 0, 0), true, 1),
+            (totals(3, 0, 0, 0, 1), true, 0),
+            (totals(0, 0, 0, 0, 1), false, 0),
+            (totals(3, 1, 0, 0, 0), false, 1),
+            (totals(3, 1, 0, 1, 0), false, 1),
+            (totals(3, 0, 0, 1, 0), false, 3),
+            (totals(3, 0, 1, 1, 0), false, 3),
+            (totals(0, 0, 0, 0, 0), false, 4),
+            (totals(0, 0, 0, 0, 0), true, 4),
+            (totals(0, 0, 2, 0, 0), false, 4),
+            (totals(0, 0, 2, 0, 0), true, 1),
+        ] {
+            assert_eq!(totals.exit(expect_all).code(), code, "{totals:?} {expect_all}");
+        }
+    }
+}

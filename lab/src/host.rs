@@ -1,0 +1,107 @@
+//! A host of a lab: a network namespace, its link and its addresses.
+
+use crate::address::Family;
+use crate::error::Error;
+use crate::link::Mac;
+use crate::netlink::Netlink;
+use crate::ns::Namespace;
+use crate::sysctl;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+/// A host: a network namespace with one link to the other host of its [`Pair`](crate::Pair).
+///
+/// Sockets belong to the host they were created in: create them inside [`Host::enter`], use them anywhere.
+#[derive(Debug)]
+pub struct Host {
+    // First, so that it goes first: the socket would keep the namespace alive.
+    pub(crate) netlink: Arc<Netlink>,
+    pub(crate) namespace: Namespace,
+    pub(crate) name: &'static str,
+    pub(crate) link: &'static str,
+    pub(crate) index: u32,
+    pub(crate) mac: Mac,
+    pub(crate) mtu: u32,
+    pub(crate) v4: Ipv4Addr,
+    pub(crate) v6: Ipv6Addr,
+}
+
+impl Host {
+    /// Its name in the lab: `a` or `b`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
+    /// Its IPv4 address.
+    #[must_use]
+    pub fn v4(&self) -> Ipv4Addr {
+        self.v4
+    }
+
+    /// Its IPv6 address.
+    #[must_use]
+    pub fn v6(&self) -> Ipv6Addr {
+        self.v6
+    }
+
+    /// Its address in `family`, as it stands on the wire: that of [`Family::V4Mapped`] is the IPv4 address.
+    #[must_use]
+    pub fn address(&self, family: Family) -> IpAddr {
+        match family {
+            Family::V4 | Family::V4Mapped => self.v4.into(),
+            Family::V6 => self.v6.into(),
+        }
+    }
+
+    /// The Ethernet address of its link.
+    #[must_use]
+    pub fn mac(&self) -> Mac {
+        self.mac
+    }
+
+    /// The number of its link inside its namespace.
+    #[must_use]
+    pub fn ifindex(&self) -> u32 {
+        self.index
+    }
+
+    /// The name of its link inside its namespace.
+    #[must_use]
+    pub fn link(&self) -> &str {
+        self.link
+    }
+
+    /// The largest IP packet that its link takes, in bytes.
+    #[must_use]
+    pub fn mtu(&self) -> u32 {
+        self.mtu
+    }
+
+    /// Runs `f` on this host: the calling thread is in its network namespace meanwhile.
+    ///
+    /// The thread is back where it was afterwards, also when `f` panics; the panic then goes on. A thread that `f`
+    /// starts stays on this host.
+    ///
+    /// # Errors
+    /// [`Error::Os`] when the kernel refuses to enter or to leave; `f` was not run if it refused to enter.
+    pub fn enter<R>(&self, f: impl FnOnce() -> R) -> Result<R, Error> {
+        self.namespace.enter(f)
+    }
+
+    /// Sets a sysctl of this host, such as `net.ipv4.tcp_timestamps`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a name that is not below `net`, [`Error::Os`] when the kernel refuses.
+    pub fn sysctl(&self, name: &str, value: &str) -> Result<(), Error> {
+        self.enter(|| sysctl::write(name, value))?
+    }
+
+    /// Reads a sysctl of this host, without the newline at its end.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a name that is not below `net`, [`Error::Os`] when the kernel refuses.
+    pub fn read_sysctl(&self, name: &str) -> Result<String, Error> {
+        self.enter(|| sysctl::read(name))?
+    }
+}

@@ -1,0 +1,168 @@
+//! Links and addresses: a veth pair born in both namespaces, set up, and settled.
+
+use crate::error::{Doing, Error};
+use crate::netlink::Netlink;
+use crate::ns::Namespace;
+use crate::wait;
+use futures_util::TryStreamExt;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags};
+use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage};
+use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth};
+use std::fmt;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
+
+/// The name of the link on either host.
+pub(crate) const LINK: &str = "veth0";
+/// The loopback link is the first in every network namespace.
+const LOOPBACK: u32 = 1;
+/// On kernels that notice a carrier by a timer it takes up to a second.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// An Ethernet address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Mac(pub [u8; 6]);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+/// One end of a veth pair that is to be made.
+pub(crate) struct End<'a> {
+    pub(crate) namespace: &'a Namespace,
+    pub(crate) netlink: &'a Netlink,
+    pub(crate) mac: Mac,
+}
+
+/// Makes a veth pair with one end in each namespace; returns the index of each end.
+pub(crate) fn create_veth(a: &End<'_>, b: &End<'_>, mtu: u32) -> Result<(u32, u32), Error> {
+    let fd = b
+        .namespace
+        .as_fd()
+        .try_clone_to_owned()
+        .doing(|| "hold the namespace of the far end".to_owned())?;
+    // Neither end is set up here: the kernel refuses that with ENOTCONN while there is no peer yet.
+    let far = LinkMessageBuilder::<LinkUnspec>::new()
+        .name(LINK)
+        .mtu(mtu)
+        .address(b.mac.0.to_vec())
+        .setns_by_fd(fd.as_raw_fd())
+        .build();
+    let pair = LinkMessageBuilder::<LinkVeth>::new(LINK, LINK)
+        .mtu(mtu)
+        .address(a.mac.0.to_vec())
+        .set_info_data(InfoData::Veth(InfoVeth::Peer(far)))
+        .build();
+    a.netlink.run(
+        || format!("make a veth pair with an MTU of {mtu} bytes"),
+        |handle| handle.link().add(pair).execute(),
+    )?;
+    Ok((index_of(a.netlink)?, index_of(b.netlink)?))
+}
+
+fn index_of(netlink: &Netlink) -> Result<u32, Error> {
+    let link = get(netlink, |request| request.match_name(LINK))?;
+    Ok(link.header.index)
+}
+
+fn get(
+    netlink: &Netlink,
+    which: impl FnOnce(rtnetlink::LinkGetRequest) -> rtnetlink::LinkGetRequest,
+) -> Result<LinkMessage, Error> {
+    let doing = || format!("look at link {LINK}");
+    netlink
+        .run(doing, |handle| async move {
+            which(handle.link().get()).execute().try_next().await
+        })?
+        .ok_or_else(|| std::io::Error::from_raw_os_error(libc::ENODEV))
+        .doing(doing)
+}
+
+/// Sets the loopback link and link `index` up.
+pub(crate) fn set_up(netlink: &Netlink, index: u32) -> Result<(), Error> {
+    for index in [LOOPBACK, index] {
+        let up = LinkUnspec::new_with_index(index)
+            .up()
+            .build();
+        netlink.run(
+            || format!("set link number {index} up"),
+            |handle| handle.link().set(up).execute(),
+        )?;
+    }
+    Ok(())
+}
+
+/// Waits until link `index`, which is up on both ends, passes packets.
+///
+/// After "up" the kernel notices the carrier from a work queue, up to a second later, and drops until then: about
+/// one first connect in three would lose its first packet. A request for one link by its index makes recent kernels
+/// look at once; on older ones the state has to be watched.
+pub(crate) fn settle(netlink: &Netlink, index: u32) -> Result<(), Error> {
+    let mut failure = None;
+    wait::until(format!("the carrier of link {LINK}"), SETTLE, || {
+        match get(netlink, |request| request.match_index(index)) {
+            Ok(link) => passes_packets(&link),
+            Err(error) => {
+                failure = Some(error);
+                true
+            }
+        }
+    })?;
+    failure.map_or(Ok(()), Err)
+}
+
+fn passes_packets(link: &LinkMessage) -> bool {
+    use rtnetlink::packet_route::link::State;
+    let running = LinkFlags::Running | LinkFlags::LowerUp;
+    link.header.flags.contains(running)
+        && link
+            .attributes
+            .iter()
+            .any(|attribute| matches!(attribute, LinkAttribute::OperState(State::Up)))
+}
+
+/// Adds an address; an IPv6 address is usable at once, without duplicate address detection.
+pub(crate) fn add_address(
+    netlink: &Netlink,
+    index: u32,
+    address: IpAddr,
+    prefix: u8,
+) -> Result<(), Error> {
+    netlink.run(
+        || format!("add address {address}/{prefix}"),
+        |handle| {
+            let mut request = handle.address().add(index, address, prefix);
+            if address.is_ipv6() {
+                let message = request.message_mut();
+                message.header.flags |= AddressHeaderFlags::Nodad;
+                message
+                    .attributes
+                    .push(AddressAttribute::Flags(AddressFlags::Nodad));
+            }
+            request.execute()
+        },
+    )
+}
+
+/// Says for good which Ethernet address a neighbour has, so that no ARP and no neighbour discovery is needed.
+pub(crate) fn add_neighbour(
+    netlink: &Netlink,
+    index: u32,
+    address: IpAddr,
+    mac: Mac,
+) -> Result<(), Error> {
+    netlink.run(
+        || format!("add neighbour {address} at {mac}"),
+        |handle| {
+            handle
+                .neighbours()
+                .add(index, address)
+                .link_layer_address(&mac.0)
+                .execute()
+        },
+    )
+}

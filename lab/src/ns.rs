@@ -1,0 +1,95 @@
+//! Network namespaces: made, entered, left again whatever happens, and gone on drop.
+//!
+//! The only file that moves a thread between namespaces.
+
+use crate::error::{Doing, Error};
+use crate::sandbox::Sandbox;
+use netns_rs::{Env, NetNs};
+use nix::sched::{CloneFlags, setns};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Tells names apart: labs may be alive at once, and all share one directory of names.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// The network namespace that the calling thread is in at the moment.
+const OF_THIS_THREAD: &str = "/proc/thread-self/ns/net";
+
+/// A network namespace of our own.
+#[derive(Debug)]
+pub(crate) struct Namespace {
+    name: String,
+    /// `None` only while it is being dropped: netns-rs removes by value.
+    inner: Option<NetNs<Names>>,
+    file: File,
+}
+
+/// Where netns-rs keeps its names: on the tmpfs of the sandbox.
+#[derive(Clone, Debug)]
+struct Names(PathBuf);
+
+impl Env for Names {
+    fn persist_dir(&self) -> PathBuf {
+        self.0.clone()
+    }
+}
+
+impl Namespace {
+    /// Makes a new, empty network namespace; `prefix` begins its name.
+    pub(crate) fn new(prefix: &str) -> Result<Self, Error> {
+        let sandbox = Sandbox::current().ok_or(Error::NoSandbox)?;
+        let name = format!("{prefix}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let names = Names(sandbox.names().to_owned());
+        let inner = NetNs::new_with_env(&name, names).map_err(|error| Error::Namespace {
+            doing: format!("make network namespace {name}"),
+            reason: error.to_string(),
+        })?;
+        let file = inner
+            .file()
+            .try_clone()
+            .doing(|| format!("keep network namespace {name} open"))?;
+        Ok(Self {
+            name,
+            inner: Some(inner),
+            file,
+        })
+    }
+
+    /// Runs `f` with the calling thread inside this namespace.
+    ///
+    /// The thread is back where it was on return, and also when `f` panics; the panic then goes on.
+    pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> Result<R, Error> {
+        let home =
+            File::open(OF_THIS_THREAD).doing(|| format!("open {OF_THIS_THREAD}, to come back to it"))?;
+        setns(&self.file, CloneFlags::CLONE_NEWNET)
+            .doing(|| format!("enter network namespace {}", self.name))?;
+        // NetNs::run would leave the thread inside when `f` panics.
+        let outcome = catch_unwind(AssertUnwindSafe(f));
+        let back = setns(&home, CloneFlags::CLONE_NEWNET);
+        match outcome {
+            Ok(value) => {
+                back.doing(|| format!("leave network namespace {}", self.name))?;
+                Ok(value)
+            }
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+}
+
+impl AsFd for Namespace {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.take() {
+            // Nothing can be done about a failure, and little is lost: the name ends with the sandbox.
+            let _ = inner.remove();
+        }
+    }
+}
