@@ -43,7 +43,7 @@ pub(crate) struct Context {
     /// cargo's target directory.
     pub(crate) target: PathBuf,
     /// A directory that lives as long as the run; everybody may pass it.
-    pub(crate) session: TempDir,
+    pub(crate) scratch: TempDir,
     /// What was asked for.
     pub(crate) options: Options,
     /// Set by continuous-integration services: nobody edits files while we run.
@@ -66,13 +66,13 @@ impl Context {
         builder
             .prefix("soccr-ci.")
             .permissions(std::fs::Permissions::from_mode(0o755));
-        let session = builder
+        let scratch = builder
             .tempdir()
             .doing(|| format!("creating a directory in {}", env::temp_dir().display()))?;
         let mut context = Self {
             root,
             target,
-            session,
+            scratch,
             options,
             unattended: env::var_os("CI")
                 .is_some_and(|value| !value.is_empty() && value != "false"),
@@ -91,12 +91,12 @@ impl Context {
 
     /// TMPDIR of the steps.
     fn tmp(&self) -> PathBuf {
-        self.session.path().join("tmp")
+        self.scratch.path().join("tmp")
     }
 
     /// TMPDIR of the ordinary user.
     pub(crate) fn user_tmp(&self) -> PathBuf {
-        self.session.path().join("user-tmp")
+        self.scratch.path().join("user-tmp")
     }
 
     /// The machine before the first step.
@@ -108,7 +108,7 @@ impl Context {
     pub(crate) fn scope(&self) -> Scope {
         Scope {
             temporary: vec![self.tmp(), self.user_tmp()],
-            ours: self.session.path().to_owned(),
+            ours: self.scratch.path().to_owned(),
             checkout: self.root.clone(),
         }
     }

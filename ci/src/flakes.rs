@@ -77,7 +77,7 @@ fn repeat(
     command: impl Fn() -> Command,
     total: &mut Tally,
 ) -> Result<(), Error> {
-    let output = context.session.path().join("flakes.txt");
+    let output = context.scratch.path().join("flakes.txt");
     let start = Instant::now();
     let before = total.failures;
     for run in 1..=context.options.runs {

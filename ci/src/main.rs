@@ -98,10 +98,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let failed = steps::failed(&done);
     if failed && context.has_temporary_files() {
         // Tests that fail leave what they saw in TMPDIR.
-        context.session.disable_cleanup(true);
+        context.scratch.disable_cleanup(true);
         println!(
             "Temporary files of this run are kept in {}.",
-            context.session.path().display()
+            context.scratch.path().display()
         );
     }
     Ok(if failed {

@@ -224,8 +224,8 @@ mod tests {
             "fmt clippy docs test conformance user leftovers"
         );
         assert_eq!(
-            names(chosen(&["deny".to_owned(), "fmt".to_owned()])),
-            "fmt deny"
+            names(chosen(&["leftovers".to_owned(), "deny".to_owned()])),
+            "deny leftovers"
         );
     }
 

@@ -62,7 +62,7 @@ impl OrdinaryUser {
                     .doing(|| format!("copying cargo's {name}"))?;
             }
         }
-        let (home, tmp) = (context.session.path().join("home"), context.user_tmp());
+        let (home, tmp) = (context.scratch.path().join("home"), context.user_tmp());
         for directory in [&home, &tmp, &cargo, &cargo.join("registry")] {
             fs::create_dir_all(directory).doing(|| format!("creating {}", directory.display()))?;
             chown(directory, Some(uid), Some(uid))
@@ -84,7 +84,7 @@ impl OrdinaryUser {
             fs::create_dir_all(&inner).doing(|| format!("creating {}", inner.display()))?;
         }
         binds.push((target, context.target.clone()));
-        for place in [sysroot.clone(), context.session.path().to_owned()] {
+        for place in [sysroot.clone(), context.scratch.path().to_owned()] {
             binds.push((place.clone(), place));
         }
         for name in ["index", "cache", "src"] {

@@ -15,6 +15,12 @@ use std::path::{Path, PathBuf};
 /// How many lines of a trace a report shows; the rest is in the folder.
 const SHOWN_LINES: usize = 20;
 
+/// How many of them come before the last mark.
+const LINES_BEFORE_MARK: usize = 5;
+
+/// How a trace prints a mark.
+const MARK: &str = "---- ";
+
 /// How many characters a line of a report in the folder has.
 const REPORT_WIDTH: usize = 120;
 
@@ -136,6 +142,24 @@ impl Keeper {
     }
 }
 
+/// The lines around the last mark, which is the step of the journey that went wrong or the last that went well; the
+/// end of a trace without marks.
+fn excerpt(host: String, text: &str) -> Excerpt {
+    let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    let last_start = lines.len().saturating_sub(SHOWN_LINES);
+    let start = match lines.iter().rposition(|line| line.starts_with(MARK)) {
+        Some(mark) => mark.saturating_sub(LINES_BEFORE_MARK).min(last_start),
+        None => last_start,
+    };
+    let end = lines.len().min(start + SHOWN_LINES);
+    Excerpt {
+        host,
+        lines: lines[start..end].to_vec(),
+        before: start,
+        after: lines.len() - end,
+    }
+}
+
 /// An empty folder, without what an earlier failure has left in it.
 fn fresh(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
@@ -154,4 +178,33 @@ fn kernel_state() -> String {
         let _ = writeln!(text, "== {path}\n{content}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(count: usize, mark: Option<usize>) -> String {
+        let line = |at| match mark == Some(at) {
+            true => "---- restored ----\n".to_owned(),
+            false => format!("{at}\n"),
+        };
+        (0..count).map(line).collect()
+    }
+
+    #[test]
+    fn an_excerpt_begins_before_the_last_mark_and_says_what_it_leaves_out() {
+        for (count, mark, before, after) in [
+            (0, None, 0, 0),
+            (10, None, 0, 0),
+            (50, None, 30, 0),
+            (50, Some(20), 15, 15),
+            (50, Some(2), 0, 30),
+            (50, Some(49), 30, 0),
+        ] {
+            let excerpt = excerpt("a".to_owned(), &numbered(count, mark));
+            assert_eq!((excerpt.before, excerpt.after), (before, after), "{count} {mark:?}");
+            assert_eq!(excerpt.lines.len(), count - before - after);
+        }
+    }
 }

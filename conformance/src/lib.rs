@@ -5,8 +5,21 @@
 
 pub mod case;
 pub mod catalogue;
+pub mod cli;
 pub mod context;
+pub mod evidence;
+mod execute;
 pub mod forge;
+pub mod glob;
+mod guarded;
 pub mod journey;
+pub mod machine;
 pub mod oracle;
+pub mod outcome;
+pub mod probe;
+pub mod progress;
+pub mod report;
+pub mod runner;
+pub mod select;
+pub mod summary;
 pub mod verdict;

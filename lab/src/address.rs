@@ -22,7 +22,7 @@ impl Family {
 
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::V4 => "v4",
             Self::V6 => "v6",
             Self::V4Mapped => "mapped",

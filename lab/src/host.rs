@@ -1,13 +1,18 @@
 //! A host of a lab: a network namespace, its link and its addresses.
 
 use crate::address::Family;
+use crate::blackhole::{Blackhole, Match};
+use crate::capture::{Capture, CaptureOptions};
 use crate::error::Error;
 use crate::link::Mac;
 use crate::netlink::Netlink;
 use crate::ns::Namespace;
+use crate::packet::Direction;
 use crate::sysctl;
+use crate::wire::Wire;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// A host: a network namespace with one link to the other host of its [`Pair`](crate::Pair).
 ///
@@ -17,11 +22,17 @@ pub struct Host {
     // First, so that it goes first: the socket would keep the namespace alive.
     pub(crate) netlink: Arc<Netlink>,
     pub(crate) namespace: Namespace,
+    /// Sends out of its own link.
+    pub(crate) wire: Arc<Wire>,
+    /// Sends out of the other end of its link.
+    pub(crate) far: Arc<Wire>,
     pub(crate) name: &'static str,
     pub(crate) link: &'static str,
     pub(crate) index: u32,
     pub(crate) mac: Mac,
     pub(crate) mtu: u32,
+    /// How many filters its link has had: each needs a priority of its own.
+    pub(crate) filters: AtomicU16,
     pub(crate) v4: Ipv4Addr,
     pub(crate) v6: Ipv6Addr,
 }
@@ -103,5 +114,40 @@ impl Host {
     /// [`Error::Invalid`] for a name that is not below `net`, [`Error::Os`] when the kernel refuses.
     pub fn read_sysctl(&self, name: &str) -> Result<String, Error> {
         self.enter(|| sysctl::read(name))?
+    }
+
+    /// Captures on its link, from now until the capture is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Os`] when the kernel refuses.
+    pub fn capture(&self) -> Result<Capture, Error> {
+        self.capture_with(CaptureOptions::default())
+    }
+
+    /// Captures on its link, with a ring of another size.
+    ///
+    /// # Errors
+    /// [`Error::Os`] when the kernel refuses; for a large ring that may be for want of memory.
+    pub fn capture_with(&self, options: CaptureOptions) -> Result<Capture, Error> {
+        Capture::start(self, options)
+    }
+
+    /// Sends a frame out of its link, from the Ethernet header on, as it is: checksums are not filled in.
+    ///
+    /// # Errors
+    /// [`Error::Os`] when the kernel refuses: `EMSGSIZE` for a frame that is larger than the link takes.
+    pub fn inject(&self, frame: &[u8]) -> Result<(), Error> {
+        self.wire.send(frame)
+    }
+
+    /// Swallows packets on its link, in one direction, until the [`Blackhole`] is dropped.
+    ///
+    /// It is in force when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Os`] when the kernel refuses; `ENOENT` means that it was built without `sch_ingress` or `cls_bpf`.
+    pub fn blackhole(&self, direction: Direction, matching: Match) -> Result<Blackhole, Error> {
+        let priority = self.filters.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        Blackhole::attach(&self.netlink, self.index, priority, direction, matching)
     }
 }

@@ -1,24 +1,43 @@
 //! Networks made of Linux namespaces, for tests that want real TCP.
 
 mod address;
+mod blackhole;
+mod capture;
 mod connection;
 mod error;
+mod flags;
 mod host;
 mod link;
+mod mark;
 mod netlink;
 mod ns;
 mod offload;
+mod options;
+mod packet;
 mod pair;
+mod print;
+mod qdisc;
 pub mod require;
 mod sandbox;
+mod segment;
 mod sys;
 pub mod sysctl;
+mod trace;
 pub mod wait;
+mod wire;
 
 pub use address::{Family, Flow};
+pub use blackhole::{Blackhole, Match};
+pub use capture::{Capture, CaptureOptions};
 pub use connection::{Connection, ConnectionBuilder};
 pub use error::Error;
+pub use flags::Flags;
 pub use host::Host;
 pub use link::Mac;
+pub use mark::Mark;
+pub use options::{OptionError, TcpOption};
+pub use packet::{Checksum, Direction, Packet};
 pub use pair::{Pair, PairBuilder};
 pub use sandbox::{Sandbox, SandboxError, available};
+pub use segment::{DecodeError, Segment};
+pub use trace::{Item, Trace};

@@ -7,9 +7,11 @@ use crate::host::Host;
 use crate::link::{self, End, LINK, Mac};
 use crate::netlink::Netlink;
 use crate::ns::Namespace;
+use crate::wire::Wire;
 use crate::{offload, sysctl};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 
 const PREFIX_V4: u8 = 24;
 const PREFIX_V6: u8 = 64;
@@ -172,16 +174,23 @@ impl PairBuilder {
             link::settle(&netlinks[i], indexes[i])?;
             self.add_neighbours(&netlinks[i], indexes[i], 1 - i)?;
         }
+        let wires = [
+            Arc::new(Wire::open(&spaces[0], indexes[0], MACS[0])?),
+            Arc::new(Wire::open(&spaces[1], indexes[1], MACS[1])?),
+        ];
         let [space_a, space_b] = spaces;
         let [netlink_a, netlink_b] = netlinks;
         let host = |i: usize, name, namespace, netlink| Host {
             netlink,
             namespace,
+            wire: Arc::clone(&wires[i]),
+            far: Arc::clone(&wires[1 - i]),
             name,
             link: LINK,
             index: indexes[i],
             mac: MACS[i],
             mtu: self.mtu,
+            filters: AtomicU16::new(0),
             v4: V4[i],
             v6: V6[i],
         };

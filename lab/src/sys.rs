@@ -3,11 +3,13 @@
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Runs `f` in a child process and returns what it answered.
 ///
@@ -61,4 +63,192 @@ pub(crate) fn ethtool_set(socket: impl AsFd, link: &str, command: u32, data: u32
     let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCETHTOOL as _, &mut request) };
     Errno::result(result)?;
     Ok(())
+}
+
+/// The kernel's number for every protocol, as `sockaddr_ll` wants it.
+const ALL_PROTOCOLS: u16 = (libc::ETH_P_ALL as u16).to_be();
+/// `TP_STATUS_GSO_TCP`, which libc does not have: the frame is still to be cut into segments (kernel 5.14).
+const GSO_TCP: u32 = 1 << 8;
+
+/// Makes a packet socket of the calling thread's namespace that receives nothing yet.
+pub(crate) fn packet_socket() -> io::Result<OwnedFd> {
+    // Protocol 0: with any other, frames of every link would arrive before the socket is bound to one.
+    let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?;
+    Ok(socket)
+}
+
+/// Binds a packet socket to a link: for sending only, or to receive every frame in both directions as well.
+pub(crate) fn bind_packet(socket: impl AsFd, index: u32, receive: bool) -> io::Result<()> {
+    let address = libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as u16,
+        sll_protocol: if receive { ALL_PROTOCOLS } else { 0 },
+        sll_ifindex: index as i32,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    // SAFETY: the address is a whole sockaddr_ll, and its size is given.
+    let result = unsafe {
+        libc::bind(
+            socket.as_fd().as_raw_fd(),
+            ptr::from_ref(&address).cast(),
+            size_of_val(&address) as u32,
+        )
+    };
+    Errno::result(result)?;
+    Ok(())
+}
+
+/// How many frames the kernel could not put into the ring since the last call.
+pub(crate) fn frames_lost(socket: impl AsFd) -> io::Result<u32> {
+    // SAFETY: tpacket_stats is two integers, for which zero is a value.
+    let mut stats: libc::tpacket_stats = unsafe { std::mem::zeroed() };
+    let mut length = size_of_val(&stats) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes, which is the size of `stats`.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            ptr::from_mut(&mut stats).cast(),
+            &mut length,
+        )
+    };
+    Errno::result(result)?;
+    Ok(stats.tp_drops)
+}
+
+fn set_packet_option<T>(socket: &OwnedFd, option: i32, value: &T) -> io::Result<()> {
+    // SAFETY: the kernel reads at most the given number of bytes, which is the size of `value`.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            option,
+            ptr::from_ref(value).cast(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+    Errno::result(result)?;
+    Ok(())
+}
+
+/// A frame in the ring.
+pub(crate) struct RingFrame<'a> {
+    /// Nanoseconds since the Unix epoch.
+    pub(crate) time: u64,
+    /// Whether this host sent it.
+    pub(crate) outgoing: bool,
+    /// Whether its checksum is left to the link.
+    pub(crate) partial_checksum: bool,
+    /// Whether the kernel has verified its checksum.
+    pub(crate) checksum_verified: bool,
+    /// Whether it is still to be cut into segments.
+    pub(crate) gso: bool,
+    /// Its length on the link.
+    pub(crate) original_len: u32,
+    /// What fitted into the ring.
+    pub(crate) bytes: &'a [u8],
+}
+
+/// A receive ring (`PACKET_RX_RING`, `TPACKET_V2`): memory that the kernel puts frames into.
+///
+/// Unlike a receive queue its size is not limited by `net.core.rmem_max`, which an ordinary user cannot raise.
+pub(crate) struct Ring {
+    memory: *mut u8,
+    frame_size: usize,
+    frames: usize,
+    next: usize,
+}
+
+// SAFETY: the memory is a shared mapping that belongs to the ring alone; nothing about it depends on the thread.
+unsafe impl Send for Ring {}
+
+impl Ring {
+    /// Gives `socket`, which must not be bound yet, a ring of `frames` slots of `frame_size` bytes each.
+    ///
+    /// Both are powers of two, and their product is a multiple of 64 KiB.
+    pub(crate) fn new(socket: &OwnedFd, frame_size: usize, frames: usize) -> io::Result<Self> {
+        const BLOCK: usize = 64 * 1024;
+        let block = frame_size.max(BLOCK);
+        let length = frame_size * frames;
+        set_packet_option(
+            socket,
+            libc::PACKET_VERSION,
+            &(libc::tpacket_versions::TPACKET_V2 as i32),
+        )?;
+        let request = libc::tpacket_req {
+            tp_block_size: block as u32,
+            tp_block_nr: (length / block) as u32,
+            tp_frame_size: frame_size as u32,
+            tp_frame_nr: frames as u32,
+        };
+        set_packet_option(socket, libc::PACKET_RX_RING, &request)?;
+        // SAFETY: a fresh mapping at an address that the kernel chooses; the ring has exactly this many bytes.
+        let memory = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                length,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                socket.as_raw_fd(),
+                0,
+            )
+        };
+        if memory == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self {
+            memory: memory.cast(),
+            frame_size,
+            frames,
+            next: 0,
+        })
+    }
+
+    /// Hands the next frame to `f` and gives its slot back to the kernel; `None` when there is no frame.
+    pub(crate) fn take<R>(&mut self, f: impl FnOnce(&RingFrame<'_>) -> R) -> Option<R> {
+        // SAFETY: `next` is below `frames`, so that the slot is inside of the mapping.
+        let slot = unsafe { self.memory.add(self.next * self.frame_size) };
+        // SAFETY: a slot begins with its status, which kernel and user change in turn; it is aligned to 16 bytes.
+        let status = unsafe { AtomicU32::from_ptr(slot.cast()) };
+        let state = status.load(Ordering::Acquire);
+        if state & libc::TP_STATUS_USER == 0 {
+            return None;
+        }
+        // SAFETY: the slot is ours while TP_STATUS_USER is set, and begins with a tpacket2_hdr.
+        let header = unsafe { ptr::read(slot.cast::<libc::tpacket2_hdr>()) };
+        let address_at = align(size_of::<libc::tpacket2_hdr>());
+        // SAFETY: a sockaddr_ll follows the header at this offset; a slot is far larger than both.
+        let address = unsafe { ptr::read_unaligned(slot.add(address_at).cast::<libc::sockaddr_ll>()) };
+        let start = usize::from(header.tp_mac).min(self.frame_size);
+        let length = (header.tp_snaplen as usize).min(self.frame_size - start);
+        // SAFETY: start + length is at most the size of the slot, which is ours until the status is given back.
+        let bytes = unsafe { std::slice::from_raw_parts(slot.add(start), length) };
+        let result = f(&RingFrame {
+            time: u64::from(header.tp_sec) * 1_000_000_000 + u64::from(header.tp_nsec),
+            outgoing: address.sll_pkttype == libc::PACKET_OUTGOING,
+            partial_checksum: state & libc::TP_STATUS_CSUMNOTREADY != 0,
+            checksum_verified: state & libc::TP_STATUS_CSUM_VALID != 0,
+            gso: state & GSO_TCP != 0,
+            original_len: header.tp_len,
+            bytes,
+        });
+        status.store(libc::TP_STATUS_KERNEL, Ordering::Release);
+        self.next = (self.next + 1) % self.frames;
+        Some(result)
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, has this length, and nothing refers to it any more.
+        unsafe { libc::munmap(self.memory.cast(), self.frame_size * self.frames) };
+    }
+}
+
+/// Rounds up as the kernel's `TPACKET_ALIGN` does.
+const fn align(length: usize) -> usize {
+    length.next_multiple_of(libc::TPACKET_ALIGNMENT)
 }

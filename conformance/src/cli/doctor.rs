@@ -12,14 +12,11 @@ use lab::{Direction, Family, Match, Pair, Sandbox};
 use soccr::raw::{self, Opt, TCP_REPAIR_ON};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
 /// How long a byte may take from one host to the other: a bound, on a network that takes microseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long nothing may come through a blackhole before it counts as black.
-const SILENCE: Duration = Duration::from_millis(50);
 
 /// Something that was tried.
 struct Check {
@@ -127,7 +124,7 @@ fn capture(pair: &Pair) -> Result<String, Missing> {
     }
 }
 
-/// A byte that is sent into the blackhole does not come out of it.
+/// A byte that is sent into the blackhole does not come out of it, while one that is sent later, beside it, arrives.
 fn blackhole(pair: &Pair) -> Result<String, Missing> {
     let swallowed = || -> Result<bool, Box<dyn std::error::Error>> {
         let mut connection = pair.connection(Family::V4).open()?;
@@ -136,8 +133,10 @@ fn blackhole(pair: &Pair) -> Result<String, Missing> {
             .b()
             .blackhole(Direction::Ingress, Match::tcp().flow(flow))?;
         connection.client.write_all(b"?")?;
-        connection.server.set_read_timeout(Some(SILENCE))?;
-        Ok(connection.server.read_exact(&mut [0]).is_err())
+        talk(pair).map_err(|missing| missing.reason)?;
+        connection.server.set_nonblocking(true)?;
+        let read = connection.server.read(&mut [0]);
+        Ok(read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock))
     };
     match swallowed() {
         Ok(true) => Ok("swallows the packets of one connection".to_owned()),

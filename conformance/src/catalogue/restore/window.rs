@@ -8,6 +8,9 @@ use crate::oracle::wire::{Probes, RESTORED};
 use crate::verdict::{Failure, Verdict, expect};
 use lab::{Family, Pair};
 
+/// What timestamps take of every segment, in bytes (`TCPOLEN_TSTAMP_ALIGNED`).
+const TIMESTAMPS_LEN: u32 = 12;
+
 const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::V4Mapped];
 
 pub(super) fn cases() -> Vec<Case> {
@@ -90,10 +93,16 @@ fn other_host(ctx: &Context, family: Family, negotiated: Negotiated) -> Verdict 
     };
     let mut traveller = plan.depart(ctx)?;
     traveller.fill(plan.receive, plan.send)?;
-    let saved = traveller.save()?;
+    let mut saved = traveller.save()?;
     let turned = if negotiated == Negotiated::ALL { "0" } else { "1" };
     for name in ["tcp_timestamps", "tcp_sack", "tcp_window_scaling"] {
         traveller.pair.a().sysctl(&format!("net.ipv4.{name}"), turned)?;
+    }
+    // tcpi_snd_mss leaves room for the options of the new host (`tcp_connect_init`); the segments themselves are cut
+    // for those of the connection (`tcp_current_mss`).
+    match negotiated.timestamps {
+        true => saved.view.snd_mss += TIMESTAMPS_LEN,
+        false => saved.view.snd_mss -= TIMESTAMPS_LEN,
     }
     let restored = traveller.arrive(&saved)?;
     traveller.conclude(ctx, &saved, &restored, Probes::One)

@@ -1,0 +1,122 @@
+//! Every case as a test, for `cargo test` and `cargo nextest`: the same cases and the same runner as the program's.
+//!
+//! nextest lists the tests first and then starts a process for each, with `--exact` and its name.
+
+use conformance::case::{Case, Need};
+use conformance::catalogue;
+use conformance::outcome::{Outcome, Record};
+use conformance::probe::{Answer, Needs, Unmet};
+use conformance::report::{Silent, failure, style::Styles};
+use conformance::runner::{Options, run_cases};
+use lab::require::{self, Requirement};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The seed of generated cases, if it is to be another than 0: every run of the tests is the same.
+const SEED: &str = "CONFORMANCE_SEED";
+
+/// How many characters a line of a failure has.
+const WIDTH: usize = 100;
+
+fn main() -> ExitCode {
+    // First: the sandbox is entered by a process without threads, or not at all.
+    let requirement = require::sandbox();
+    let args = Arguments::from_args();
+    let cases = catalogue::all();
+    let trials = match requirement {
+        Requirement::Met(_) => match options() {
+            Ok(options) => with_needs(cases, &options),
+            Err(error) => {
+                eprintln!("error: {error}");
+                return ExitCode::FAILURE;
+            }
+        },
+        Requirement::Skip(reason) => {
+            eprintln!("every case is ignored: {reason}");
+            let ignored = |case| ignored(case, &reason, "no sandbox");
+            cases.into_iter().map(ignored).collect()
+        }
+        Requirement::Fail(reason) => {
+            let failing = |case: Case| {
+                let reason = reason.clone();
+                Trial::test(case.id, move || Err(Failed::from(reason)))
+            };
+            cases.into_iter().map(failing).collect()
+        }
+    };
+    libtest_mimic::run(&args, trials).exit_code()
+}
+
+fn options() -> Result<Options, String> {
+    let seed = match std::env::var(SEED) {
+        Ok(seed) => seed
+            .parse()
+            .map_err(|_| format!("{SEED}={seed} is not a number"))?,
+        Err(_) => 0,
+    };
+    let artifacts = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("conformance-failures");
+    Ok(Options {
+        seed,
+        artifacts: Some(artifacts),
+        ..Options::default()
+    })
+}
+
+/// What is missing here is found out beforehand, because a test can only be ignored before it runs.
+fn with_needs(cases: Vec<Case>, options: &Options) -> Vec<Trial> {
+    let answers: Vec<_> = Need::ALL.map(|need| (need, need.probe())).into();
+    let needs = Needs::from_iter(answers.iter().cloned());
+    let mut reasons = BTreeSet::new();
+    let trials = cases
+        .into_iter()
+        .map(|case| match needs.unmet(&case) {
+            Some(Unmet::Missing(reason)) => {
+                let missing = |(need, answer): &&(Need, Answer)| {
+                    case.needs.contains(need) && *answer != Answer::Here
+                };
+                let name = answers.iter().find(missing).map(|(need, _)| need.name());
+                let trial = ignored(case, &reason, &format!("needs {}", name.unwrap_or("more")));
+                reasons.insert(reason);
+                trial
+            }
+            Some(Unmet::Unknown(_)) | None => trial(case, needs.clone(), options.clone()),
+        })
+        .collect();
+    for reason in reasons {
+        eprintln!("ignored: {reason}");
+    }
+    trials
+}
+
+/// A test that is not run unless it is asked for by `--ignored`, and then says why it should not have been.
+fn ignored(case: Case, reason: &str, kind: &str) -> Trial {
+    let reason = reason.to_owned();
+    Trial::ignorable_test(case.id, move || Ok(Completion::ignored_with(reason)))
+        .with_ignored_flag(true)
+        .with_kind(kind)
+}
+
+fn trial(case: Case, needs: Needs, options: Options) -> Trial {
+    Trial::ignorable_test(case.id.clone(), move || {
+        let summary = run_cases(vec![case], needs, &options, &mut Silent);
+        let record = summary.records.into_iter().next();
+        record.map_or_else(|| Err("the case has no record".into()), |it| conclude(&it, &options))
+    })
+}
+
+fn conclude(record: &Record, options: &Options) -> Result<Completion, Failed> {
+    match &record.outcome {
+        Outcome::Pass => Ok(Completion::Completed),
+        // A fact cannot fail a run; whoever asks for the output of tests still reads it.
+        Outcome::Info(failure) => {
+            println!("info {}: {failure}", record.case.id);
+            Ok(Completion::Completed)
+        }
+        Outcome::Skip(reason) => Ok(Completion::ignored_with(reason)),
+        Outcome::Fail(_) | Outcome::Broken(_) => {
+            Err(failure::block(record, options.seed, WIDTH, &Styles::PLAIN).into())
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Traffic control: filters on a link, by the `clsact` queueing discipline.
+
+use crate::error::Error;
+use crate::netlink::Netlink;
+use crate::packet::Direction;
+use futures_util::StreamExt;
+use rtnetlink::Handle;
+use rtnetlink::packet_core::{
+    DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::tc::{
+    TcAttribute, TcBpfFlags, TcFilterBpf, TcFilterBpfOption, TcHandle, TcMessage, TcOption,
+};
+
+/// `TCA_BPF_OPS_LEN` and `TCA_BPF_OPS`, which the crate has no names for.
+const OPS_LEN: u16 = 4;
+const OPS: u16 = 5;
+/// The size of one classic BPF instruction, in bytes.
+const INSTRUCTION: usize = 8;
+
+/// A filter on a link; the three together are its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Filter {
+    pub(crate) index: u32,
+    pub(crate) priority: u16,
+    pub(crate) direction: Direction,
+}
+
+impl Filter {
+    fn message(self) -> TcMessage {
+        let mut message = link_message(self.index);
+        message.header.parent = TcHandle {
+            major: TcHandle::CLSACT.major,
+            minor: match self.direction {
+                Direction::Ingress => TcHandle::MIN_INGRESS,
+                Direction::Egress => TcHandle::MIN_EGRESS,
+            },
+        };
+        let every_protocol = (libc::ETH_P_ALL as u16).to_be();
+        message.header.info = u32::from(self.priority) << 16 | u32::from(every_protocol);
+        message
+    }
+}
+
+/// Attaches a classic BPF program, as the bytes of its instructions, whose answer is the verdict on the packet.
+pub(crate) fn add_filter(
+    netlink: &Netlink,
+    filter: Filter,
+    program: &[u8],
+    doing: impl Fn() -> String,
+) -> Result<(), Error> {
+    let mut qdisc = link_message(filter.index);
+    qdisc.header.handle = TcHandle {
+        major: TcHandle::CLSACT.major,
+        minor: 0,
+    };
+    qdisc.header.parent = TcHandle::CLSACT;
+    qdisc.attributes.push(TcAttribute::Kind("clsact".to_owned()));
+
+    let length = (program.len() / INSTRUCTION) as u16;
+    let options = [
+        TcFilterBpfOption::Other(DefaultNla::new(OPS_LEN, length.to_ne_bytes().to_vec())),
+        TcFilterBpfOption::Other(DefaultNla::new(OPS, program.to_vec())),
+        TcFilterBpfOption::Flags(TcBpfFlags::DirectAction),
+    ];
+    let mut message = filter.message();
+    message.attributes.push(TcAttribute::Kind(TcFilterBpf::KIND.to_owned()));
+    message
+        .attributes
+        .push(TcAttribute::Options(options.map(TcOption::Bpf).to_vec()));
+
+    netlink.run(doing, |handle| async move {
+        let new = NLM_F_CREATE | NLM_F_EXCL;
+        match send(&handle, RouteNetlinkMessage::NewQueueDiscipline(qdisc), new).await {
+            // An earlier filter of this link made it.
+            Err(error) if is_there_already(&error) => {}
+            other => other?,
+        }
+        send(&handle, RouteNetlinkMessage::NewTrafficFilter(message), new).await
+    })
+}
+
+/// Takes a filter away.
+pub(crate) fn delete_filter(netlink: &Netlink, filter: Filter) -> Result<(), Error> {
+    let message = RouteNetlinkMessage::DelTrafficFilter(filter.message());
+    netlink.run(
+        || format!("take filter {} from link number {}", filter.priority, filter.index),
+        |handle| async move { send(&handle, message, 0).await },
+    )
+}
+
+fn link_message(index: u32) -> TcMessage {
+    // An interface index is positive and fits.
+    TcMessage::with_index(index as i32)
+}
+
+/// Sends a request that rtnetlink has no builder for, and waits until the kernel has done it.
+async fn send(handle: &Handle, message: RouteNetlinkMessage, flags: u16) -> Result<(), rtnetlink::Error> {
+    let mut request = NetlinkMessage::from(message);
+    request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+    let mut answers = handle.clone().request(request)?;
+    while let Some(answer) = answers.next().await {
+        if let NetlinkPayload::Error(error) = answer.payload {
+            return Err(rtnetlink::Error::NetlinkError(error));
+        }
+    }
+    Ok(())
+}
+
+fn is_there_already(error: &rtnetlink::Error) -> bool {
+    matches!(error, rtnetlink::Error::NetlinkError(message) if message.raw_code() == -libc::EEXIST)
+}
