@@ -311,7 +311,9 @@ impl Traveller {
             self.lock.block_egress(&self.pair, self.flow)?;
         }
         self.capture.mark(wire::PAUSING)?;
-        let paused = soccr::pause(&self.subject)?.read_data()?.queue_bytes()?;
+        let paused = soccr::pause(&self.subject)?;
+        self.capture.mark(wire::PAUSED)?;
+        let paused = paused.read_data()?.queue_bytes()?;
         let view = KernelView::read(&self.subject)?;
         let snapshot = paused.release();
         self.close_subject()?;

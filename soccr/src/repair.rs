@@ -1,7 +1,7 @@
 //! Repair mode as a guard: a socket forgotten in it is a dead connection.
 
 use crate::error::{At, Error, ErrorKind, Step};
-use crate::raw::{Opt, TCP_REPAIR_OFF, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON};
+use crate::raw::{MSG_DONTWAIT, MSG_PEEK, Opt, TCP_REPAIR_OFF, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON};
 use crate::sys;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -48,6 +48,7 @@ impl<'fd> Repair<'fd> {
             armed: true,
         };
         guard.set_aside()?;
+        acknowledge(fd)?;
         sys::set_int(fd, Opt::TCP_REPAIR, TCP_REPAIR_ON)
             .at(Step::Pause, Opt::TCP_REPAIR.setting)?;
         Ok(guard)
@@ -120,6 +121,20 @@ impl Drop for Repair<'_> {
             let _ = self.undo(Probe::Omit);
         }
     }
+}
+
+/// Lets the kernel send the acknowledgement, or the window update, that is due.
+///
+/// The kernel looks for one at the end of every read, a peek included (`tcp_cleanup_rbuf`): without this, peeking at
+/// the receive queue would send it during the pause.
+fn acknowledge(fd: BorrowedFd<'_>) -> Result<(), Error> {
+    let unread = sys::siocinq(fd).at(Step::Inspect, "ioctl(SIOCINQ)")?;
+    // Only where there are bytes to return does a read not consume an error that waits for the application.
+    if unread > 0 {
+        // Bytes behind an urgent mark cannot be peeked at; the save itself will say so.
+        let _ = sys::recv(fd, &mut [0], MSG_PEEK | MSG_DONTWAIT);
+    }
+    Ok(())
 }
 
 /// Leaves repair mode.

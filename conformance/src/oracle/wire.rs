@@ -1,11 +1,13 @@
 //! The rules of the wire: what the host of a restored socket may send, and when.
 
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
-use lab::{Flow, Segment, TcpOption, Trace};
+use lab::{Flags, Flow, Segment, TcpOption, Trace};
 use soccr::{Seq, Snapshot};
 
 /// Mark: the socket is about to be paused.
 pub const PAUSING: &str = "pausing";
+/// Mark: the socket is paused.
+pub const PAUSED: &str = "paused";
 /// Mark: the saved socket is closed.
 pub const CLOSED: &str = "closed";
 /// Mark: the connection is restored and still paused.
@@ -43,7 +45,7 @@ impl WireRules<'_> {
         let trace = trace.of(&self.flow);
         self.silence(&trace)?;
         no_flags(&trace)?;
-        let before = trace.before(PAUSING)?;
+        let before = trace.before(PAUSED)?;
         let after = trace.after(RESTORED)?;
         let mut last = Last::new(self, &before.outgoing());
         let mut probes = 0;
@@ -56,9 +58,17 @@ impl WireRules<'_> {
         self.count_probes(probes)
     }
 
-    /// Nothing of the connection leaves between the pause and the resume.
+    /// Nothing of the connection leaves between the pause and the resume, and nothing but an acknowledgement that is
+    /// due while it is being paused.
     fn silence(&self, trace: &Trace) -> Verdict {
-        for (from, to) in [(PAUSING, CLOSED), (CLOSED, RESTORED)] {
+        let due = trace.between(PAUSING, PAUSED)?.outgoing();
+        expect(
+            format!("the wire between {PAUSING:?} and {PAUSED:?}"),
+            "acknowledgements without data",
+            &due,
+            due.segments().all(|segment| segment.flags == Flags::ACK && segment.payload_len == 0),
+        )?;
+        for (from, to) in [(PAUSED, CLOSED), (CLOSED, RESTORED)] {
             let leaked = trace.between(from, to)?.outgoing();
             expect(
                 format!("the wire between {from:?} and {to:?}"),

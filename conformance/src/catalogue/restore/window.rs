@@ -7,9 +7,14 @@ use crate::oracle::stream::End;
 use crate::oracle::wire::{Probes, RESTORED};
 use crate::verdict::{Failure, Verdict, expect};
 use lab::{Family, Pair};
+use soccr::raw::{self, Opt};
 
 /// What timestamps take of every segment, in bytes (`TCPOLEN_TSTAMP_ALIGNED`).
 const TIMESTAMPS_LEN: u32 = 12;
+
+/// More than the receive buffer of the baseline, and no more than an ordinary user may ask for where
+/// `net.core.rmem_max` has its default of 212992.
+const ROOM: i32 = 200_000;
 
 const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::V4Mapped];
 
@@ -21,6 +26,12 @@ pub(super) fn cases() -> Vec<Case> {
             "a socket whose last window update lies beyond its own, since retracted, window is restored",
             &["A54", "G1", "H1", "H2"],
             move |ctx| beyond_its_edge(ctx, family),
+        ));
+        cases.push(Case::new(
+            format!("restore/window/update-due/{family}"),
+            "a window update that is due when the socket is paused does not leave during the pause",
+            &["A9", "G3"],
+            move |ctx| update_due(ctx, family),
         ));
         cases.push(Case::new(
             format!("restore/segments/full-size/{family}"),
@@ -55,6 +66,16 @@ fn beyond_its_edge(ctx: &Context, family: Family) -> Verdict {
     saved.view.window[3] = window.snd_wl1.0.wrapping_sub(window.rcv_wup.0);
     let restored = traveller.arrive(&saved)?;
     traveller.conclude(ctx, &saved, &restored, Probes::One)
+}
+
+/// The window is closed, the buffer has room again, and nobody has told the peer.
+fn update_due(ctx: &Context, family: Family) -> Verdict {
+    let mut traveller = Traveller::open(ctx, family)?;
+    traveller.fill(Receive::Full, Send::Empty)?;
+    // From here on no probe of the peer asks for the window.
+    traveller.lock.block_ingress(&traveller.pair, traveller.flow)?;
+    raw::set_int(&traveller.subject, Opt::SO_RCVBUF, ROOM)?;
+    traveller.travel(ctx, Probes::One)
 }
 
 /// Without segmentation offload every segment stands on the wire as it was cut.
