@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::oracle::peer::{Counters, PEER_TELLTALES, TELLTALES};
 use crate::oracle::state::KernelView;
 use crate::oracle::stream::{End, Talk};
+use crate::oracle::table;
 use crate::oracle::wire::{self, Probes, WireRules};
 use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::wait;
@@ -143,7 +144,6 @@ impl Plan {
     }
 
     /// Adds to a network what lets its hosts negotiate what the plan wants.
-    #[must_use]
     pub fn network(&self, pair: PairBuilder) -> PairBuilder {
         let on = |negotiated| if negotiated { "1" } else { "0" };
         // A tail loss probe sends new data at a time of its own, in repair mode too, and would change while it is
@@ -349,7 +349,7 @@ impl Traveller {
             Ok(socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?.into())
         })??;
         drop(std::mem::replace(&mut self.subject, placeholder));
-        Ok(())
+        table::expect_absent(self.pair.a(), &self.flow)
     }
 
     fn counters(&self) -> Result<[Counters; 2], Stop> {

@@ -10,6 +10,7 @@ use crate::report::Report;
 use crate::summary::Summary;
 use std::collections::BTreeMap;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -25,6 +26,14 @@ const EVIDENCE_BOUND: Duration = Duration::from_secs(5);
 
 /// How many hanging cases a run bears. More of them would only take a minute each to say the same.
 const HANGING_CASES: usize = 3;
+
+/// How many cases run at the same time unless the caller says otherwise: four for each core.
+///
+/// A case mostly waits: for its peer, for a timer, for the kernel to take its network down.
+#[must_use]
+pub fn default_jobs() -> usize {
+    4 * std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
 
 /// What a run is asked to do.
 #[derive(Clone, Debug)]
@@ -67,7 +76,7 @@ pub fn run_cases(
     let start = Instant::now();
     let machine = Machine::read();
     report.begin(&machine, options, &cases);
-    let records = Run::new(cases, needs, options).to_end(report);
+    let records = Run::new(cases, needs, options).finish(report);
     let summary = Summary {
         options: options.clone(),
         machine,
@@ -128,7 +137,7 @@ impl Run {
         }
     }
 
-    fn to_end(mut self, report: &mut dyn Report) -> Vec<Record> {
+    fn finish(mut self, report: &mut dyn Report) -> Vec<Record> {
         let jobs = self.shared.options.jobs.clamp(1, self.records.len().max(1));
         let workers = (0..jobs).map(|_| self.start_worker());
         // Fewer workers than asked for only take longer; without any, nothing would ever end.

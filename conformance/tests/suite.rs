@@ -7,7 +7,7 @@ use conformance::catalogue;
 use conformance::outcome::{Outcome, Record};
 use conformance::probe::{Answer, Needs, Unmet};
 use conformance::report::{Silent, failure, style::Styles};
-use conformance::runner::{Options, run_cases};
+use conformance::runner::{Options, default_jobs, run_cases};
 use lab::require::{self, Requirement};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::collections::BTreeSet;
@@ -23,7 +23,8 @@ const WIDTH: usize = 100;
 fn main() -> ExitCode {
     // First: the sandbox is entered by a process without threads, or not at all.
     let requirement = require::sandbox();
-    let args = Arguments::from_args();
+    let mut args = Arguments::from_args();
+    args.test_threads.get_or_insert_with(default_jobs);
     let cases = catalogue::all();
     let trials = match requirement {
         Requirement::Met(_) => match options() {

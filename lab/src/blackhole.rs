@@ -265,14 +265,17 @@ mod tests {
                     _ => Some(u32::from_be_bytes(frame.get(at..at + 4)?.try_into().ok()?)),
                 }
             };
-            let mut jump = |holds: bool| pc += usize::from(if holds { if_true } else { if_false });
+            let mut jump = |holds: bool| {
+                pc += usize::from(if holds { if_true } else { if_false });
+                Some(())
+            };
             let loaded = match (code & 0x07, code & 0xe0) {
                 (libc::BPF_RET, _) => return operand == SWALLOW,
                 (libc::BPF_LD, libc::BPF_ABS) => load(operand, code & 0x18).map(|value| a = value),
                 (libc::BPF_LD, libc::BPF_IND) => load(x + operand, code & 0x18).map(|value| a = value),
                 (libc::BPF_LDX, libc::BPF_MSH) => load(operand, libc::BPF_B).map(|value| x = (value & 15) * 4),
-                (libc::BPF_JMP, _) if code & 0xf0 == libc::BPF_JEQ => Some(jump(a == operand)),
-                (libc::BPF_JMP, _) if code & 0xf0 == libc::BPF_JSET => Some(jump(a & operand != 0)),
+                (libc::BPF_JMP, _) if code & 0xf0 == libc::BPF_JEQ => jump(a == operand),
+                (libc::BPF_JMP, _) if code & 0xf0 == libc::BPF_JSET => jump(a & operand != 0),
                 _ => unreachable!("{code:#x}"),
             };
             if loaded.is_none() {

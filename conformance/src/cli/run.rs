@@ -5,7 +5,7 @@ use crate::catalogue;
 use crate::probe::Needs;
 use crate::report::json::Document;
 use crate::report::text::Text;
-use crate::runner::{CASE_BOUND, Options, run_cases};
+use crate::runner::{CASE_BOUND, Options, default_jobs, run_cases};
 use crate::select::Selection;
 use crate::summary::Exit;
 use lab::Sandbox;
@@ -14,13 +14,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::thread::available_parallelism;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) selection: Selection,
-    /// How many cases run at the same time [default: number of cores]
+    /// How many cases run at the same time [default: four for each core]
     #[arg(long, short, value_name = "N")]
     jobs: Option<NonZeroUsize>,
     /// Write a report for programs as well
@@ -63,7 +62,7 @@ pub(super) fn run(args: Args) -> Exit {
         );
     }
     let options = Options {
-        jobs: args.jobs.map_or_else(cores, NonZeroUsize::get),
+        jobs: args.jobs.map_or_else(default_jobs, NonZeroUsize::get),
         bound: CASE_BOUND,
         seed: args.seed.unwrap_or_else(random_seed),
         artifacts: Some(args.artifacts),
@@ -89,10 +88,6 @@ fn create(path: &Path) -> Result<(PathBuf, File), String> {
         Ok(file) => Ok((path.to_owned(), file)),
         Err(error) => Err(format!("create {}: {error}", path.display())),
     }
-}
-
-fn cores() -> usize {
-    available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// Short enough to be typed. The standard library seeds its hashers from the system.

@@ -4,4 +4,5 @@
 pub mod peer;
 pub mod state;
 pub mod stream;
+pub mod table;
 pub mod wire;

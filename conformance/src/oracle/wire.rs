@@ -153,10 +153,10 @@ impl Last {
         }
         self.ack = ack;
         let edge = edge(segment, self.receive_shift);
-        if let Some(last) = self.edge {
-            if edge.before(last) {
-                return broken(format!("a window up to {last} or further, not retracted to {edge}"));
-            }
+        if let Some(last) = self.edge
+            && edge.before(last)
+        {
+            return broken(format!("a window up to {last} or further, not retracted to {edge}"));
         }
         self.edge = Some(edge);
         self.judge_options(rules, segment)
@@ -172,10 +172,10 @@ impl Last {
                 None => "no timestamps, which were not negotiated".to_owned(),
             });
         }
-        if let (Some(last), Some(now)) = (self.tsval, tsval) {
-            if Seq(now).before(Seq(last)) {
-                return broken(format!("a TSval of {last} or later"));
-            }
+        if let (Some(last), Some(now)) = (self.tsval, tsval)
+            && Seq(now).before(Seq(last))
+        {
+            return broken(format!("a TSval of {last} or later"));
         }
         self.tsval = tsval;
         let sacks = segment.options.iter().any(|option| matches!(option, TcpOption::Sack(_)));

@@ -3,6 +3,7 @@
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Receive, Saved, Send, Traveller};
+use crate::oracle::table;
 use crate::oracle::wire::{self, Probes};
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
 use lab::Family;
@@ -68,6 +69,7 @@ fn abandoned(ctx: &Context, family: Family, abandon: Abandon) -> Verdict {
     traveller.fill(Receive::Small, Send::Both)?;
     let saved = traveller.save()?;
     traveller.pair.a().enter(|| abandon(&saved))??;
+    table::expect_absent(traveller.pair.a(), &traveller.flow)?;
     // The silence between the marks covers the abandoned restore as well as the one that follows it.
     let restored = traveller.arrive(&saved)?;
     traveller.conclude(ctx, &saved, &restored, Probes::One)
@@ -79,6 +81,7 @@ fn twice(ctx: &Context, family: Family) -> Verdict {
     let saved = traveller.save()?;
     let untouched = saved.snapshot.clone();
     drop(traveller.pair.a().enter(|| saved.snapshot.restore())??);
+    table::expect_absent(traveller.pair.a(), &traveller.flow)?;
     let restored = traveller.arrive(&saved)?;
     expect_eq("the snapshot after two restores is the same", saved.snapshot == untouched, true)?;
     traveller.conclude(ctx, &saved, &restored, Probes::One)

@@ -94,7 +94,7 @@ fn fin_wait(ctx: &Context) -> Verdict {
 
 fn reaches(traveller: &Traveller, state: TcpState) -> Verdict {
     let reached = || raw::tcp_info(&traveller.subject).is_ok_and(|info| info.state == state as u8);
-    Ok(wait::until(&format!("the state is {state}"), PATIENCE, reached)?)
+    Ok(wait::until(format!("the state is {state}"), PATIENCE, reached)?)
 }
 
 fn in_repair(ctx: &Context) -> Verdict {
