@@ -146,11 +146,7 @@ impl Plan {
     /// Adds to a network what lets its hosts negotiate what the plan wants.
     pub fn network(&self, pair: PairBuilder) -> PairBuilder {
         let on = |negotiated| if negotiated { "1" } else { "0" };
-        // A tail loss probe sends new data at a time of its own, in repair mode too, and would change while it is
-        // looked at how much is unsent.
-        let probe_tails = if self.send == Send::Both { "0" } else { "3" };
-        pair.sysctl("net.ipv4.tcp_early_retrans", probe_tails)
-            .sysctl("net.ipv4.tcp_timestamps", on(self.negotiated.timestamps))
+        pair.sysctl("net.ipv4.tcp_timestamps", on(self.negotiated.timestamps))
             .sysctl("net.ipv4.tcp_sack", on(self.negotiated.sack))
             .sysctl("net.ipv4.tcp_window_scaling", on(self.negotiated.window_scaling))
     }
@@ -259,6 +255,9 @@ impl Traveller {
     /// [`Stop::Broken`] where it does not arrive.
     pub fn send_unacknowledged(&mut self, limit: usize) -> Verdict {
         let before = raw::siocinq(&self.peer)?;
+        // A tail loss probe sends new data at a time of its own, in repair mode too: how much is unsent would change
+        // while it is looked at.
+        self.pair.a().sysctl("net.ipv4.tcp_early_retrans", "0")?;
         self.lock.block_ingress(&self.pair, self.flow)?;
         self.talk.write(End::Subject, &self.subject, limit)?;
         let (subject, peer) = (&self.subject, &self.peer);

@@ -35,6 +35,16 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn print(what: &str, mut times: Vec<Duration>) {
     times.sort_unstable();
-    let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default();
-    println!("{what:>8}: median {:?}, 10th percentile {:?}, 90th {:?}", at(50), at(10), at(90));
+    let at = |percent: usize| {
+        times
+            .get(times.len() * percent / 100)
+            .copied()
+            .unwrap_or_default()
+    };
+    println!(
+        "{what:>8}: median {:?}, 10th percentile {:?}, 90th {:?}",
+        at(50),
+        at(10),
+        at(90)
+    );
 }

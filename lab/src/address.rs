@@ -87,7 +87,10 @@ mod tests {
             "[::ffff:10.77.0.1]:4".parse().unwrap(),
             "[::ffff:10.77.0.2]:5".parse().unwrap(),
         );
-        let plain = Flow::new("10.77.0.1:4".parse().unwrap(), "10.77.0.2:5".parse().unwrap());
+        let plain = Flow::new(
+            "10.77.0.1:4".parse().unwrap(),
+            "10.77.0.2:5".parse().unwrap(),
+        );
         assert_eq!(mapped, plain);
         assert_eq!(mapped.to_string(), "10.77.0.1:4 > 10.77.0.2:5");
     }

@@ -3,23 +3,22 @@
 //! The kernel shows a frame that leaves a host after its egress blackhole, and one that
 //! arrives before its ingress blackhole: a capture shows what was on the wire.
 
+mod reader;
+
 use crate::error::{Doing, Error};
 use crate::host::Host;
-use crate::mark::{LONGEST_TEXT, Mark, Message};
-use crate::packet::{Checksum, Content, Direction, Packet};
-use crate::segment::{Segment, verify_checksum};
-use crate::sys::{self, Ring, RingFrame};
+use crate::mark::{LONGEST_TEXT, Message};
+use crate::packet::Packet;
+use crate::sys::{self, Ring};
 use crate::trace::{Item, Trace};
 use crate::wire::Wire;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
-use std::collections::HashSet;
-use std::io::{PipeReader, PipeWriter};
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use reader::{Shared, State};
+use std::io::PipeWriter;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{fmt, io};
 
 /// Bound for reading what has been sent already.
@@ -75,25 +74,6 @@ pub struct Capture {
     far: Arc<Wire>,
 }
 
-/// What the reader and the callers share.
-struct Shared {
-    socket: OwnedFd,
-    link: Arc<str>,
-    mtu: u32,
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    items: Vec<Item>,
-    /// Sync messages that have been sent and not been read yet.
-    awaited: HashSet<u64>,
-    lost: u64,
-    /// Why the reader has ended, if it has.
-    failure: Option<io::ErrorKind>,
-}
-
 impl Capture {
     pub(crate) fn start(host: &Host, options: CaptureOptions) -> Result<Self, Error> {
         let link: Arc<str> = format!("{}/{}", host.name(), host.link()).into();
@@ -105,13 +85,7 @@ impl Capture {
         })?;
         sys::bind_packet(&socket, host.ifindex(), true).doing(doing)?;
         let (stopped, stop) = io::pipe().doing(doing)?;
-        let shared = Arc::new(Shared {
-            socket,
-            link: Arc::clone(&link),
-            mtu: host.mtu(),
-            state: Mutex::default(),
-            changed: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::new(socket, Arc::clone(&link), host.mtu()));
         let reader = thread::Builder::new()
             .name(format!("capture {link}"))
             .spawn({
@@ -153,6 +127,8 @@ impl Capture {
     /// [`Error::FramesLost`] when the kernel dropped frames, [`Error::Os`] when sending on the link fails,
     /// [`Error::Timeout`] when the reader does not get there in ten seconds.
     pub fn sync(&self) -> Result<(), Error> {
+        // A trace with holes stays one: there is nothing to wait for, least of all for a message that was lost itself.
+        self.shared.check_losses()?;
         let mut awaited = vec![self.send_sync(&self.near)?];
         // What this host sends is captured before send(2) returns. What it receives may wait in a queue of the
         // processor that the sender ran on: a message behind it in each of these queues tells when it is through.
@@ -160,9 +136,16 @@ impl Capture {
             awaited.push(self.send_sync(&self.far)?);
             Ok(())
         })?;
-        let what = || format!("the capture on {} to read what is on the link", self.shared.link);
+        let what = || {
+            format!(
+                "the capture on {} to read what is on the link",
+                self.shared.link
+            )
+        };
         let all_read = |state: &State| awaited.iter().all(|number| !state.awaited.contains(number));
-        let result = self.shared.wait(what, TIMEOUT, |state| all_read(&state).then_some(()));
+        let result = self
+            .shared
+            .wait(what, TIMEOUT, |state| all_read(state).then_some(()));
         self.shared.check_losses()?;
         result
     }
@@ -227,150 +210,6 @@ impl Drop for Capture {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // The predicate of a caller may have panicked; the state is whole all the same.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The reader: moves frames out of the ring until the capture is dropped.
-    fn read(&self, mut ring: Ring, stopped: &PipeReader) {
-        loop {
-            let mut items = Vec::new();
-            let mut synced = Vec::new();
-            while let Some(frame) = ring.take(|frame| self.interpret(frame)) {
-                match frame {
-                    Frame::Item(item) => items.push(item),
-                    Frame::Sync(number) => synced.push(number),
-                }
-            }
-            if !items.is_empty() || !synced.is_empty() {
-                let mut state = self.lock();
-                state.items.append(&mut items);
-                for number in synced {
-                    state.awaited.remove(&number);
-                }
-                self.changed.notify_all();
-            }
-            let mut fds = [
-                PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
-                PollFd::new(stopped.as_fd(), PollFlags::POLLIN),
-            ];
-            match poll(&mut fds, PollTimeout::NONE) {
-                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-                Err(error) => {
-                    self.lock().failure = Some(io::Error::from(error).kind());
-                    self.changed.notify_all();
-                    return;
-                }
-            }
-            let [socket, stop] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
-            if !stop.is_empty() {
-                return;
-            }
-            if socket.contains(PollFlags::POLLERR) {
-                // The link went down with its host. Reading the error clears it, or poll would never block again.
-                let _ = nix::sys::socket::getsockopt(&self.socket, nix::sys::socket::sockopt::SocketError);
-            }
-        }
-    }
-
-    fn interpret(&self, frame: &RingFrame<'_>) -> Frame {
-        let direction = if frame.outgoing {
-            Direction::Egress
-        } else {
-            Direction::Ingress
-        };
-        match Message::of(frame.bytes) {
-            Some(Message::Sync(number)) => Frame::Sync(number),
-            Some(Message::Text(text)) => Frame::Item(Item::Mark(Arc::new(Mark {
-                text,
-                time: frame.time,
-                direction,
-                bytes: frame.bytes.to_vec(),
-            }))),
-            None => Frame::Item(Item::Packet(Arc::new(Packet {
-                time: frame.time,
-                direction,
-                original_len: frame.original_len,
-                bytes: frame.bytes.to_vec(),
-                checksum: checksum(frame),
-                gso: frame.gso || frame.original_len > self.mtu + ETHERNET_HEADER,
-                content: match Segment::decode(frame.bytes) {
-                    Ok(Some(segment)) => Content::Segment(segment),
-                    Ok(None) => Content::Other,
-                    Err(error) => Content::Malformed(error),
-                },
-            }))),
-        }
-    }
-
-    /// Waits until `ready` answers; it is asked at once and after every change.
-    fn wait<T>(
-        &self,
-        what: impl Fn() -> String,
-        timeout: Duration,
-        mut ready: impl FnMut(&State) -> Option<T>,
-    ) -> Result<T, Error> {
-        let start = Instant::now();
-        let mut state = self.lock();
-        loop {
-            if let Some(value) = ready(&state) {
-                return Ok(value);
-            }
-            if let Some(failure) = state.failure {
-                return Err(io::Error::from(failure)).doing(what);
-            }
-            let left = timeout.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                return Err(Error::Timeout {
-                    what: what(),
-                    timeout,
-                });
-            }
-            (state, _) = self
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Fails once the kernel has dropped a frame since the capture began.
-    fn check_losses(&self) -> Result<(), Error> {
-        // The kernel counts from the last time it was asked.
-        let new = sys::frames_lost(&self.socket)
-            .doing(|| format!("ask how many frames the capture on {} lost", self.link))?;
-        let mut state = self.lock();
-        state.lost += u64::from(new);
-        match state.lost {
-            0 => Ok(()),
-            frames => Err(Error::FramesLost {
-                link: self.link.to_string(),
-                frames,
-            }),
-        }
-    }
-}
-
-/// The length of an Ethernet header, in bytes.
-const ETHERNET_HEADER: u32 = 14;
-
-enum Frame {
-    Item(Item),
-    Sync(u64),
-}
-
-fn checksum(frame: &RingFrame<'_>) -> Checksum {
-    if frame.partial_checksum {
-        return Checksum::Partial;
-    }
-    match verify_checksum(frame.bytes) {
-        // Cut short: the kernel may have looked at the whole.
-        Checksum::Unknown if frame.checksum_verified => Checksum::Valid,
-        checksum => checksum,
-    }
-}
-
 /// Runs `f` on every processor that the calling thread may use; only once where it cannot be moved.
 fn on_each_cpu(mut f: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
     let this_thread = Pid::from_raw(0);
@@ -381,7 +220,11 @@ fn on_each_cpu(mut f: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
     let mut ran = false;
     for cpu in (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu) == Ok(true)) {
         let mut only = CpuSet::new();
-        if only.set(cpu).and_then(|()| sched_setaffinity(this_thread, &only)).is_ok() {
+        if only
+            .set(cpu)
+            .and_then(|()| sched_setaffinity(this_thread, &only))
+            .is_ok()
+        {
             f()?;
             ran = true;
         }

@@ -156,8 +156,14 @@ impl fmt::Debug for ConnectionBuilder<'_> {
 }
 
 fn socket(host: &Host, address: SocketAddr) -> Result<Socket, Error> {
-    host.enter(|| Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)))?
-        .doing(|| format!("make a TCP socket on host {}", host.name()))
+    host.enter(|| {
+        Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )
+    })?
+    .doing(|| format!("make a TCP socket on host {}", host.name()))
 }
 
 fn bind(socket: &Socket, address: SocketAddr) -> Result<(), Error> {
@@ -176,7 +182,11 @@ fn mapped(address: SocketAddr) -> SocketAddr {
 /// Accepts the connection that came from the client; any other that got in between is closed.
 fn accept(listener: &TcpListener, flow: &Flow) -> Result<TcpStream, Error> {
     loop {
-        wait::readable(format!("the connection {flow} to be accepted"), TIMEOUT, listener)?;
+        wait::readable(
+            format!("the connection {flow} to be accepted"),
+            TIMEOUT,
+            listener,
+        )?;
         let (server, peer) = listener
             .accept()
             .doing(|| format!("accept the connection {flow}"))?;

@@ -9,7 +9,9 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum Error {
     /// A lab was asked for before [`Sandbox::enter`](crate::Sandbox::enter).
-    #[error("there is no sandbox: call lab::Sandbox::enter() at the start of main, before the first thread")]
+    #[error(
+        "there is no sandbox: call lab::Sandbox::enter() at the start of main, before the first thread"
+    )]
     NoSandbox,
 
     /// The sandbox cannot be entered here.
@@ -75,7 +77,9 @@ pub enum Error {
     },
 
     /// A blocking call was made where blocking is not possible.
-    #[error("{doing}: the lab blocks, so it cannot be used inside an async runtime; use spawn_blocking")]
+    #[error(
+        "{doing}: the lab blocks, so it cannot be used inside an async runtime; use spawn_blocking"
+    )]
     InsideRuntime {
         /// What was being done.
         doing: String,

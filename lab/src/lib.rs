@@ -15,6 +15,7 @@ mod offload;
 mod options;
 mod packet;
 mod pair;
+mod pcapng;
 mod print;
 mod qdisc;
 pub mod require;

@@ -9,7 +9,7 @@ use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHe
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage};
 use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
@@ -85,9 +85,7 @@ fn get(
 /// Sets the loopback link and link `index` up.
 pub(crate) fn set_up(netlink: &Netlink, index: u32) -> Result<(), Error> {
     for index in [LOOPBACK, index] {
-        let up = LinkUnspec::new_with_index(index)
-            .up()
-            .build();
+        let up = LinkUnspec::new_with_index(index).up().build();
         netlink.run(
             || format!("set link number {index} up"),
             |handle| handle.link().set(up).execute(),
@@ -103,15 +101,17 @@ pub(crate) fn set_up(netlink: &Netlink, index: u32) -> Result<(), Error> {
 /// look at once; on older ones the state has to be watched.
 pub(crate) fn settle(netlink: &Netlink, index: u32) -> Result<(), Error> {
     let mut failure = None;
-    wait::until(format!("the carrier of link {LINK}"), SETTLE, || {
-        match get(netlink, |request| request.match_index(index)) {
+    wait::until(
+        format!("the carrier of link {LINK}"),
+        SETTLE,
+        || match get(netlink, |request| request.match_index(index)) {
             Ok(link) => passes_packets(&link),
             Err(error) => {
                 failure = Some(error);
                 true
             }
-        }
-    })?;
+        },
+    )?;
     failure.map_or(Ok(()), Err)
 }
 
@@ -123,6 +123,35 @@ fn passes_packets(link: &LinkMessage) -> bool {
             .attributes
             .iter()
             .any(|attribute| matches!(attribute, LinkAttribute::OperState(State::Up)))
+}
+
+/// Waits until the host that the calling thread is in takes packets for its own `address`.
+///
+/// The kernel adds the route that says so from a work queue (`addrconf_dad_work`), also where duplicate address
+/// detection is off, and drops what arrives before.
+pub(crate) fn settle_address(address: Ipv6Addr) -> Result<(), Error> {
+    const ROUTES: &str = "/proc/thread-self/net/ipv6_route";
+    let route: String = address
+        .octets()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let route = format!("{route} 80 ");
+    let mut failure = None;
+    wait::until(
+        format!("the host to take packets for {address}"),
+        SETTLE,
+        || match std::fs::read_to_string(ROUTES) {
+            Ok(routes) => routes.lines().any(|line| line.starts_with(&route)),
+            Err(error) => {
+                failure = Some(error);
+                true
+            }
+        },
+    )?;
+    failure
+        .map_or(Ok(()), Err)
+        .doing(|| format!("read {ROUTES}"))
 }
 
 /// Adds an address; an IPv6 address is usable at once, without duplicate address detection.

@@ -70,7 +70,10 @@ impl Message {
 
     /// What a frame says, if it is one of ours.
     pub(crate) fn of(frame: &[u8]) -> Option<Self> {
-        let rest = frame.get(12..)?.strip_prefix(&ETHERTYPE)?.strip_prefix(&MAGIC)?;
+        let rest = frame
+            .get(12..)?
+            .strip_prefix(&ETHERTYPE)?
+            .strip_prefix(&MAGIC)?;
         match rest.split_first()? {
             (&TEXT, text) => Some(Self::Text(String::from_utf8_lossy(text).into_owned())),
             (&SYNC, number) => Some(Self::Sync(u64::from_be_bytes(number.try_into().ok()?))),

@@ -12,7 +12,8 @@ use tokio::runtime::{Builder, Runtime};
 
 /// A netlink socket that belongs to one namespace and can be used from any thread in any other.
 pub(crate) struct Netlink {
-    runtime: Runtime,
+    /// `None` only while it is being dropped: a runtime is shut down by value.
+    runtime: Option<Runtime>,
     handle: Handle,
 }
 
@@ -21,7 +22,10 @@ impl Netlink {
     pub(crate) fn open(namespace: &Namespace) -> Result<Self, Error> {
         let doing = || "open a netlink socket".to_owned();
         outside_of_a_runtime(doing)?;
-        let runtime = Builder::new_current_thread().enable_io().build().doing(doing)?;
+        let runtime = Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .doing(doing)?;
         let handle = namespace
             .enter(|| {
                 // The socket registers with the runtime that it is made in.
@@ -31,7 +35,10 @@ impl Netlink {
                 io::Result::Ok(handle)
             })?
             .doing(doing)?;
-        Ok(Self { runtime, handle })
+        Ok(Self {
+            runtime: Some(runtime),
+            handle,
+        })
     }
 
     /// Sends the requests that `requests` makes from the handle, and waits for the answers.
@@ -44,10 +51,24 @@ impl Netlink {
         F: Future<Output = Result<T, rtnetlink::Error>>,
     {
         outside_of_a_runtime(&doing)?;
-        self.runtime
+        let runtime = self
+            .runtime
+            .as_ref()
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))
+            .doing(&doing)?;
+        runtime
             .block_on(requests(self.handle.clone()))
             .map_err(|error| as_io(&error))
             .doing(doing)
+    }
+}
+
+impl Drop for Netlink {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Dropped as it is it would wait, and so panic when the lab goes inside of another runtime.
+            runtime.shutdown_background();
+        }
     }
 }
 

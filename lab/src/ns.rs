@@ -62,8 +62,8 @@ impl Namespace {
     ///
     /// The thread is back where it was on return, and also when `f` panics; the panic then goes on.
     pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> Result<R, Error> {
-        let home =
-            File::open(OF_THIS_THREAD).doing(|| format!("open {OF_THIS_THREAD}, to come back to it"))?;
+        let home = File::open(OF_THIS_THREAD)
+            .doing(|| format!("open {OF_THIS_THREAD}, to come back to it"))?;
         setns(&self.file, CloneFlags::CLONE_NEWNET)
             .doing(|| format!("enter network namespace {}", self.name))?;
         // NetNs::run would leave the thread inside when `f` panics.

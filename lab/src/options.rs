@@ -89,9 +89,7 @@ impl TcpOption {
                 at += 1;
                 continue;
             }
-            let &length = bytes
-                .get(at + 1)
-                .ok_or(OptionError::PastEnd { kind, at })?;
+            let &length = bytes.get(at + 1).ok_or(OptionError::PastEnd { kind, at })?;
             if length < 2 {
                 return Err(OptionError::TooShort { kind, at, length });
             }
@@ -99,7 +97,11 @@ impl TcpOption {
             let data = bytes
                 .get(at + 2..end)
                 .ok_or(OptionError::PastEnd { kind, at })?;
-            options.push(Self::of(kind, data).ok_or(OptionError::WrongLength { kind, at, length })?);
+            options.push(Self::of(kind, data).ok_or(OptionError::WrongLength {
+                kind,
+                at,
+                length,
+            })?);
             at = end;
         }
         Ok(options)
@@ -134,7 +136,10 @@ fn sack_blocks(data: &[u8]) -> Option<Vec<(u32, u32)>> {
         return None;
     }
     let block = |&[a, b, c, d, e, f, g, h]: &[u8; 8]| {
-        (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))
+        (
+            u32::from_be_bytes([a, b, c, d]),
+            u32::from_be_bytes([e, f, g, h]),
+        )
     };
     Some(blocks.iter().map(block).collect())
 }
@@ -203,10 +208,28 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        let wrong = |kind, length| OptionError::WrongLength { kind, at: 0, length };
+        let wrong = |kind, length| OptionError::WrongLength {
+            kind,
+            at: 0,
+            length,
+        };
         for (bytes, error) in [
-            (&[2, 0][..], OptionError::TooShort { kind: 2, at: 0, length: 0 }),
-            (&[1, 2, 1], OptionError::TooShort { kind: 2, at: 1, length: 1 }),
+            (
+                &[2, 0][..],
+                OptionError::TooShort {
+                    kind: 2,
+                    at: 0,
+                    length: 0,
+                },
+            ),
+            (
+                &[1, 2, 1],
+                OptionError::TooShort {
+                    kind: 2,
+                    at: 1,
+                    length: 1,
+                },
+            ),
             (&[2], OptionError::PastEnd { kind: 2, at: 0 }),
             (&[2, 4, 5], OptionError::PastEnd { kind: 2, at: 0 }),
             (&[77, 255, 0, 0], OptionError::PastEnd { kind: 77, at: 0 }),

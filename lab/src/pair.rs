@@ -48,7 +48,6 @@ impl Pair {
     }
 
     /// A pair with settings of its own.
-    #[must_use]
     pub fn builder() -> PairBuilder {
         PairBuilder::default()
     }
@@ -74,7 +73,6 @@ impl Pair {
     }
 
     /// A TCP connection from `a` to `b`, with settings of its own.
-    #[must_use]
     pub fn connection(&self, family: Family) -> ConnectionBuilder<'_> {
         ConnectionBuilder::new(self, family)
     }
@@ -162,7 +160,11 @@ impl PairBuilder {
         for (i, namespace) in spaces.iter().enumerate() {
             namespace.enter(|| {
                 self.apply_sysctls(belongs_to_link)?;
-                if self.offload { Ok(()) } else { offload::disable(LINK) }
+                if self.offload {
+                    Ok(())
+                } else {
+                    offload::disable(LINK)
+                }
             })??;
             self.add_addresses(&netlinks[i], indexes[i], i)?;
         }
@@ -172,6 +174,7 @@ impl PairBuilder {
         }
         for i in [0, 1] {
             link::settle(&netlinks[i], indexes[i])?;
+            spaces[i].enter(|| self.v6_addresses(i).try_for_each(link::settle_address))??;
             self.add_neighbours(&netlinks[i], indexes[i], 1 - i)?;
         }
         let wires = [
@@ -216,6 +219,12 @@ impl PairBuilder {
             link::add_address(netlink, index, [a, b][host].into(), prefix)?;
         }
         Ok(())
+    }
+
+    /// All IPv6 addresses of a host.
+    fn v6_addresses(&self, host: usize) -> impl Iterator<Item = Ipv6Addr> {
+        let extra = self.extra_v6.iter().map(move |&(a, b, _)| [a, b][host]);
+        std::iter::once(V6[host]).chain(extra)
     }
 
     fn add_neighbours(&self, netlink: &Netlink, index: u32, far: usize) -> Result<(), Error> {

@@ -73,8 +73,12 @@ impl Numbers {
         }
         let base = *self.first_seq.entry(segment.flow).or_insert(segment.seq);
         let seq = segment.seq.wrapping_sub(base);
-        let end = segment.end_seq().wrapping_sub(base);
-        let mut line = format!("[{number}] {:<2} {seq}:{end}({})", segment.flags, segment.payload_len);
+        // SYN and FIN are not counted: their letters say enough.
+        let end = seq.wrapping_add(segment.payload_len);
+        let mut line = format!(
+            "[{number}] {:<2} {seq}:{end}({})",
+            segment.flags, segment.payload_len
+        );
         // Writing to a String cannot fail.
         if segment.flags.ack() {
             let base = *self

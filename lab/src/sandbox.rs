@@ -4,7 +4,10 @@
 //! them. The names of the lab's network namespaces are bind mounts on a tmpfs inside that private mount namespace:
 //! the host never sees them, and the kernel drops them with the last process of the sandbox, however it ends.
 
+mod error;
+
 use crate::sys;
+use error::{At, Refusal, Step};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MsFlags, mount};
@@ -15,10 +18,20 @@ use std::ffi::{CStr, CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::{fmt, fs, io};
+use std::{fs, io};
+
+pub use error::SandboxError;
 
 /// Directories that a tmpfs may be mounted on, best first: what a test is least likely to look for.
-const CANDIDATES: [&str; 7] = ["/run/netns", "/mnt", "/media", "/srv", "/opt", "/run", "/home"];
+const CANDIDATES: [&str; 7] = [
+    "/run/netns",
+    "/mnt",
+    "/media",
+    "/srv",
+    "/opt",
+    "/run",
+    "/home",
+];
 
 static ENTERED: OnceLock<Sandbox> = OnceLock::new();
 static ENTERING: Mutex<()> = Mutex::new(());
@@ -159,7 +172,10 @@ impl Plan {
     }
 
     fn path(&self, target: usize) -> PathBuf {
-        let bytes = self.targets.get(target).map_or(&[][..], |path| path.as_bytes());
+        let bytes = self
+            .targets
+            .get(target)
+            .map_or(&[][..], |path| path.as_bytes());
         PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
     }
 
@@ -175,7 +191,14 @@ impl Plan {
             write_file(c"/proc/self/gid_map", &self.gid_map).at(Step::MapGroup)?;
         }
         const NONE: Option<&CStr> = None;
-        mount(NONE, c"/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).at(Step::MakePrivate)?;
+        mount(
+            NONE,
+            c"/",
+            NONE,
+            MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+            NONE,
+        )
+        .at(Step::MakePrivate)?;
         let mut refused = Errno::ENOENT;
         for (target, path) in self.targets.iter().enumerate() {
             let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
@@ -199,219 +222,6 @@ impl Plan {
     }
 }
 
-/// One step of entering; the order is that of [`Plan::carry_out`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Step {
-    Unshare,
-    DenySetgroups,
-    MapUser,
-    MapGroup,
-    MakePrivate,
-    MountTmpfs,
-}
-
-impl Step {
-    const ALL: [Self; 6] = [
-        Self::Unshare,
-        Self::DenySetgroups,
-        Self::MapUser,
-        Self::MapGroup,
-        Self::MakePrivate,
-        Self::MountTmpfs,
-    ];
-    const COUNT: u8 = Self::ALL.len() as u8;
-
-    fn from_number(number: u8) -> Self {
-        Self::ALL
-            .get(usize::from(number))
-            .copied()
-            .unwrap_or(Self::Unshare)
-    }
-
-    fn text(self) -> &'static str {
-        match self {
-            Self::Unshare => "unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET)",
-            Self::DenySetgroups => "writing \"deny\" to /proc/self/setgroups",
-            Self::MapUser => "writing /proc/self/uid_map",
-            Self::MapGroup => "writing /proc/self/gid_map",
-            Self::MakePrivate => "making the mounts private",
-            Self::MountTmpfs => "mounting a tmpfs",
-        }
-    }
-}
-
-struct Refusal {
-    step: Step,
-    errno: Errno,
-}
-
-trait At<T> {
-    fn at(self, step: Step) -> Result<T, Refusal>;
-}
-
-impl<T> At<T> for Result<T, Errno> {
-    fn at(self, step: Step) -> Result<T, Refusal> {
-        self.map_err(|errno| Refusal { step, errno })
-    }
-}
-
-/// Why no sandbox can be entered here.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum SandboxError {
-    /// The process has started threads already.
-    MultiThreaded {
-        /// How many threads it has.
-        threads: usize,
-    },
-    /// AppArmor takes the capabilities away inside user namespaces (Ubuntu 23.10 and later).
-    AppArmor {
-        /// What was refused.
-        refused: &'static str,
-        /// With which error.
-        source: io::Error,
-    },
-    /// The limit on user namespaces is zero.
-    NoUserNamespaces {
-        /// With which error the kernel said so.
-        source: io::Error,
-    },
-    /// User namespaces are reserved to root (Debian's kernel up to 10, some hardened kernels).
-    UnprivilegedCloneDisabled {
-        /// With which error the kernel said so.
-        source: io::Error,
-    },
-    /// A system call filter forbids namespaces, as in most containers.
-    Filtered {
-        /// What was refused.
-        refused: &'static str,
-        /// With which error.
-        source: io::Error,
-    },
-    /// The kernel refused, and none of the known reasons applies.
-    Refused {
-        /// What was refused.
-        refused: &'static str,
-        /// With which error.
-        source: io::Error,
-    },
-    /// There is no directory to mount the names of the namespaces on.
-    NoDirectory,
-    /// /proc could not be read.
-    Proc {
-        /// Which file.
-        path: &'static str,
-        /// With which error.
-        source: io::Error,
-    },
-    /// The child process that tries could not be started, or did not answer.
-    Child {
-        /// With which error.
-        source: io::Error,
-    },
-}
-
-impl SandboxError {
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::MultiThreaded { .. } => {
-                "call lab::Sandbox::enter() first thing in main; in tests use `harness = false` and libtest-mimic"
-            }
-            Self::AppArmor { .. } => {
-                "run as root, or `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"
-            }
-            Self::NoUserNamespaces { .. } => "run as root, or `sysctl -w user.max_user_namespaces=10000`",
-            Self::UnprivilegedCloneDisabled { .. } => {
-                "run as root, or `sysctl -w kernel.unprivileged_userns_clone=1`"
-            }
-            Self::Filtered { .. } => {
-                "run outside of the container, or start it with --privileged, \
-                 or with --security-opt seccomp=unconfined and --cap-add SYS_ADMIN,NET_ADMIN"
-            }
-            Self::Refused { .. } => {
-                "run as root outside of any chroot and container; the kernel needs CONFIG_USER_NS, CONFIG_NET_NS \
-                 and CONFIG_TMPFS, and the program must be readable by its user"
-            }
-            Self::NoDirectory => "create an empty directory /run/netns",
-            Self::Proc { .. } => "mount /proc",
-            Self::Child { .. } => "look at the limits on processes and open files (ulimit -u, ulimit -n)",
-        }
-    }
-}
-
-impl fmt::Display for SandboxError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cannot enter a sandbox: ")?;
-        match self {
-            Self::MultiThreaded { threads } => write!(f, "the process has {threads} threads already")?,
-            Self::AppArmor { refused, source } => {
-                write!(f, "{refused}: {source}; AppArmor restricts user namespaces")?;
-            }
-            Self::NoUserNamespaces { source } => write!(f, "user.max_user_namespaces is 0: {source}")?,
-            Self::UnprivilegedCloneDisabled { source } => {
-                write!(f, "kernel.unprivileged_userns_clone is 0: {source}")?;
-            }
-            Self::Filtered { refused, source } => {
-                write!(f, "{refused}: {source}; a system call filter is in force")?;
-            }
-            Self::Refused { refused, source } => write!(f, "{refused}: {source}")?,
-            Self::NoDirectory => write!(f, "none of {CANDIDATES:?} is there to mount a tmpfs on")?,
-            Self::Proc { path, source } => write!(f, "reading {path}: {source}")?,
-            Self::Child { source } => write!(f, "trying it in a child process: {source}")?,
-        }
-        write!(f, "; {}", self.hint())
-    }
-}
-
-impl std::error::Error for SandboxError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::MultiThreaded { .. } | Self::NoDirectory => None,
-            Self::AppArmor { source, .. }
-            | Self::NoUserNamespaces { source }
-            | Self::UnprivilegedCloneDisabled { source }
-            | Self::Filtered { source, .. }
-            | Self::Refused { source, .. }
-            | Self::Proc { source, .. }
-            | Self::Child { source } => Some(source),
-        }
-    }
-}
-
-impl From<Refusal> for SandboxError {
-    /// Finds the reason behind a refusal: the kernel itself only says EPERM or ENOSPC.
-    fn from(Refusal { step, errno }: Refusal) -> Self {
-        let refused = step.text();
-        let source = io::Error::from(errno);
-        let permission = errno == Errno::EPERM || errno == Errno::EACCES;
-        let says = |path: &str, value: &str| fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
-        if says("/proc/sys/user/max_user_namespaces", "0") {
-            Self::NoUserNamespaces { source }
-        } else if permission && says("/proc/sys/kernel/unprivileged_userns_clone", "0") {
-            Self::UnprivilegedCloneDisabled { source }
-        } else if permission && says("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
-            Self::AppArmor { refused, source }
-        } else if permission && has_system_call_filter() {
-            Self::Filtered { refused, source }
-        } else {
-            Self::Refused { refused, source }
-        }
-    }
-}
-
-/// Whether seccomp is in force: `Seccomp: 2` in /proc/self/status.
-fn has_system_call_filter() -> bool {
-    fs::read_to_string("/proc/self/status").is_ok_and(|status| {
-        status
-            .lines()
-            .filter_map(|line| line.strip_prefix("Seccomp:"))
-            .any(|mode| mode.trim() == "2")
-    })
-}
-
 /// The initial user namespace maps every id to itself.
 fn in_initial_user_namespace() -> bool {
     fs::read_to_string("/proc/self/uid_map")
@@ -425,7 +235,9 @@ fn is_empty(path: &Path) -> bool {
 /// Whether this process works in or was started from below `path`, which a tmpfs would hide.
 fn in_use(path: &Path) -> bool {
     let below = |place: io::Result<PathBuf>| place.is_ok_and(|place| place.starts_with(path));
-    below(std::env::current_dir()) || below(std::env::current_exe()) || std::env::temp_dir().starts_with(path)
+    below(std::env::current_dir())
+        || below(std::env::current_exe())
+        || std::env::temp_dir().starts_with(path)
 }
 
 /// The bytes up to the first NUL, which none of ours has.
@@ -448,20 +260,19 @@ mod tests {
     fn a_process_with_threads_is_told_so() {
         // The test harness runs each test in a thread of its own.
         let error = Sandbox::enter().unwrap_err();
-        assert!(matches!(error, SandboxError::MultiThreaded { threads } if threads > 1), "{error}");
+        assert!(
+            matches!(error, SandboxError::MultiThreaded { threads } if threads > 1),
+            "{error}"
+        );
         assert!(error.to_string().contains("first thing in main"), "{error}");
     }
 
     #[test]
-    fn every_step_survives_the_way_through_its_number() {
-        for step in Step::ALL {
-            assert_eq!(Step::from_number(step as u8), step);
-        }
-    }
-
-    #[test]
     fn trying_changes_nothing_here() {
-        let namespaces = || ["mnt", "net", "user"].map(|kind| fs::read_link(format!("/proc/self/ns/{kind}")).unwrap());
+        let namespaces = || {
+            ["mnt", "net", "user"]
+                .map(|kind| fs::read_link(format!("/proc/self/ns/{kind}")).unwrap())
+        };
         let before = namespaces();
         if let Err(error) = available() {
             eprintln!("no sandbox here: {error}");

@@ -146,7 +146,9 @@ struct Layers<'a> {
 impl<'a> Layers<'a> {
     fn of(frame: &'a [u8]) -> Result<Option<Self>, DecodeError> {
         let ethernet = EthernetPacket::new(frame).ok_or(DecodeError::Truncated("Ethernet"))?;
-        let packet = frame.get(EthernetPacket::minimum_packet_size()..).unwrap_or_default();
+        let packet = frame
+            .get(EthernetPacket::minimum_packet_size()..)
+            .unwrap_or_default();
         match ethernet.get_ethertype() {
             EtherTypes::Ipv4 => Self::of_v4(packet),
             EtherTypes::Ipv6 => Self::of_v6(packet),
@@ -185,7 +187,9 @@ impl<'a> Layers<'a> {
         }
         Self::new(
             (ip.get_source().into(), ip.get_destination().into()),
-            packet.get(Ipv6Packet::minimum_packet_size()..).unwrap_or_default(),
+            packet
+                .get(Ipv6Packet::minimum_packet_size()..)
+                .unwrap_or_default(),
             usize::from(ip.get_payload_length()),
         )
     }
@@ -255,7 +259,11 @@ fn is_tcp(protocol: IpNextHeaderProtocol) -> bool {
 
 /// Whether the TCP checksum of a frame is right.
 pub(crate) fn verify_checksum(frame: &[u8]) -> Checksum {
-    match Layers::of(frame).ok().flatten().and_then(|layers| layers.checksum_is_right()) {
+    match Layers::of(frame)
+        .ok()
+        .flatten()
+        .and_then(|layers| layers.checksum_is_right())
+    {
         Some(true) => Checksum::Valid,
         Some(false) => Checksum::Invalid,
         None => Checksum::Unknown,

@@ -46,7 +46,12 @@ struct EthtoolValue {
 }
 
 /// Sends an ethtool command with one number for `link`, through a socket of the link's namespace.
-pub(crate) fn ethtool_set(socket: impl AsFd, link: &str, command: u32, data: u32) -> io::Result<()> {
+pub(crate) fn ethtool_set(
+    socket: impl AsFd,
+    link: &str,
+    command: u32,
+    data: u32,
+) -> io::Result<()> {
     let mut value = EthtoolValue { command, data };
     // SAFETY: ifreq is made of integers, addresses and pointers, for all of which zero is a value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
@@ -60,7 +65,13 @@ pub(crate) fn ethtool_set(socket: impl AsFd, link: &str, command: u32, data: u32
     }
     request.ifr_ifru.ifru_data = ptr::from_mut(&mut value).cast();
     // SAFETY: the request names a link and points to a value of the size that these commands use; both outlive it.
-    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCETHTOOL as _, &mut request) };
+    let result = unsafe {
+        libc::ioctl(
+            socket.as_fd().as_raw_fd(),
+            libc::SIOCETHTOOL as _,
+            &mut request,
+        )
+    };
     Errno::result(result)?;
     Ok(())
 }
@@ -73,7 +84,12 @@ const GSO_TCP: u32 = 1 << 8;
 /// Makes a packet socket of the calling thread's namespace that receives nothing yet.
 pub(crate) fn packet_socket() -> io::Result<OwnedFd> {
     // Protocol 0: with any other, frames of every link would arrive before the socket is bound to one.
-    let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?;
+    let socket = socket(
+        AddressFamily::Packet,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
     Ok(socket)
 }
 
@@ -209,8 +225,8 @@ impl Ring {
 
     /// Hands the next frame to `f` and gives its slot back to the kernel; `None` when there is no frame.
     pub(crate) fn take<R>(&mut self, f: impl FnOnce(&RingFrame<'_>) -> R) -> Option<R> {
-        // SAFETY: `next` is below `frames`, so that the slot is inside of the mapping.
-        let slot = unsafe { self.memory.add(self.next * self.frame_size) };
+        // `next` is below `frames`: the slot is inside of the mapping.
+        let slot = self.memory.wrapping_add(self.next * self.frame_size);
         // SAFETY: a slot begins with its status, which kernel and user change in turn; it is aligned to 16 bytes.
         let status = unsafe { AtomicU32::from_ptr(slot.cast()) };
         let state = status.load(Ordering::Acquire);
@@ -219,13 +235,15 @@ impl Ring {
         }
         // SAFETY: the slot is ours while TP_STATUS_USER is set, and begins with a tpacket2_hdr.
         let header = unsafe { ptr::read(slot.cast::<libc::tpacket2_hdr>()) };
-        let address_at = align(size_of::<libc::tpacket2_hdr>());
-        // SAFETY: a sockaddr_ll follows the header at this offset; a slot is far larger than both.
-        let address = unsafe { ptr::read_unaligned(slot.add(address_at).cast::<libc::sockaddr_ll>()) };
+        // A sockaddr_ll follows the header; a slot is far larger than both.
+        let address = slot.wrapping_add(align(size_of::<libc::tpacket2_hdr>()));
+        // SAFETY: the address is inside of the slot, which is ours, and sockaddr_ll is made of integers.
+        let address = unsafe { ptr::read_unaligned(address.cast::<libc::sockaddr_ll>()) };
         let start = usize::from(header.tp_mac).min(self.frame_size);
         let length = (header.tp_snaplen as usize).min(self.frame_size - start);
+        let bytes = slot.wrapping_add(start);
         // SAFETY: start + length is at most the size of the slot, which is ours until the status is given back.
-        let bytes = unsafe { std::slice::from_raw_parts(slot.add(start), length) };
+        let bytes = unsafe { std::slice::from_raw_parts(bytes, length) };
         let result = f(&RingFrame {
             time: u64::from(header.tp_sec) * 1_000_000_000 + u64::from(header.tp_nsec),
             outgoing: address.sll_pkttype == libc::PACKET_OUTGOING,

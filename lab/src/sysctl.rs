@@ -136,8 +136,17 @@ mod tests {
 
     #[test]
     fn names_become_paths_below_net_only() {
-        assert_eq!(path("net.ipv4.tcp_sack").unwrap(), "/proc/sys/net/ipv4/tcp_sack");
-        for name in ["kernel.hostname", "net", "net..x", "net.ipv4/../../kernel.x", "net.ipv4."] {
+        assert_eq!(
+            path("net.ipv4.tcp_sack").unwrap(),
+            "/proc/sys/net/ipv4/tcp_sack"
+        );
+        for name in [
+            "kernel.hostname",
+            "net",
+            "net..x",
+            "net.ipv4/../../kernel.x",
+            "net.ipv4.",
+        ] {
             assert!(path(name).is_err(), "{name}");
         }
     }

@@ -18,7 +18,7 @@ pub enum Item {
 
 /// Packets and marks of one link, in order; cheap to clone and to cut.
 ///
-/// `Display` prints it as packetdrill and tcpdump do; [`Trace`] writes it for Wireshark.
+/// `Display` prints it as packetdrill and tcpdump do; [`Trace::write_pcapng`] writes it for Wireshark.
 #[derive(Clone, Debug)]
 pub struct Trace {
     /// Host and link, such as `a/veth0`.
@@ -103,7 +103,11 @@ impl Trace {
     /// The TCP packets that have `flow`'s direction, and every mark.
     #[must_use]
     pub fn along(&self, flow: &Flow) -> Self {
-        self.filter(|packet| packet.segment().is_some_and(|segment| segment.flow == *flow))
+        self.filter(|packet| {
+            packet
+                .segment()
+                .is_some_and(|segment| segment.flow == *flow)
+        })
     }
 
     /// The packets that the host sent, and every mark.
@@ -183,13 +187,17 @@ impl Trace {
     fn position(&self, text: &str) -> Result<usize, Error> {
         let find = |own: bool| {
             self.items.iter().position(|item| match item {
-                Item::Mark(mark) => mark.text == text && (mark.direction == Direction::Egress) == own,
+                Item::Mark(mark) => {
+                    mark.text == text && (mark.direction == Direction::Egress) == own
+                }
                 Item::Packet(_) => false,
             })
         };
-        find(true).or_else(|| find(false)).ok_or_else(|| Error::NoSuchMark {
-            wanted: text.to_owned(),
-            present: self.marks().map(|mark| mark.text.clone()).collect(),
-        })
+        find(true)
+            .or_else(|| find(false))
+            .ok_or_else(|| Error::NoSuchMark {
+                wanted: text.to_owned(),
+                present: self.marks().map(|mark| mark.text.clone()).collect(),
+            })
     }
 }

@@ -62,7 +62,8 @@ fn ready(
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         // Rounded up: a wait of less than a millisecond must not become a busy loop.
-        let left = PollTimeout::try_from(left.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX);
+        let left =
+            PollTimeout::try_from(left.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX);
         match poll(&mut fds, left) {
             Ok(0) if Instant::now() >= deadline => {
                 return Err(Error::Timeout {

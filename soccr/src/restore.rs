@@ -5,7 +5,6 @@
 //! last one nothing leaves the host, and dropping any of them makes the half-built socket vanish without a packet.
 
 use crate::buffers::Buffers;
-use crate::endpoints::Family;
 use crate::error::{At, Error, ErrorKind, Step, Unsupported};
 use crate::options::Timestamps;
 use crate::queue::Queue;
@@ -78,9 +77,9 @@ pub fn create(snapshot: &Snapshot) -> Result<Restoring<'_, stage::Created>, Erro
     snapshot.validate()?;
     let family = snapshot.endpoints.family();
     let fd = sys::tcp_socket(family).at(Step::Create, "socket")?;
-    if family == Family::V6 {
-        let only = i32::from(!snapshot.endpoints.is_v4_mapped());
-        sys::set_int(fd.as_fd(), Opt::IPV6_V6ONLY, only)
+    if snapshot.endpoints.is_v4_mapped() {
+        // A new socket has what `net.ipv6.bindv6only` says, and a socket for IPv6 only has no mapped addresses.
+        sys::set_int(fd.as_fd(), Opt::IPV6_V6ONLY, 0)
             .at(Step::Create, Opt::IPV6_V6ONLY.setting)?;
     }
     Ok(Restoring::new(snapshot, fd))

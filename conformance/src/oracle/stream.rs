@@ -83,7 +83,8 @@ impl Talk {
         self.written[end as usize].load(SeqCst)
     }
 
-    fn was_read(&self, end: End) -> u64 {
+    /// How many bytes an end has read so far.
+    pub fn was_read(&self, end: End) -> u64 {
         self.read[end as usize].load(SeqCst)
     }
 

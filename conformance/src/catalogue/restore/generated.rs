@@ -96,7 +96,7 @@ impl Generated {
             family: self.family,
             negotiated: self.negotiated,
             receive: Receive::Empty,
-            send: Send::Both,
+            send: Send::Empty,
         };
         let pair = ctx.build(plan.network(Pair::builder()))?;
         let capture = ctx.capture(pair.a())?;

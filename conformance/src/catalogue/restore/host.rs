@@ -9,13 +9,12 @@ use crate::oracle::wire::Probes;
 use crate::verdict::{Failure, Verdict, expect, expect_eq};
 use lab::{Direction, Family, Match, Pair};
 use soccr::raw::{self, Opt};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
-/// Addresses that share their last three words with v4-mapped ones.
-const LOOKS_MAPPED: [Ipv6Addr; 2] = [
-    Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0xffff, 0x0a4d, 1),
-    Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0xffff, 0x0a4d, 2),
-];
+/// Shares its last three words with a v4-mapped address.
+const LOOKS_MAPPED: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0xffff, 0x0a4d, 1);
+/// Does not.
+const LOOKS_PLAIN: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0x0a4d, 2);
 
 /// More than the small host's buffers hold by themselves, and no more than an ordinary user may ask for where
 /// `net.core.rmem_max` has its default of 212992.
@@ -28,6 +27,12 @@ pub(super) fn cases() -> Vec<Case> {
             "an IPv6 address that only ends like a v4-mapped one is treated as IPv6",
             &["G5"],
             looks_mapped,
+        ),
+        Case::new(
+            "restore/address/v6-only-by-default/mapped",
+            "a v4-mapped connection is restored where new sockets are for IPv6 only",
+            &["G5"],
+            v6_only_by_default,
         ),
         Case::new(
             "restore/timestamps/odd-value/v4",
@@ -64,12 +69,18 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 fn looks_mapped(ctx: &Context) -> Verdict {
-    let [a, b] = LOOKS_MAPPED;
-    let pair = ctx.build(Pair::builder().extra_v6(a, b, 96))?;
+    let pair = ctx.build(Pair::builder().extra_v6(LOOKS_MAPPED, LOOKS_PLAIN, 64))?;
     let capture = ctx.capture(pair.a())?;
-    let connection = pair.connection(Family::V6).at(IpAddr::V6(a), IpAddr::V6(b)).open()?;
+    let connection = pair.connection(Family::V6).at(LOOKS_MAPPED, LOOKS_PLAIN).open()?;
     let mut traveller = Traveller::new(pair, capture, connection);
     traveller.fill(Receive::Small, Send::Both)?;
+    traveller.travel(ctx, Probes::One)
+}
+
+fn v6_only_by_default(ctx: &Context) -> Verdict {
+    let mut traveller = Traveller::open(ctx, Family::V4Mapped)?;
+    traveller.fill(Receive::Small, Send::Unacked)?;
+    traveller.pair.a().sysctl("net.ipv6.bindv6only", "1")?;
     traveller.travel(ctx, Probes::One)
 }
 

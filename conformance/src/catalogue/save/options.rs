@@ -3,6 +3,7 @@
 use crate::case::{Case, Need};
 use crate::context::Context;
 use crate::journey::{Receive, Send, Traveller};
+use crate::oracle::table;
 use crate::oracle::wire::{CLOSING, Probes};
 use crate::verdict::{Verdict, expect_eq};
 use lab::Family;
@@ -122,8 +123,9 @@ fn release_then_close(ctx: &Context) -> Verdict {
     traveller.fill(Receive::Small, Send::Empty)?;
     traveller.capture.mark("released")?;
     let flow = traveller.flow;
-    let Traveller { subject, capture, .. } = traveller;
+    let Traveller { subject, capture, pair, .. } = traveller;
     let snapshot = soccr::save_and_close(subject)?;
+    table::expect_absent(pair.a(), &flow)?;
     capture.mark(CLOSING)?;
     let leaked = capture.trace()?.of(&flow).between("released", CLOSING)?;
     expect_eq("segments between the save and after the close", leaked.segments().count(), 0)?;

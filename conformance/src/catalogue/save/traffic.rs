@@ -33,6 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
 fn arriving(ctx: &Context, family: Family) -> Verdict {
     let traveller = Traveller::open(ctx, family)?;
     let Traveller { subject, peer, talk, .. } = &traveller;
+    let origin = soccr::save(subject)?.receive.end;
     let (mut saves, mut unstable) = (0, 0);
     std::thread::scope(|scope| -> Verdict {
         let (stop, stopped) = mpsc::channel::<()>();
@@ -48,6 +49,10 @@ fn arriving(ctx: &Context, family: Family) -> Verdict {
                 Ok(snapshot) => {
                     saves += 1;
                     talk.check_received(&snapshot.receive.bytes)?;
+                    let wanted = origin + talk.was_read(End::Subject) as u32;
+                    expect_eq("the start of the saved receive queue", snapshot.receive.start(), wanted)?;
+                    let valid = snapshot.validate().map_err(|refusal| refusal.to_string());
+                    expect_eq("the saved snapshot is valid", valid, Ok(()))?;
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::Unstable { .. }) => unstable += 1,
                 Err(error) => return Err(error.into()),

@@ -1,0 +1,107 @@
+//! `bind` in repair mode.
+
+use super::SOCKETS;
+use super::subject::{Live, endpoints, fresh, fresh_in_repair, state};
+use crate::case::{Case, Level};
+use crate::context::Context;
+use crate::verdict::{Verdict, expect_eq, expect_errno, expect_ok};
+use lab::Family;
+use soccr::TcpState;
+use soccr::raw::{self, Opt};
+use socket2::{SockRef, Socket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = vec![
+        Case::new(
+            "kernel/bind/afterwards",
+            "a restored connection keeps a new listener off its port until SO_REUSEADDR is set again",
+            &["A35", "A6"],
+            afterwards,
+        )
+        .level(Level::Info),
+    ];
+    for family in SOCKETS {
+        cases.push(Case::new(
+            format!("kernel/bind/port-of-listener/{family}"),
+            "in repair mode the port of a listener can be bound, and only then",
+            &["A35"],
+            move |ctx| port_of_listener(ctx, family),
+        ));
+        cases.push(Case::new(
+            format!("kernel/bind/port-of-connection/{family}"),
+            "in repair mode the port of a connection can be bound, and only then",
+            &["A35"],
+            move |ctx| port_of_connection(ctx, family),
+        ));
+        cases.push(Case::new(
+            format!("kernel/bind/foreign-address/{family}"),
+            "an address that is not local cannot be bound in repair mode either, but for freebind",
+            &["A36"],
+            move |ctx| foreign_address(ctx, family),
+        ));
+    }
+    cases
+}
+
+fn listener(
+    ctx: &Context,
+    family: Family,
+) -> Result<(std::sync::Arc<lab::Pair>, Socket), crate::verdict::Stop> {
+    let pair = ctx.pair()?;
+    let socket = Socket::from(fresh(pair.a(), family)?);
+    raw::bind(&socket, endpoints(&pair, family).local)?;
+    socket.listen(1)?;
+    Ok((pair, socket))
+}
+
+fn port_of_listener(ctx: &Context, family: Family) -> Verdict {
+    let (pair, _listener) = listener(ctx, family)?;
+    let local = endpoints(&pair, family).local;
+    let plain = raw::bind(&fresh(pair.a(), family)?, local);
+    expect_errno("bind outside of repair mode", plain, libc::EADDRINUSE)?;
+    let bound = raw::bind(&fresh_in_repair(pair.a(), family)?, local);
+    expect_ok("bind in repair mode", bound)
+}
+
+fn port_of_connection(ctx: &Context, family: Family) -> Verdict {
+    let live = Live::open(ctx, family)?;
+    let local = live.subject.local_addr()?;
+    let plain = raw::bind(&fresh(live.pair.a(), family)?, local);
+    expect_errno("bind outside of repair mode", plain, libc::EADDRINUSE)?;
+    let bound = raw::bind(&fresh_in_repair(live.pair.a(), family)?, local);
+    expect_ok("bind in repair mode", bound)
+}
+
+fn foreign_address(ctx: &Context, family: Family) -> Verdict {
+    let pair = ctx.pair()?;
+    let ip: IpAddr = match family {
+        Family::V4 => Ipv4Addr::new(192, 0, 2, 1).into(),
+        Family::V6 | Family::V4Mapped => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+    };
+    let foreign = SocketAddr::new(ip, 4_000);
+    let socket = fresh_in_repair(pair.a(), family)?;
+    expect_errno("bind", raw::bind(&socket, foreign), libc::EADDRNOTAVAIL)?;
+    match family {
+        Family::V4 => SockRef::from(&socket).set_freebind_v4(true)?,
+        Family::V6 | Family::V4Mapped => SockRef::from(&socket).set_freebind_v6(true)?,
+    }
+    expect_ok("bind with freebind", raw::bind(&socket, foreign))
+}
+
+fn afterwards(ctx: &Context) -> Verdict {
+    let lone = super::subject::Lone::connect(ctx, Family::V4)?;
+    raw::set_int(&lone.socket, Opt::TCP_REPAIR, raw::TCP_REPAIR_OFF_NO_WP)?;
+    let listener = fresh(lone.pair.a(), Family::V4)?;
+    raw::set_int(&listener, Opt::SO_REUSEADDR, 1)?;
+    let bound = raw::bind(&listener, lone.endpoints.local);
+    expect_errno("bind", bound, libc::EADDRINUSE)?;
+    raw::set_int(&lone.socket, Opt::SO_REUSEADDR, 1)?;
+    let bound = raw::bind(&listener, lone.endpoints.local);
+    expect_ok("bind once SO_REUSEADDR is set again", bound)?;
+    expect_eq(
+        "the state of the connection",
+        state(&lone.socket)?,
+        Some(TcpState::Established),
+    )
+}

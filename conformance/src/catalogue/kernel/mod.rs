@@ -1,0 +1,54 @@
+//! What the kernel promises about TCP repair, call by call, for sockets in ESTABLISHED and CLOSE.
+
+mod address;
+mod close;
+mod connect;
+mod fill;
+mod info;
+mod mode;
+mod options;
+mod peek;
+mod probe;
+mod queue;
+mod repair_window;
+mod segment_size;
+mod sequence;
+mod silence;
+mod subject;
+mod time_wait;
+mod timestamp;
+mod window;
+mod window_wire;
+mod wire_options;
+
+use crate::case::Case;
+use lab::Family;
+
+/// The families of a socket, where what its packets are makes no difference.
+const SOCKETS: [Family; 2] = [Family::V4, Family::V6];
+
+/// All cases of this area.
+#[must_use]
+pub fn cases() -> Vec<Case> {
+    [
+        mode::cases(),
+        probe::cases(),
+        silence::cases(),
+        close::cases(),
+        queue::cases(),
+        sequence::cases(),
+        peek::cases(),
+        fill::cases(),
+        address::cases(),
+        connect::cases(),
+        time_wait::cases(),
+        options::cases(),
+        wire_options::cases(),
+        segment_size::cases(),
+        timestamp::cases(),
+        window::cases(),
+        window_wire::cases(),
+        info::cases(),
+    ]
+    .concat()
+}

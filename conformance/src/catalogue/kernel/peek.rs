@@ -1,0 +1,330 @@
+//! Reading the queues in repair mode, and how long they are.
+
+use super::repair_window::RepairWindow;
+use super::subject::{Live, eventually, fresh_in_repair, pattern, queue_seq, repair_on, select};
+use crate::case::{Case, Level, Need};
+use crate::context::Context;
+use crate::verdict::{Stop, Verdict, expect, expect_eq, expect_errno, expect_ok};
+use lab::{Blackhole, Family, Pair};
+use soccr::raw::{
+    self, MSG_DONTWAIT, MSG_OOB, MSG_PEEK, Opt, TCP_RECV_QUEUE, TCP_REPAIR_OFF_NO_WP,
+    TCP_SEND_QUEUE,
+};
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// What every look at a queue is taken with.
+const LOOK: i32 = MSG_PEEK | MSG_DONTWAIT;
+
+/// Bytes that fill more than the first congestion window and less than a send buffer.
+const WRITTEN: usize = 40_000;
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = vec![
+        Case::new(
+            "kernel/peek/only",
+            "in repair mode a read that takes is refused with EPERM, and takes nothing",
+            &["A23"],
+            only,
+        ),
+        Case::new(
+            "kernel/peek/no-queue",
+            "a peek without a selected queue is refused with EINVAL",
+            &["A23"],
+            no_queue,
+        ),
+        Case::new(
+            "kernel/peek/empty/established",
+            "a peek at the empty receive queue of a connection would block: EAGAIN",
+            &["A27"],
+            empty,
+        ),
+        Case::new(
+            "kernel/peek/empty/closed",
+            "a peek at the receive queue of a socket that was never connected is ENOTCONN",
+            &["A27"],
+            never_connected,
+        )
+        .level(Level::Should),
+        Case::new(
+            "kernel/peek/empty/send",
+            "a peek at an empty send queue returns nothing",
+            &["A25"],
+            empty_send,
+        ),
+        Case::new(
+            "kernel/peek/short-buffer",
+            "a peek at the send queue returns its length, however short the buffer is",
+            &["A24", "H9"],
+            short_buffer,
+        )
+        .level(Level::Info),
+        Case::new(
+            "kernel/peek/surplus",
+            "what a peek at the send queue returns beyond SIOCOUTQ comes first and is acknowledged",
+            &["A25", "C1"],
+            surplus,
+        )
+        .needs(&[Need::RepairWindow, Need::QuietOff]),
+        Case::new(
+            "kernel/peek/offset",
+            "a peek at the receive queue starts at SO_PEEK_OFF and moves it",
+            &["A28", "B23"],
+            offset,
+        )
+        .level(Level::Info)
+        .needs(&[Need::PeekOffset]),
+        Case::new(
+            "kernel/peek/urgent",
+            "an urgent mark ends what SIOCINQ counts and what a peek returns, not the queue",
+            &["A29"],
+            urgent,
+        )
+        .level(Level::Info),
+        Case::new(
+            "kernel/peek/urgent-byte",
+            "the urgent byte can be taken in repair mode as well",
+            &["A23"],
+            urgent_byte,
+        )
+        .level(Level::Info),
+    ];
+    for family in Family::ALL {
+        cases.push(Case::new(
+            format!("kernel/peek/receive/{family}"),
+            "a peek at the receive queue shows all that is unread and leaves it to the reader",
+            &["A20", "A23"],
+            move |ctx| receive(ctx, family),
+        ));
+        cases.push(Case::new(
+            format!("kernel/peek/send/{family}"),
+            "a peek at the send queue shows what is in flight and then what was never sent",
+            &["A24", "A25"],
+            move |ctx| send(ctx, family),
+        ));
+        cases.push(Case::new(
+            format!("kernel/peek/split/{family}"),
+            "SIOCOUTQ less SIOCOUTQNSD is what was sent and is not acknowledged",
+            &["A25", "A26"],
+            move |ctx| split(ctx, family),
+        ));
+    }
+    cases
+}
+
+fn only(ctx: &Context) -> Verdict {
+    let live = Live::in_repair(ctx, Family::V4)?;
+    live.receive(b"unread")?;
+    let closed = fresh_in_repair(live.pair.a(), Family::V4)?;
+    let take = |socket: &OwnedFd| raw::recv(socket, &mut [0; 8], MSG_DONTWAIT);
+    let subject = live.subject.as_fd().try_clone_to_owned()?;
+    for queue in [raw::TCP_NO_QUEUE, TCP_RECV_QUEUE, TCP_SEND_QUEUE] {
+        for (state, socket) in [("established", &subject), ("closed", &closed)] {
+            select(socket, queue)?;
+            let what = format!("a read, {state}, with queue {queue}");
+            expect_errno(what, take(socket), libc::EPERM)?;
+        }
+    }
+    expect_eq("SIOCINQ", raw::siocinq(&live.subject)?, 6)
+}
+
+fn no_queue(ctx: &Context) -> Verdict {
+    let live = Live::in_repair(ctx, Family::V4)?;
+    live.receive(b"unread")?;
+    let peek = raw::recv(&live.subject, &mut [0; 8], LOOK);
+    expect_errno("a peek", peek, libc::EINVAL)
+}
+
+fn receive(ctx: &Context, family: Family) -> Verdict {
+    let live = Live::open(ctx, family)?;
+    let bytes = pattern(5_000);
+    live.receive(&bytes)?;
+    repair_on(&live.subject)?;
+    select(&live.subject, TCP_RECV_QUEUE)?;
+    let mut peeked = vec![0; 2 * bytes.len()];
+    let count = raw::recv(&live.subject, &mut peeked, LOOK);
+    let count = expect_ok("a peek", count)?;
+    expect_eq("bytes peeked at", count, bytes.len())?;
+    expect_eq(
+        "what was peeked at is what was sent",
+        peeked[..count] == bytes,
+        true,
+    )?;
+    raw::set_int(&live.subject, Opt::TCP_REPAIR, raw::TCP_REPAIR_OFF)?;
+    let mut read = vec![0; 2 * bytes.len()];
+    let count = raw::recv(&live.subject, &mut read, MSG_DONTWAIT)?;
+    expect_eq(
+        "what is read is what was sent",
+        read[..count] == bytes,
+        true,
+    )
+}
+
+/// A connection whose subject has written more than the first congestion window lets out, and hears no
+/// acknowledgement of it; nothing new is sent by a timer.
+fn stalled(ctx: &Context, family: Family, bytes: &[u8]) -> Result<(Live, Blackhole), Stop> {
+    let pair = ctx.build(Pair::builder().sysctl("net.ipv4.tcp_early_retrans", "0"))?;
+    let live = Live::open_in(ctx, pair, family)?;
+    let deaf = live.deafen()?;
+    (&live.subject).write_all(bytes)?;
+    Ok((live, deaf))
+}
+
+fn send(ctx: &Context, family: Family) -> Verdict {
+    let bytes = pattern(WRITTEN);
+    let (live, _deaf) = stalled(ctx, family, &bytes)?;
+    repair_on(&live.subject)?;
+    select(&live.subject, TCP_SEND_QUEUE)?;
+    let mut peeked = vec![0; 2 * WRITTEN];
+    let count = raw::recv(&live.subject, &mut peeked, LOOK);
+    let count = expect_ok("a peek", count)?;
+    expect_eq("bytes peeked at", count, WRITTEN)?;
+    let same = peeked[..count] == bytes;
+    expect_eq("what was peeked at is what was written", same, true)?;
+    expect_eq(
+        "SIOCOUTQ afterwards",
+        raw::siocoutq(&live.subject)?,
+        WRITTEN as i32,
+    )
+}
+
+fn split(ctx: &Context, family: Family) -> Verdict {
+    let (live, _deaf) = stalled(ctx, family, &pattern(WRITTEN))?;
+    repair_on(&live.subject)?;
+    let (all, unsent) = (
+        raw::siocoutq(&live.subject)?,
+        raw::siocoutqnsd(&live.subject)?,
+    );
+    expect_eq("SIOCOUTQ", all, WRITTEN as i32)?;
+    let trace = live.capture.trace()?.along(&live.flow);
+    let ends = trace.segments().map(lab::Segment::end_seq);
+    // All of it is less than half of the number space.
+    let end = queue_seq(&live.subject, TCP_SEND_QUEUE)?;
+    let behind = ends.map(|seq| end.wrapping_sub(seq)).min();
+    expect_eq(
+        "bytes that were never on the wire",
+        Some(unsent.unsigned_abs()),
+        behind,
+    )?;
+    expect(
+        "SIOCOUTQNSD",
+        "neither nothing nor all",
+        unsent,
+        unsent > 0 && unsent < all,
+    )
+}
+
+fn empty(ctx: &Context) -> Verdict {
+    let live = Live::in_repair(ctx, Family::V4)?;
+    select(&live.subject, TCP_RECV_QUEUE)?;
+    let peek = raw::recv(&live.subject, &mut [0; 8], LOOK);
+    expect_errno("a peek", peek, libc::EAGAIN)
+}
+
+fn never_connected(ctx: &Context) -> Verdict {
+    let socket = fresh_in_repair(ctx.pair()?.a(), Family::V4)?;
+    select(&socket, TCP_RECV_QUEUE)?;
+    let peek = raw::recv(&socket, &mut [0; 8], LOOK);
+    expect_errno("a peek", peek, libc::ENOTCONN)
+}
+
+fn empty_send(ctx: &Context) -> Verdict {
+    let live = Live::in_repair(ctx, Family::V4)?;
+    select(&live.subject, TCP_SEND_QUEUE)?;
+    let peek = raw::recv(&live.subject, &mut [0; 8], LOOK);
+    expect_eq("bytes peeked at", expect_ok("a peek", peek)?, 0)
+}
+
+fn short_buffer(ctx: &Context) -> Verdict {
+    let (live, _deaf) = stalled(ctx, Family::V4, &pattern(1_000))?;
+    repair_on(&live.subject)?;
+    select(&live.subject, TCP_SEND_QUEUE)?;
+    let mut peeked = [0; 10];
+    let count = raw::recv(&live.subject, &mut peeked, LOOK);
+    expect_eq("the result", expect_ok("a peek", count)?, 1_000)?;
+    expect_eq("the bytes", &peeked[..], &pattern(10)[..])
+}
+
+/// The subject is put back with a number in the middle of the segment that the peer sends next, which it never
+/// gets: the segment that it sends itself acknowledges the first part.
+fn surplus(ctx: &Context) -> Verdict {
+    let (all, acknowledged) = (pattern(1_000), 300);
+    let quiet = Pair::builder()
+        .sysctl("net.ipv4.tcp_timestamps", "0")
+        .sysctl("net.ipv4.tcp_early_retrans", "0");
+    let live = Live::open_in(ctx, ctx.build(quiet)?, Family::V4)?;
+    repair_on(&live.subject)?;
+    let options = live.negotiated()?;
+    let live = live.replace_at(&options, |write_seq, rcv_nxt| {
+        (write_seq, rcv_nxt.wrapping_add(acknowledged))
+    })?;
+    let _deaf = live.deafen()?;
+    let shut = RepairWindow::get(&live.subject)?;
+    let open = RepairWindow {
+        snd_wnd: 10_000,
+        max_window: 10_000,
+        ..shut
+    };
+    open.set(&live.subject)?;
+    raw::set_int(&live.subject, Opt::TCP_REPAIR, TCP_REPAIR_OFF_NO_WP)?;
+    (&live.peer).write_all(&all)?;
+    (&live.subject).write_all(b"!")?;
+    let left = all.len() - acknowledged as usize;
+    let partly = || Ok(raw::siocoutq(&live.peer)? == left as i32);
+    eventually("a part is acknowledged", partly)?;
+    repair_on(&live.peer)?;
+    select(&live.peer, TCP_SEND_QUEUE)?;
+    let mut peeked = vec![0; 2 * all.len()];
+    let count = expect_ok("a peek", raw::recv(&live.peer, &mut peeked, LOOK))?;
+    ctx.note("surplus", count as i64 - left as i64);
+    expect(
+        "bytes peeked at",
+        format!("at least {left}"),
+        count,
+        count >= left,
+    )?;
+    let tail = &peeked[count - left..count] == &all[all.len() - left..];
+    expect_eq("it ends with what is not acknowledged", tail, true)
+}
+
+fn offset(ctx: &Context) -> Verdict {
+    let live = Live::open(ctx, Family::V4)?;
+    live.receive(b"0123456789")?;
+    raw::set_int(&live.subject, Opt::SO_PEEK_OFF, 4)?;
+    repair_on(&live.subject)?;
+    select(&live.subject, TCP_RECV_QUEUE)?;
+    let mut peeked = [0; 16];
+    let count = expect_ok("a peek", raw::recv(&live.subject, &mut peeked, LOOK))?;
+    expect_eq("the bytes", &peeked[..count], b"456789")?;
+    let offset = raw::get_int(&live.subject, Opt::SO_PEEK_OFF)?;
+    expect_eq("SO_PEEK_OFF", offset, 10)
+}
+
+/// Three bytes, the urgent one, three more, in the receive queue of a subject in repair mode.
+fn with_urgent_byte(ctx: &Context) -> Result<Live, Stop> {
+    let live = Live::in_repair(ctx, Family::V4)?;
+    (&live.peer).write_all(b"abc")?;
+    raw::send(&live.peer, b"!", MSG_OOB)?;
+    (&live.peer).write_all(b"def")?;
+    eventually("all of it has arrived", || {
+        Ok(raw::siocoutq(&live.peer)? == 0)
+    })?;
+    Ok(live)
+}
+
+fn urgent(ctx: &Context) -> Verdict {
+    let live = with_urgent_byte(ctx)?;
+    expect_eq("SIOCINQ", raw::siocinq(&live.subject)?, 3)?;
+    select(&live.subject, TCP_RECV_QUEUE)?;
+    let mut peeked = [0; 16];
+    let count = expect_ok("a peek", raw::recv(&live.subject, &mut peeked, LOOK))?;
+    expect_eq("the bytes", &peeked[..count], b"abc")
+}
+
+fn urgent_byte(ctx: &Context) -> Verdict {
+    let live = with_urgent_byte(ctx)?;
+    let mut byte = [0; 4];
+    let count = raw::recv(&live.subject, &mut byte, MSG_OOB | MSG_DONTWAIT);
+    let count = expect_ok("recv with MSG_OOB", count)?;
+    expect_eq("the byte", &byte[..count], b"!")
+}

@@ -1,0 +1,146 @@
+//! What leaves the host while a socket is in repair mode, and what still goes on.
+
+use super::SOCKETS;
+use super::subject::{
+    Live, Lone, PATIENCE, endpoints, expect_silence, expect_soon, fresh_in_repair, queue_seq,
+    repair_on, select, state,
+};
+use crate::case::{Case, Level};
+use crate::context::Context;
+use crate::verdict::{Failure, Verdict, expect_eq, expect_errno, expect_ok};
+use lab::{Direction, Family, Packet};
+use nix::sys::socket::{MsgFlags, SockaddrStorage, sendto};
+use soccr::TcpState;
+use soccr::raw::{self, TCP_SEND_QUEUE};
+use socket2::{SockRef, TcpKeepalive};
+use std::io::{self, Write};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = vec![
+        Case::new(
+            "kernel/traffic/data",
+            "data that arrives in repair mode is queued and acknowledged",
+            &["A9", "B29"],
+            data,
+        )
+        .level(Level::Info),
+        Case::new(
+            "kernel/traffic/fin",
+            "a FIN that arrives in repair mode is acknowledged and moves the socket to CLOSE_WAIT",
+            &["A9"],
+            fin,
+        )
+        .level(Level::Info),
+        Case::new(
+            "kernel/traffic/keepalive",
+            "keepalive probes leave in repair mode as well",
+            &["A9"],
+            keepalive,
+        )
+        .level(Level::Info),
+        Case::new(
+            "kernel/traffic/retransmission",
+            "a timer sends the restored send queue although repair mode is still on",
+            &["A9", "H8", "B2"],
+            retransmission,
+        )
+        .level(Level::Info),
+    ];
+    for family in Family::ALL {
+        cases.push(Case::new(
+            format!("kernel/silence/write/{family}"),
+            "data written to the send queue in repair mode is queued and not sent",
+            &["A9", "A30"],
+            move |ctx| write(ctx, family),
+        ));
+    }
+    for family in SOCKETS {
+        cases.push(Case::new(
+            format!("kernel/silence/fast-open/{family}"),
+            "MSG_FASTOPEN opens nothing in repair mode: EPIPE, and no SYN",
+            &["A33", "B11"],
+            move |ctx| fast_open(ctx, family),
+        ));
+    }
+    cases
+}
+
+/// More than the initial congestion window, so that what does not count as sent would show.
+const WRITTEN: usize = 40_000;
+
+fn write(ctx: &Context, family: Family) -> Verdict {
+    let lone = Lone::connect(ctx, family)?;
+    select(&lone.socket, TCP_SEND_QUEUE)?;
+    let written = raw::send(&lone.socket, &[7; WRITTEN], raw::MSG_DONTWAIT);
+    expect_eq("bytes written", expect_ok("send", written)?, WRITTEN)?;
+    expect_silence(&lone.trace()?)?;
+    expect_eq("SIOCOUTQ", raw::siocoutq(&lone.socket)?, WRITTEN as i32)
+}
+
+fn fast_open(ctx: &Context, family: Family) -> Verdict {
+    let pair = ctx.pair()?;
+    let capture = ctx.capture(pair.a())?;
+    pair.a().sysctl("net.ipv4.tcp_fastopen", "5")?;
+    let socket = fresh_in_repair(pair.a(), family)?;
+    let address = SockaddrStorage::from(endpoints(&pair, family).remote);
+    let flags = MsgFlags::from_bits_retain(raw::MSG_FASTOPEN) | MsgFlags::MSG_NOSIGNAL;
+    let sent = sendto(socket.as_raw_fd(), b"early", &address, flags);
+    expect_errno("sendto", sent.map_err(io::Error::from), libc::EPIPE)?;
+    expect_eq("the state", state(&socket)?, Some(TcpState::Close))?;
+    expect_silence(&capture.trace()?.filter(|packet| packet.segment().is_some()))
+}
+
+fn data(ctx: &Context) -> Verdict {
+    let live = Live::in_repair(ctx, Family::V4)?;
+    (&live.peer).write_all(b"hello")?;
+    let arrived = || Ok(raw::siocinq(&live.subject)? == 5);
+    expect_soon("the receive queue", "holds 5 bytes", arrived)?;
+    let acknowledged = || Ok(raw::siocoutq(&live.peer)? == 0);
+    expect_soon("the peer", "is acknowledged all of it", acknowledged)
+}
+
+fn fin(ctx: &Context) -> Verdict {
+    let live = Live::in_repair(ctx, Family::V4)?;
+    live.peer.shutdown(Shutdown::Write)?;
+    for (what, socket, wanted) in [
+        ("the subject", &live.subject, TcpState::CloseWait),
+        ("the peer", &live.peer, TcpState::FinWait2),
+    ] {
+        let reached = || Ok(state(socket)? == Some(wanted));
+        expect_soon(what, &format!("comes to {wanted}"), reached)?;
+    }
+    Ok(())
+}
+
+/// A condition on the wire that is judged.
+fn expect_sent(live: &Live, what: &str, wanted: impl Fn(&lab::Segment) -> bool) -> Verdict {
+    let outgoing = |packet: &Packet| {
+        packet.direction == Direction::Egress && packet.segment().is_some_and(&wanted)
+    };
+    let seen = live.capture.until(what, PATIENCE, outgoing);
+    seen.map_err(|error| Failure::new("the wire", what, error).into())
+}
+
+fn keepalive(ctx: &Context) -> Verdict {
+    let live = Live::open(ctx, Family::V4)?;
+    let second = Duration::from_secs(1);
+    let often = TcpKeepalive::new().with_time(second).with_interval(second);
+    SockRef::from(&live.subject).set_tcp_keepalive(&often)?;
+    repair_on(&live.subject)?;
+    let write_seq = queue_seq(&live.subject, TCP_SEND_QUEUE)?;
+    expect_sent(&live, "a keepalive probe", |segment| {
+        segment.payload_len == 0 && segment.seq == write_seq.wrapping_sub(1)
+    })
+}
+
+fn retransmission(ctx: &Context) -> Verdict {
+    let live = Live::in_repair(ctx, Family::V4)?;
+    let options = live.negotiated()?;
+    let live = live.replace(&options)?;
+    select(&live.subject, TCP_SEND_QUEUE)?;
+    (&live.subject).write_all(b"sent before")?;
+    expect_sent(&live, "the send queue", |segment| segment.payload_len > 0)
+}

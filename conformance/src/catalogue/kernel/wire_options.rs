@@ -1,0 +1,74 @@
+//! The options on the wire, and what no option brings back.
+
+use super::subject::{Live, repair_on};
+use crate::case::{Case, Level};
+use crate::context::Context;
+use crate::verdict::{Failure, Stop, Verdict, expect_eq};
+use lab::{Family, Pair, Segment};
+use soccr::raw::{self, Opt, TCP_REPAIR_OFF, TCPI_OPT_ECN, TCPOPT_TIMESTAMP};
+
+/// Mark: repair mode is about to end.
+const LEAVING: &str = "leaving repair mode";
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = vec![
+        Case::new(
+            "kernel/options/ecn",
+            "a connect in repair mode forgets ECN, and no option switches it on again",
+            &["A48"],
+            ecn,
+        )
+        .level(Level::Info),
+    ];
+    for family in Family::ALL {
+        cases.push(Case::new(
+            format!("kernel/options/wire/timestamps/{family}"),
+            "with the timestamp option segments carry timestamps, whatever the host asks for",
+            &["A44", "D15b"],
+            move |ctx| timestamps(ctx, family, true),
+        ));
+        cases.push(Case::new(
+            format!("kernel/options/wire/no-timestamps/{family}"),
+            "without the timestamp option segments carry none, whatever the host asks for",
+            &["A44", "D15b"],
+            move |ctx| timestamps(ctx, family, false),
+        ));
+    }
+    cases
+}
+
+/// Leaves repair mode with a probe, and looks at it.
+fn probe(live: &Live) -> Result<Segment, Stop> {
+    live.capture.mark(LEAVING)?;
+    raw::set_int(&live.subject, Opt::TCP_REPAIR, TCP_REPAIR_OFF)?;
+    let sent = live.sent_since(LEAVING)?;
+    let probe = sent.segments().next().cloned();
+    probe.ok_or_else(|| Failure::new("the wire", "a probe", &sent).into())
+}
+
+/// The host asks for the opposite by the time that the connection is put back.
+fn timestamps(ctx: &Context, family: Family, negotiated: bool) -> Verdict {
+    let (then, now) = if negotiated { ("1", "0") } else { ("0", "1") };
+    let pair = ctx.build(Pair::builder().sysctl("net.ipv4.tcp_timestamps", then))?;
+    let live = Live::open_in(ctx, pair, family)?;
+    live.pair.a().sysctl("net.ipv4.tcp_timestamps", now)?;
+    repair_on(&live.subject)?;
+    let options = live.negotiated()?;
+    let asked = options.iter().any(|&(code, _)| code == TCPOPT_TIMESTAMP);
+    expect_eq("timestamps were negotiated", asked, negotiated)?;
+    let live = live.replace(&options)?;
+    let carried = probe(&live)?.timestamps().is_some();
+    expect_eq("the probe has timestamps", carried, negotiated)
+}
+
+fn ecn(ctx: &Context) -> Verdict {
+    let pair = ctx.build(Pair::builder().sysctl("net.ipv4.tcp_ecn", "1"))?;
+    let live = Live::open_in(ctx, pair, Family::V4)?;
+    let ecn = |live: &Live| -> Result<u8, Stop> {
+        Ok(raw::tcp_info(&live.subject)?.options & TCPI_OPT_ECN)
+    };
+    expect_eq("TCPI_OPT_ECN at first", ecn(&live)?, TCPI_OPT_ECN)?;
+    repair_on(&live.subject)?;
+    let options = live.negotiated()?;
+    expect_eq("TCPI_OPT_ECN afterwards", ecn(&live.replace(&options)?)?, 0)
+}

@@ -1,0 +1,196 @@
+//! The reading side of a capture: a thread that moves frames out of the ring, and those who wait for them.
+
+use crate::error::{Doing, Error};
+use crate::mark::{Mark, Message};
+use crate::packet::{Checksum, Content, Direction, Packet};
+use crate::segment::{Segment, verify_checksum};
+use crate::sys::{self, Ring, RingFrame};
+use crate::trace::Item;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::collections::HashSet;
+use std::io::{self, PipeReader};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The length of an Ethernet header, in bytes.
+const ETHERNET_HEADER: u32 = 14;
+
+/// After so many frames those who wait are told, also while more are coming in.
+const BATCH: usize = 256;
+
+/// What the reader and the callers share.
+pub(super) struct Shared {
+    socket: OwnedFd,
+    /// Host and link.
+    pub(super) link: Arc<str>,
+    mtu: u32,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// What has been read.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) items: Vec<Item>,
+    /// Sync messages that have been sent and not been read yet.
+    pub(super) awaited: HashSet<u64>,
+    lost: u64,
+    /// Why the reader has ended, if it has.
+    failure: Option<io::ErrorKind>,
+}
+
+impl Shared {
+    pub(super) fn new(socket: OwnedFd, link: Arc<str>, mtu: u32) -> Self {
+        Self {
+            socket,
+            link,
+            mtu,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // The predicate of a caller may have panicked; the state is whole all the same.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reader: moves frames out of the ring until the capture is dropped.
+    pub(super) fn read(&self, mut ring: Ring, stopped: &PipeReader) {
+        loop {
+            let mut items = Vec::new();
+            let mut synced = Vec::new();
+            for _ in 0..BATCH {
+                match ring.take(|frame| self.interpret(frame)) {
+                    Some(Frame::Item(item)) => items.push(item),
+                    Some(Frame::Sync(number)) => synced.push(number),
+                    None => break,
+                }
+            }
+            if !items.is_empty() || !synced.is_empty() {
+                let mut state = self.lock();
+                state.items.append(&mut items);
+                for number in synced {
+                    state.awaited.remove(&number);
+                }
+                self.changed.notify_all();
+            }
+            let mut fds = [
+                PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
+                PollFd::new(stopped.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => {
+                    self.lock().failure = Some(io::Error::from(error).kind());
+                    self.changed.notify_all();
+                    return;
+                }
+            }
+            let [socket, stop] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+            if !stop.is_empty() {
+                return;
+            }
+            if socket.contains(PollFlags::POLLERR) {
+                // The link went down with its host. Reading the error clears it, or poll would never block again.
+                let _ = nix::sys::socket::getsockopt(
+                    &self.socket,
+                    nix::sys::socket::sockopt::SocketError,
+                );
+            }
+        }
+    }
+
+    fn interpret(&self, frame: &RingFrame<'_>) -> Frame {
+        let direction = if frame.outgoing {
+            Direction::Egress
+        } else {
+            Direction::Ingress
+        };
+        match Message::of(frame.bytes) {
+            Some(Message::Sync(number)) => Frame::Sync(number),
+            Some(Message::Text(text)) => Frame::Item(Item::Mark(Arc::new(Mark {
+                text,
+                time: frame.time,
+                direction,
+                bytes: frame.bytes.to_vec(),
+            }))),
+            None => Frame::Item(Item::Packet(Arc::new(Packet {
+                time: frame.time,
+                direction,
+                original_len: frame.original_len,
+                bytes: frame.bytes.to_vec(),
+                checksum: checksum(frame),
+                gso: frame.gso || frame.original_len > self.mtu + ETHERNET_HEADER,
+                content: match Segment::decode(frame.bytes) {
+                    Ok(Some(segment)) => Content::Segment(segment),
+                    Ok(None) => Content::Other,
+                    Err(error) => Content::Malformed(error),
+                },
+            }))),
+        }
+    }
+
+    /// Waits until `ready` answers; it is asked at once and after every change.
+    pub(super) fn wait<T>(
+        &self,
+        what: impl Fn() -> String,
+        timeout: Duration,
+        mut ready: impl FnMut(&State) -> Option<T>,
+    ) -> Result<T, Error> {
+        let start = Instant::now();
+        let mut state = self.lock();
+        loop {
+            if let Some(value) = ready(&state) {
+                return Ok(value);
+            }
+            if let Some(failure) = state.failure {
+                return Err(io::Error::from(failure)).doing(what);
+            }
+            let left = timeout.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Err(Error::Timeout {
+                    what: what(),
+                    timeout,
+                });
+            }
+            (state, _) = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Fails once the kernel has dropped a frame since the capture began.
+    pub(super) fn check_losses(&self) -> Result<(), Error> {
+        // The kernel counts from the last time it was asked.
+        let new = sys::frames_lost(&self.socket)
+            .doing(|| format!("ask how many frames the capture on {} lost", self.link))?;
+        let mut state = self.lock();
+        state.lost += u64::from(new);
+        match state.lost {
+            0 => Ok(()),
+            frames => Err(Error::FramesLost {
+                link: self.link.to_string(),
+                frames,
+            }),
+        }
+    }
+}
+
+enum Frame {
+    Item(Item),
+    Sync(u64),
+}
+
+fn checksum(frame: &RingFrame<'_>) -> Checksum {
+    if frame.partial_checksum {
+        return Checksum::Partial;
+    }
+    match verify_checksum(frame.bytes) {
+        // Cut short: the kernel may have looked at the whole.
+        Checksum::Unknown if frame.checksum_verified => Checksum::Valid,
+        checksum => checksum,
+    }
+}

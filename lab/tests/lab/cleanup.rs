@@ -1,0 +1,230 @@
+//! What is left when a lab has ended: nothing, however it ended.
+//!
+//! Each way to end is tried in a process of its own, where no other test makes and removes things meanwhile.
+
+use crate::Case;
+use crate::child::{self, Playing, Role};
+use crate::connect::{namespace, talk};
+use lab::{Capture, Connection, Direction, Family, Match, Pair, Sandbox};
+use libtest_mimic::Failed;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+
+pub(crate) const CASES: &[Case] = &[
+    ("cleanup/after_drop", || child::play("drop").map(|_| ())),
+    ("cleanup/after_a_panic", || child::play("panic").map(|_| ())),
+    ("cleanup/after_a_failed_build", || {
+        child::play("failed-build").map(|_| ())
+    }),
+    ("cleanup/after_a_kill", after_a_kill),
+];
+
+pub(crate) const ROLES: &[Role] = &[
+    ("drop", || nothing_is_left_by(|| everything().map(drop))),
+    ("panic", || nothing_is_left_by(a_panic_inside)),
+    ("failed-build", || nothing_is_left_by(a_failed_build)),
+    ("hold", hold),
+];
+
+/// A lab with everything that it can have.
+struct Everything {
+    _blackholes: Vec<lab::Blackhole>,
+    _captures: Vec<Capture>,
+    _connections: Vec<Connection>,
+    pair: Pair,
+}
+
+fn everything() -> Result<Everything, Failed> {
+    let pair = Pair::new()?;
+    let mut connections = Vec::new();
+    let mut blackholes = Vec::new();
+    let captures = vec![pair.a().capture()?, pair.b().capture()?];
+    for family in Family::ALL {
+        let mut connection = pair.connection(family).keep_listener().open()?;
+        talk(&connection)?;
+        let flow = Match::tcp().flow(connection.flow());
+        blackholes.push(pair.a().blackhole(Direction::Egress, flow)?);
+        blackholes.push(pair.b().blackhole(Direction::Ingress, flow)?);
+        // It is never acknowledged, and does not keep anything alive either.
+        connection.client.write_all(b"on its way for ever")?;
+        connections.push(connection);
+    }
+    for capture in &captures {
+        capture.mark("ready")?;
+    }
+    Ok(Everything {
+        _blackholes: blackholes,
+        _captures: captures,
+        _connections: connections,
+        pair,
+    })
+}
+
+fn a_panic_inside() -> Result<(), Failed> {
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let everything = everything()?;
+        everything
+            .pair
+            .a()
+            .enter(|| resume_unwind(Box::new("on purpose")))?;
+        Ok::<_, Failed>(())
+    }));
+    panicked
+        .err()
+        .map(drop)
+        .ok_or_else(|| "it went well".into())
+}
+
+/// It fails with both namespaces there already.
+fn a_failed_build() -> Result<(), Failed> {
+    for name in [
+        "net.ipv4.no_such_thing",
+        "net.ipv4.conf.veth0.no_such_thing",
+    ] {
+        let built = Pair::builder().sysctl(name, "1").build();
+        built.err().ok_or("there is no such setting")?;
+    }
+    Ok(())
+}
+
+/// What of this process and its sandbox can be counted.
+#[derive(Debug, PartialEq, Eq)]
+struct Inventory {
+    names: Vec<std::ffi::OsString>,
+    mounts: BTreeSet<String>,
+    links: BTreeSet<String>,
+    temporary: BTreeSet<String>,
+    threads: usize,
+    files: usize,
+    namespace: String,
+}
+
+impl Inventory {
+    fn take(sandbox: &Sandbox, temporary: &Path) -> io::Result<Self> {
+        let lines = |path: &str| -> io::Result<BTreeSet<String>> {
+            Ok(fs::read_to_string(path)?
+                .lines()
+                .map(str::to_owned)
+                .collect())
+        };
+        let links = lines("/proc/thread-self/net/dev")?;
+        Ok(Self {
+            names: sandbox.namespaces()?,
+            mounts: lines("/proc/self/mountinfo")?,
+            // Without their counters.
+            links: links
+                .iter()
+                .filter_map(|it| Some(it.split_once(':')?.0.to_owned()))
+                .collect(),
+            temporary: entries(temporary)?,
+            threads: entries("/proc/self/task")?.len(),
+            files: entries("/proc/self/fd")?.len(),
+            namespace: namespace()?,
+        })
+    }
+}
+
+fn entries(folder: impl AsRef<Path>) -> io::Result<BTreeSet<String>> {
+    fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect()
+}
+
+/// A role: uses labs in a way, several times, and looks at what there is before and after.
+fn nothing_is_left_by(way: impl Fn() -> Result<(), Failed>) -> Result<(), Failed> {
+    let sandbox = Sandbox::enter()?;
+    let temporary = std::env::temp_dir().join(format!("lab-cleanup-{}", std::process::id()));
+    fs::create_dir(&temporary)?;
+    let result = compare(&sandbox, &temporary, way);
+    fs::remove_dir_all(&temporary)?;
+    result
+}
+
+fn compare(
+    sandbox: &Sandbox,
+    temporary: &Path,
+    way: impl Fn() -> Result<(), Failed>,
+) -> Result<(), Failed> {
+    // What the first lab of a process prepares stays for the next.
+    way()?;
+    let before = Inventory::take(sandbox, temporary)?;
+    assert!(before.names.is_empty(), "{:?}", before.names);
+    for _ in 0..10 {
+        way()?;
+    }
+    assert_eq!(Inventory::take(sandbox, temporary)?, before);
+    Ok(())
+}
+
+/// A role: holds a lab, prints which namespaces it has, and waits to be ended.
+fn hold() -> Result<(), Failed> {
+    let _sandbox = Sandbox::enter()?;
+    let everything = everything()?;
+    let mut namespaces = vec![namespace()?];
+    for host in everything.pair.hosts() {
+        namespaces.push(host.enter(namespace)??);
+    }
+    println!("{}\n", namespaces.join("\n"));
+    io::stdin().read_exact(&mut [0])?;
+    Ok(())
+}
+
+/// Everything is the kernel's to remove: nothing has a name outside of the process.
+fn after_a_kill() -> Result<(), Failed> {
+    let sandbox = Sandbox::enter()?;
+    let links = || Inventory::take(&sandbox, &std::env::temp_dir()).map(|it| it.links);
+    let before = links()?;
+    let mut holder = Playing::start("hold")?;
+    let namespaces = holder.first_words()?;
+    let namespaces: Vec<_> = namespaces.lines().collect();
+    assert_eq!(namespaces.len(), 3, "{namespaces:?}");
+    let pid = holder.0.id();
+    let held = holders(&namespaces)?;
+    assert!(
+        held.iter()
+            .any(|it| it.starts_with(&format!("/proc/{pid}/"))),
+        "{held:?}"
+    );
+    assert!(held.iter().any(|it| it.ends_with("mountinfo")), "{held:?}");
+    assert!(
+        held.iter()
+            .all(|it| it.starts_with(&format!("/proc/{pid}/"))),
+        "{held:?}"
+    );
+    holder.kill()?;
+    assert_eq!(holders(&namespaces)?, BTreeSet::new());
+    assert_eq!(links()?, before);
+    Ok(())
+}
+
+/// By what in /proc the namespaces are held: threads that are in them, mounts, and open files.
+fn holders(namespaces: &[&str]) -> io::Result<BTreeSet<String>> {
+    let mut holders = BTreeSet::new();
+    let is_wanted = |text: &str| namespaces.iter().any(|it| text.contains(it));
+    let mut look = |path: String, text: io::Result<String>| {
+        // Processes end meanwhile, and those of other users are none of ours.
+        if text.is_ok_and(|it| is_wanted(&it)) {
+            holders.insert(path);
+        }
+    };
+    let link = |path: &str| Ok(fs::read_link(path)?.display().to_string());
+    for pid in entries("/proc")?
+        .into_iter()
+        .filter(|it| it.parse::<u32>().is_ok())
+    {
+        let mounts = format!("/proc/{pid}/mountinfo");
+        let text = fs::read_to_string(&mounts);
+        look(mounts, text);
+        for (folder, file) in [("task", "/ns/net"), ("fd", "")] {
+            for entry in entries(format!("/proc/{pid}/{folder}")).unwrap_or_default() {
+                let path = format!("/proc/{pid}/{folder}/{entry}{file}");
+                let text = link(&path);
+                look(path, text);
+            }
+        }
+    }
+    Ok(holders)
+}

@@ -1,0 +1,66 @@
+//! The lab, tested on the kernel that it runs on, as root and as an ordinary user alike.
+//!
+//! Without a sandbox every test is ignored and says why; with `CI` set every test fails instead.
+
+mod blackhole;
+mod capture;
+mod child;
+mod cleanup;
+mod connect;
+mod inject;
+mod marks;
+mod offload;
+mod sandbox;
+mod sysctl;
+mod trace;
+
+use lab::require::{self, Requirement};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use std::process::ExitCode;
+
+/// A test: its name and what it does.
+type Case = (&'static str, fn() -> Result<(), Failed>);
+
+const CASES: &[&[Case]] = &[
+    blackhole::CASES,
+    capture::CASES,
+    cleanup::CASES,
+    connect::CASES,
+    inject::CASES,
+    marks::CASES,
+    offload::CASES,
+    sandbox::CASES,
+    sysctl::CASES,
+    trace::CASES,
+];
+
+fn main() -> ExitCode {
+    // Some tests need a process of their own: they start this program again.
+    if let Some(role) = child::role() {
+        return role;
+    }
+    // First: the sandbox is entered by a process without threads, or not at all.
+    let requirement = require::sandbox();
+    let args = Arguments::from_args();
+    if let Requirement::Skip(reason) = &requirement {
+        eprintln!("every test is ignored: {reason}");
+    }
+    let cases = CASES.iter().copied().flatten();
+    let trials = cases.map(|case| trial(case, &requirement)).collect();
+    libtest_mimic::run(&args, trials).exit_code()
+}
+
+fn trial(&(name, run): &Case, requirement: &Requirement) -> Trial {
+    match requirement {
+        Requirement::Met(_) => Trial::test(name, run),
+        Requirement::Skip(reason) => {
+            let reason = reason.clone();
+            Trial::ignorable_test(name, move || Ok(Completion::ignored_with(reason)))
+                .with_ignored_flag(true)
+        }
+        Requirement::Fail(reason) => {
+            let reason = reason.clone();
+            Trial::test(name, move || Err(Failed::from(reason)))
+        }
+    }
+}
