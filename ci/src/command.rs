@@ -1,64 +1,66 @@
-//! Running a command: its output goes straight through, its time is taken, its stay is limited.
+//! Running commands: their output goes straight through, and their stay is limited.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, While as _};
 use crate::processes;
+use crate::steps::Outcome;
 
 /// How often a running command is looked at. Bounds how late its end is noticed.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How a command ended.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    /// By itself.
-    Exited(ExitStatus),
-    /// It was stopped, with everything it had started, because the limit had passed.
-    OverTime(Duration),
-}
-
-impl Ended {
-    /// `Ok` for a success, otherwise a sentence about `shown`.
-    pub(crate) fn verdict(&self, shown: &str) -> Result<(), String> {
-        match self {
-            Self::Exited(status) if status.success() => Ok(()),
-            Self::Exited(status) => Err(format!("`{shown}` ended with {status}")),
-            Self::OverTime(limit) => Err(format!(
-                "`{shown}` was stopped after {} s (--limit)",
-                limit.as_secs()
-            )),
+/// Runs `commands` one after the other, announced; passes if all of them succeed.
+pub(crate) fn judge(
+    limit: Duration,
+    commands: impl IntoIterator<Item = Command>,
+) -> Result<Outcome, Error> {
+    let mut wrong = Vec::new();
+    for mut command in commands {
+        let shown = shown(&command);
+        println!("$ {shown}");
+        if let Err(why) = run(&mut command, limit)? {
+            wrong.push(format!("`{shown}` {why}"));
         }
     }
+    Ok(match &wrong[..] {
+        [] => Outcome::Passed,
+        wrong => Outcome::Failed(wrong.join("; ")),
+    })
 }
 
-/// Runs `command` with stdin empty and its output where ours goes (unless it was set up otherwise).
-pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Ended, Error> {
+/// Runs `command` with nothing to read. The inner error says how it ended other than with success.
+pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Result<(), String>, Error> {
+    // What we have printed comes first, also where stdout is a file.
+    std::io::stdout()
+        .flush()
+        .doing(|| "writing to stdout".to_owned())?;
     let start = Instant::now();
     let mut child = command.stdin(Stdio::null()).spawn().doing(|| {
-        format!(
-            "starting `{}` (is it installed and in PATH?)",
-            shown(command)
-        )
+        let shown = shown(command);
+        format!("starting `{shown}` (is it installed and in PATH?)")
     })?;
-    loop {
-        if let Some(status) = child
-            .try_wait()
-            .doing(|| format!("waiting for `{}`", shown(command)))?
-        {
-            return Ok(Ended::Exited(status));
+    let pid = child.id();
+    let waiting = || format!("waiting for process {pid}");
+    let ended: Option<ExitStatus> = loop {
+        match child.try_wait().doing(waiting)? {
+            Some(status) => break Some(status),
+            None if start.elapsed() > limit => break None,
+            None => std::thread::sleep(LOOK),
         }
-        if start.elapsed() > limit {
-            processes::stop_tree(child.id());
-            child
-                .wait()
-                .doing(|| format!("waiting for the stopped `{}`", shown(command)))?;
-            return Ok(Ended::OverTime(limit));
+    };
+    Ok(match ended {
+        Some(status) if status.success() => Ok(()),
+        Some(status) => Err(format!("ended with {status}")),
+        None => {
+            processes::stop_tree(pid);
+            child.wait().doing(waiting)?;
+            Err(format!("was stopped after {} s (--limit)", limit.as_secs()))
         }
-        std::thread::sleep(LOOK);
-    }
+    })
 }
 
 /// Runs `command` and returns what it wrote to stdout. A command that fails is an error with its stderr.
@@ -66,31 +68,40 @@ pub(crate) fn read(command: &mut Command) -> Result<String, Error> {
     let output = command
         .stdin(Stdio::null())
         .output()
-        .doing(|| format!("starting `{}`", shown(command)))?;
+        .doing(|| format!("starting `{}` (is it in PATH?)", shown(command)))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
+    let stderr = String::from_utf8_lossy(&output.stderr);
     Err(Error::unfit(
         format!("running `{}`", shown(command)),
-        format!(
-            "{}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        ),
+        format!("{}: {}", output.status, stderr.trim()),
         "run it by hand to see more",
     ))
 }
 
-/// The command as somebody would type it, without its environment.
+/// The command as somebody would type it. Of a command that is run by this very program, the one that it becomes.
 pub(crate) fn shown(command: &Command) -> String {
-    let mut line = word(command.get_program());
-    for argument in command.get_args() {
-        let _ = write!(line, " {}", word(argument));
+    let mut words: Vec<&OsStr> = command.get_args().collect();
+    let mut suffix = "";
+    match words.iter().position(|word| *word == "--") {
+        Some(end) if command.get_program() == crate::room::PROGRAM => {
+            words.drain(..=end);
+            suffix = "   (as an ordinary user)";
+        }
+        _ => words.insert(0, command.get_program()),
     }
-    line
+    let mut line = String::new();
+    // Otherwise the warnings that it denies could not be seen by running it.
+    let flags = command.get_envs().find(|(name, _)| *name == "RUSTDOCFLAGS");
+    if let Some((name, Some(value))) = flags {
+        let _ = write!(line, "{}={} ", name.display(), quoted(value));
+    }
+    let words: Vec<_> = words.into_iter().map(quoted).collect();
+    line + &words.join(" ") + suffix
 }
 
-fn word(word: &OsStr) -> String {
+fn quoted(word: &OsStr) -> String {
     let text = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+./:,@%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
@@ -106,13 +117,21 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
+    fn sh(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
     #[test]
-    fn success_and_failure_are_told_apart() {
-        let good = run(&mut Command::new("true"), LONG).unwrap();
-        assert_eq!(good.verdict("true"), Ok(()));
-        let bad = run(Command::new("sh").args(["-c", "exit 3"]), LONG).unwrap();
-        let why = bad.verdict("it").unwrap_err();
-        assert!(why.contains("`it`") && why.contains('3'), "{why}");
+    fn all_commands_are_run_and_every_failure_is_named() {
+        assert_eq!(judge(LONG, [sh("exit 0")]).unwrap(), Outcome::Passed);
+        let commands = [sh("exit 3"), sh("exit 0"), sh("exit 4")];
+        let Outcome::Failed(why) = judge(LONG, commands).unwrap() else {
+            panic!("passed");
+        };
+        let expected = "`sh -c 'exit 3'` ended with exit status: 3; `sh -c 'exit 4'` ended with exit status: 4";
+        assert_eq!(why, expected);
     }
 
     #[test]
@@ -124,17 +143,14 @@ mod tests {
     #[test]
     fn a_command_over_its_limit_is_stopped_with_its_children() {
         let marker = format!("86399.{}", std::process::id());
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", &format!("sleep {marker} & sleep {marker}; true")])
-            .stderr(Stdio::null());
-        let ended = run(&mut command, Duration::from_millis(200)).unwrap();
-        assert!(ended.verdict("sh").unwrap_err().contains("--limit"));
-        let alive = processes::all()
-            .into_iter()
-            .filter(|p| !p.zombie && p.command.starts_with("sleep") && p.command.contains(&marker))
-            .count();
-        assert_eq!(alive, 0);
+        let mut command = sh(&format!("sleep {marker} & sleep {marker}; true"));
+        command.stderr(Stdio::null());
+        let why = run(&mut command, Duration::from_millis(200)).unwrap();
+        assert!(why.unwrap_err().contains("--limit"));
+        // Orphans go to the next reaper, whoever that is; everything descends from 0.
+        let alive = processes::descendants(0);
+        assert!(!alive.is_empty());
+        assert!(!alive.iter().any(|p| p.command == format!("sleep {marker}")));
     }
 
     #[test]
@@ -142,12 +158,18 @@ mod tests {
         let mut command = Command::new("cargo");
         command.args(["test", "a b", "it's", ""]);
         assert_eq!(shown(&command), r"cargo test 'a b' 'it'\''s' ''");
+        let mut command = Command::new("cargo");
+        command.args(["doc"]).env("RUSTDOCFLAGS", "-D warnings");
+        assert_eq!(shown(&command), "RUSTDOCFLAGS='-D warnings' cargo doc");
+        let mut command = Command::new(crate::room::PROGRAM);
+        command.args(["__room", "--uid", "1", "--", "cargo", "test"]);
+        assert_eq!(shown(&command), "cargo test   (as an ordinary user)");
     }
 
     #[test]
     fn read_returns_stdout_or_says_what_stderr_said() {
         assert_eq!(read(Command::new("echo").arg("hi")).unwrap(), "hi\n");
-        let error = read(Command::new("sh").args(["-c", "echo why >&2; exit 1"])).unwrap_err();
+        let error = read(&mut sh("echo why >&2; exit 1")).unwrap_err();
         assert!(error.to_string().contains("why"), "{error}");
     }
 }

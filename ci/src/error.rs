@@ -47,14 +47,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::System { source, .. } => Some(source),
-            Self::Unfit { .. } => None,
-        }
-    }
-}
+impl std::error::Error for Error {}
 
 /// Adds what was being done to an error of the system.
 pub(crate) trait While<T> {

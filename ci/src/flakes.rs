@@ -1,176 +1,98 @@
 //! Step `flakes`: the conformance suite again and again, to find cases that fail now and then.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::{self, File};
-use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::command::{self, Ended};
+use nix::unistd::Uid;
+
+use crate::checks::CONFORMANCE;
+use crate::command::{self, judge};
 use crate::context::Context;
 use crate::error::{Error, While as _};
 use crate::steps::Outcome;
 use crate::user::OrdinaryUser;
 
-/// One way of running the suite, and what was seen.
+/// What came of the runs so far.
 #[derive(Debug, Default)]
 struct Tally {
+    runs: u32,
     failures: u32,
     cases: BTreeMap<String, u32>,
 }
 
 /// Step `flakes`.
 pub(crate) fn flakes(context: &Context) -> Result<Outcome, Error> {
-    let binary = context.target.join("release/conformance");
-    if !binary.is_file() {
-        let why = format!(
-            "{} is not built; run `cargo ci conformance flakes`",
-            binary.display()
-        );
-        return Ok(Outcome::Failed(why));
+    let build = ["build", "--release", "-p", "conformance"];
+    let built = judge(context.limit, [context.cargo(build)])?;
+    if built != Outcome::Passed {
+        return Ok(built);
     }
-    let user = if Context::is_root() {
-        Some(OrdinaryUser::prepare(context)?)
-    } else {
-        None
-    };
-    let mut total = Tally::default();
-    for jobs in [None, Some("4")] {
-        let mut words: Vec<OsString> = vec![binary.clone().into()];
-        if let Some(jobs) = jobs {
-            words.extend(["--jobs".into(), jobs.into()]);
-        }
-        let plain = || {
-            let mut command = context.command(&binary.to_string_lossy());
-            command.args(&words[1..]);
-            command
-        };
-        let who = if user.is_some() { "root" } else { "you" };
-        repeat(context, who, jobs, plain, &mut total)?;
+    let root = Uid::effective().is_root();
+    let user = root.then(|| OrdinaryUser::prepare(context)).transpose()?;
+    let mut tally = Tally::default();
+    for jobs in [&[][..], &["--", "--jobs", "4"]] {
+        let words = [&CONFORMANCE[..], jobs].concat();
+        repeat(context, || context.cargo(&words), &mut tally)?;
         if let Some(user) = &user {
-            repeat(
-                context,
-                "an ordinary user",
-                jobs,
-                || user.command(&words),
-                &mut total,
-            )?;
+            repeat(context, || user.cargo(&words), &mut tally)?;
         }
     }
-    for (case, times) in &total.cases {
+    for (case, times) in &tally.cases {
         println!("{times:>4} x {case}");
     }
-    let runs = context.options.runs * if user.is_some() { 4 } else { 2 };
-    Ok(match total.failures {
-        0 => Outcome::Passed(Some(format!("{runs} runs"))),
-        failures => Outcome::Failed(format!(
-            "{failures} of {runs} runs failed; the cases are listed above"
-        )),
+    Ok(match tally.failures {
+        0 => Outcome::Passed,
+        some => Outcome::Failed(format!("{some} of {} runs failed, see above", tally.runs)),
     })
 }
 
 fn repeat(
     context: &Context,
-    who: &str,
-    jobs: Option<&str>,
     command: impl Fn() -> Command,
-    total: &mut Tally,
+    tally: &mut Tally,
 ) -> Result<(), Error> {
-    let output = context.scratch.path().join("flakes.txt");
-    let start = Instant::now();
-    let before = total.failures;
+    let path = context.scratch.path().join("flakes.txt");
+    let (start, before) = (Instant::now(), tally.failures);
+    println!("$ {}", command::shown(&command()));
     for run in 1..=context.options.runs {
-        remove(&output)?;
+        let file = File::create(&path).doing(|| format!("creating {}", path.display()))?;
+        let second = file
+            .try_clone()
+            .doing(|| format!("sharing {}", path.display()))?;
         let mut command = command();
-        command.stdout(open(&output)?).stderr(open(&output)?);
-        let ended = command::run(&mut command, context.options.limit())?;
-        if matches!(&ended, Ended::Exited(status) if status.success()) {
-            continue;
-        }
-        total.failures += 1;
-        let text = fs::read(&output).doing(|| format!("reading {}", output.display()))?;
-        let text = String::from_utf8_lossy(&text);
-        let cases = failed_cases(&text);
+        command.stdout(file).stderr(second);
+        let ended = command::run(&mut command, context.limit)?;
+        tally.runs += 1;
+        let Err(why) = ended else { continue };
+        tally.failures += 1;
+        let output = fs::read(&path).doing(|| format!("reading {}", path.display()))?;
+        let output = String::from_utf8_lossy(&output);
         println!(
-            "run {run} as {who} failed: {}",
-            if cases.is_empty() {
-                "no case named".to_owned()
-            } else {
-                cases.join(", ")
-            }
+            "{}\nrun {run} {why}; its output is above",
+            output.trim_end()
         );
-        if cases.is_empty() || total.failures == 1 {
-            println!("{}", text.trim_end());
-        }
-        for case in cases {
-            *total.cases.entry(case).or_default() += 1;
+        for case in failed_cases(&output) {
+            *tally.cases.entry(case.to_owned()).or_default() += 1;
         }
     }
-    let jobs = jobs.map_or(String::new(), |jobs| format!(" --jobs {jobs}"));
-    let (runs, failures, time) = (
-        context.options.runs,
-        total.failures - before,
-        start.elapsed().as_secs_f64(),
+    let failures = tally.failures - before;
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "{} runs, {failures} failed, {seconds:.1} s",
+        context.options.runs
     );
-    println!("conformance{jobs} as {who}: {runs} runs, {failures} failed, {time:.1} s");
-    remove(&output)
+    Ok(())
 }
 
-fn remove(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-    .doing(|| format!("removing {}", path.display()))
-}
-
-/// Both streams into one file, in the order of writing.
-fn open(path: &Path) -> Result<File, Error> {
-    let mut options = fs::OpenOptions::new();
-    options
-        .create(true)
-        .append(true)
-        .open(path)
-        .doing(|| format!("opening {}", path.display()))
-}
-
-/// The case ids on lines that speak of a failure. An id has slashes and nothing that a path or a sentence has.
-fn failed_cases(output: &str) -> Vec<String> {
-    let speaks = |line: &str| {
-        let mut words = line.split(|c: char| !c.is_ascii_alphanumeric());
-        words.any(|word| {
-            [
-                "FAIL", "FAILED", "fail", "failed", "ERROR", "error", "BROKEN", "broken",
-            ]
-            .contains(&word)
-        })
-    };
-    let is_id = |word: &&str| {
-        let parts: Vec<&str> = word.split('/').collect();
-        let plain = |part: &&str| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_+=".contains(&b))
-        };
-        parts.len() > 1
-            && parts.iter().all(plain)
-            && word.starts_with(|c: char| c.is_ascii_lowercase())
-    };
-    let mut cases: Vec<String> = output
-        .lines()
-        .filter(|line| speaks(line))
-        .filter_map(|line| {
-            line.split_ascii_whitespace()
-                .map(|word| word.trim_end_matches([':', ',']))
-                .find(is_id)
-        })
-        .map(str::to_owned)
-        .collect();
-    cases.sort();
-    cases.dedup();
-    cases
+/// The cases that the end of the suite's report lists: "fail   ID  in FOLDER".
+fn failed_cases(output: &str) -> impl Iterator<Item = &str> {
+    output.lines().filter_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let bad = matches!(words.next(), Some("fail" | "broken"));
+        words.next().filter(|_| bad)
+    })
 }
 
 #[cfg(test)]
@@ -179,10 +101,9 @@ mod tests {
 
     #[test]
     fn cases_are_found_in_the_lines_of_failures_only() {
-        let output = "test restore/window/v4 ... ok\ntest restore/fin/v6 ... FAILED\nFAIL save/queue: 3 of 4\n\
-            error in /tmp/x/y and 3/4\nsee conformance/src/main.rs which failed\ntest restore/fin/v6 ... FAILED\n";
-        assert_eq!(failed_cases(output), ["restore/fin/v6", "save/queue"]);
-        assert!(failed_cases("test result: ok. 3 passed; 0 failed; 1/2 done").is_empty());
-        assert!(failed_cases("all good: restore/window/v4").is_empty());
+        let output = "skip: no jumbo frames (1)\n  save/jumbo\n\nfail   restore/fin/v6  in x/y\nbroken save/queue\n\n\
+            kernel 6.18, seed 1, 3.0 s\nthis kernel keeps 2 of 3 promises\n";
+        let cases: Vec<_> = failed_cases(output).collect();
+        assert_eq!(cases, ["restore/fin/v6", "save/queue"]);
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! Then it gives up everything that makes it root, checks that it did, and becomes the command.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -18,11 +18,14 @@ use std::process::Command;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_no_new_privs;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, User, setgroups, setresgid, setresuid};
 
 use crate::error::{Error, While as _};
-use crate::ordinary::confirm_ordinary;
+
+/// This program, to be run again with `__room`.
+pub(crate) const PROGRAM: &str = "/proc/self/exe";
 
 /// What the room is like.
 #[derive(Debug, clap::Parser)]
@@ -43,80 +46,52 @@ pub(crate) struct Room {
 
 /// Becomes the command. Returns only if that did not work.
 pub(crate) fn enter(room: &Room) -> Error {
-    match prepare(room) {
-        Err(error) => error,
-        Ok(()) => {
-            let [program, arguments @ ..] = room.command.as_slice() else {
-                return Error::unfit("entering the room", "no command", "name one after --");
-            };
-            let source = Command::new(program)
-                .args(arguments)
-                .current_dir(&room.dir)
-                .exec();
-            Error::System {
-                doing: format!("starting {program} as uid {}", room.uid),
-                source,
-            }
-        }
+    if let Err(error) = furnish(&room.bind).and_then(|()| give_up_root(room.uid)) {
+        return error;
+    }
+    let (program, arguments) = match &room.command[..] {
+        [program, arguments @ ..] => (program.as_str(), arguments),
+        [] => ("", &[][..]),
+    };
+    let mut command = Command::new(program);
+    let source = command.args(arguments).current_dir(&room.dir).exec();
+    Error::System {
+        doing: format!("starting {program} as uid {}", room.uid),
+        source,
     }
 }
 
-fn prepare(room: &Room) -> Result<(), Error> {
-    umask(Mode::from_bits_truncate(0o022));
+/// Mounts what the user needs. `binds` are pairs of source and target.
+fn furnish(binds: &[PathBuf]) -> Result<(), Error> {
     unshare(CloneFlags::CLONE_NEWNS).doing(|| "making a mount namespace (unshare)".to_owned())?;
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
         .doing(|| "keeping our mounts to ourselves (mount --make-rprivate /)".to_owned())?;
-    let pairs: Vec<(&Path, &Path)> = room
-        .bind
-        .chunks_exact(2)
-        .map(|pair| (pair[0].as_path(), pair[1].as_path()))
-        .collect();
-    furnish(&pairs)?;
-    give_up_root(room.uid)?;
-    let status =
-        fs::read_to_string("/proc/self/status").doing(|| "reading /proc/self/status".to_owned())?;
-    confirm_ordinary(&status)
-}
-
-/// Mounts what the user needs. Sources are opened first: covering a directory hides what is in it.
-fn furnish(pairs: &[(&Path, &Path)]) -> Result<(), Error> {
+    // Opened first: covering a directory hides what is in it.
     let mut sources: BTreeMap<&Path, File> = BTreeMap::new();
-    for (source, target) in pairs {
+    for [source, target] in binds.as_chunks().0 {
         let handle = OpenOptions::new()
             .read(true)
-            .custom_flags(nix::libc::O_PATH | nix::libc::O_CLOEXEC)
+            .custom_flags(nix::libc::O_PATH)
             .open(source)
             .doing(|| format!("opening {}", source.display()))?;
         sources.insert(target, handle);
     }
-    // A map sorted by path has /a before /a/b: what is mounted later is on top.
-    let covers = covers(sources.keys().copied(), passable);
-    for cover in &covers {
-        mount(
-            Some("soccr-ci"),
-            cover,
-            Some("tmpfs"),
-            MsFlags::empty(),
-            Some("mode=755"),
-        )
-        .doing(|| {
-            format!(
-                "covering {}, which the ordinary user cannot pass",
-                cover.display()
-            )
-        })?;
+    for cover in covers(sources.keys().copied(), passable) {
+        let mode = Some("mode=755");
+        mount(Some("ci"), &cover, Some("tmpfs"), MsFlags::empty(), mode)
+            .doing(|| format!("covering {}, which is closed to others", cover.display()))?;
     }
+    // A map sorted by path has /a before /a/b: what is mounted later is on top.
     for (target, source) in &sources {
-        if !target.is_dir() {
-            fs::create_dir_all(target).doing(|| format!("creating {}", target.display()))?;
-        }
+        fs::create_dir_all(target).doing(|| format!("creating {}", target.display()))?;
         let from = format!("/proc/self/fd/{}", source.as_raw_fd());
+        let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
         mount(
             Some(from.as_str()),
             *target,
             None::<&str>,
-            MsFlags::MS_BIND | MsFlags::MS_REC,
+            bind,
             None::<&str>,
         )
         .doing(|| format!("mounting something at {}", target.display()))?;
@@ -124,23 +99,19 @@ fn furnish(pairs: &[(&Path, &Path)]) -> Result<(), Error> {
     Ok(())
 }
 
-/// For each target, the first directory above it that others cannot pass.
+/// For each target, the first directory above it that is not passable.
 fn covers<'a>(
     targets: impl Iterator<Item = &'a Path>,
     passable: impl Fn(&Path) -> bool,
-) -> Vec<PathBuf> {
-    let first = |target: &Path| {
-        let mut above: Vec<&Path> = target.ancestors().skip(1).collect();
-        above.reverse();
-        above
-            .into_iter()
-            .find(|directory| !passable(directory))
-            .map(Path::to_owned)
+) -> BTreeSet<PathBuf> {
+    let closed = |target: &'a Path| {
+        target
+            .ancestors()
+            .skip(1)
+            .filter(|path| !passable(path))
+            .last()
     };
-    let mut covers: Vec<PathBuf> = targets.filter_map(first).collect();
-    covers.sort();
-    covers.dedup();
-    covers
+    targets.filter_map(closed).map(Path::to_owned).collect()
 }
 
 fn passable(directory: &Path) -> bool {
@@ -148,12 +119,48 @@ fn passable(directory: &Path) -> bool {
 }
 
 fn give_up_root(uid: u32) -> Result<(), Error> {
+    umask(Mode::from_bits_truncate(0o022));
     let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));
     setgroups(&[]).doing(|| "giving up all groups".to_owned())?;
     setresgid(group, group, group).doing(|| format!("becoming group {uid}"))?;
     // Leaving uid 0 in all three roles empties the permitted, effective and ambient capabilities.
     setresuid(user, user, user).doing(|| format!("becoming user {uid}"))?;
-    nix::sys::prctl::set_no_new_privs().doing(|| "making sudo powerless (no_new_privs)".to_owned())
+    set_no_new_privs().doing(|| "making sudo powerless (no_new_privs)".to_owned())?;
+    let path = "/proc/self/status";
+    let status = fs::read_to_string(path).doing(|| format!("reading {path}"))?;
+    let mut remainders = remainders(&status, uid);
+    if !has_no_account(uid) {
+        remainders.push(format!("no account of uid {uid}"));
+    }
+    if remainders.is_empty() {
+        eprintln!("uid {uid}: no account, no groups, no capabilities, no way to gain privileges");
+        return Ok(());
+    }
+    Err(Error::unfit(
+        format!("checking that uid {uid} is an ordinary user"),
+        format!("not found: {}", remainders.join(", ").replace('\t', " ")),
+        "nothing was run; this is a fault of ci/src/room.rs",
+    ))
+}
+
+/// Whether `uid` is in no list of users.
+pub(crate) fn has_no_account(uid: u32) -> bool {
+    matches!(User::from_uid(Uid::from_raw(uid)), Ok(None))
+}
+
+/// What an ordinary user would have in its /proc/PID/status and this one has not.
+fn remainders(status: &str, uid: u32) -> Vec<String> {
+    let ids = [uid; 4].map(|uid| uid.to_string()).join("\t");
+    let mut expected = vec![
+        format!("Uid:\t{ids}"),
+        format!("Gid:\t{ids}"),
+        "Groups:".to_owned(),
+    ];
+    let sets = ["CapInh", "CapPrm", "CapEff", "CapAmb"];
+    expected.extend(sets.map(|set| format!("{set}:\t{:016x}", 0)));
+    expected.push("NoNewPrivs:\t1".to_owned());
+    expected.retain(|expected| !status.lines().any(|line| line.trim_end() == expected));
+    expected
 }
 
 #[cfg(test)]
@@ -162,37 +169,54 @@ mod tests {
 
     #[test]
     fn the_outermost_closed_directory_is_covered_and_only_above_a_target() {
-        let closed = |directory: &Path| {
+        let passable = |path: &Path| {
             !["/root", "/root/a", "/open/checkout"]
                 .map(Path::new)
-                .contains(&directory)
+                .contains(&path)
+        };
+        let covers = |targets: &[&'static str]| {
+            let covers = covers(targets.iter().map(Path::new), passable);
+            covers
+                .into_iter()
+                .map(|path| path.display().to_string())
+                .collect::<Vec<_>>()
         };
         let targets = [
             "/root/a/toolchain",
             "/root/b",
             "/open/checkout",
             "/open/x/y",
-        ]
-        .map(Path::new);
-        assert_eq!(covers(targets.into_iter(), closed), [Path::new("/root")]);
-        let inside = ["/open/checkout/target"].map(Path::new);
-        assert_eq!(
-            covers(inside.into_iter(), closed),
-            [Path::new("/open/checkout")]
-        );
+        ];
+        assert_eq!(covers(&targets), ["/root"]);
+        assert_eq!(covers(&["/open/checkout/target"]), ["/open/checkout"]);
     }
 
     #[test]
-    fn without_root_the_room_cannot_be_entered_and_says_what_failed() {
-        if Uid::current().is_root() {
-            return; // Entering would end this test process.
+    fn every_remainder_of_root_is_convicted() {
+        let ordinary = "Name:\tci\nUid:\t61184\t61184\t61184\t61184\nGid:\t61184\t61184\t61184\t61184\nGroups:\t \n\
+            CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n\
+            CapBnd:\t000001ffffffffff\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\n";
+        assert_eq!(remainders(ordinary, 61184), [""; 0]);
+        for (good, bad) in [
+            ("Uid:\t61184\t61184", "Uid:\t61184\t0"),
+            ("Uid:\t61184\t61184\t61184", "Uid:\t61184\t61184\t0"),
+            ("Gid:\t61184", "Gid:\t0"),
+            ("Groups:\t ", "Groups:\t27 "),
+            ("CapInh:\t0", "CapInh:\t1"),
+            ("CapPrm:\t0", "CapPrm:\t1"),
+            ("CapEff:\t0", "CapEff:\t8"),
+            ("CapAmb:\t0", "CapAmb:\t8"),
+            ("NoNewPrivs:\t1", "NoNewPrivs:\t0"),
+            ("CapEff:", "Other:"),
+        ] {
+            let status = ordinary.replacen(good, bad, 1);
+            assert_ne!(status, ordinary);
+            let name = good.split(':').next().unwrap();
+            let remainders = remainders(&status, 61184);
+            assert!(
+                matches!(&remainders[..], [one] if one.starts_with(name)),
+                "{remainders:?}"
+            );
         }
-        let room = Room {
-            uid: 61184,
-            dir: "/".into(),
-            bind: vec![],
-            command: vec!["true".to_owned()],
-        };
-        assert!(enter(&room).to_string().contains("mount namespace"));
     }
 }

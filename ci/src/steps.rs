@@ -4,171 +4,114 @@ use std::time::{Duration, Instant};
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::{builds, flakes, fuzz, leftovers};
+use crate::{checks, flakes, fuzz, leftovers};
 
 /// What became of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// As it should be; with a remark, if there is one.
-    Passed(Option<String>),
+    /// As it should be.
+    Passed,
     /// Not done, and why.
     Skipped(String),
     /// Not as it should be, and what.
     Failed(String),
 }
 
-impl Outcome {
-    /// Passed, nothing to remark.
-    pub(crate) const GOOD: Self = Self::Passed(None);
-
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Passed(_) => "passed",
-            Self::Skipped(_) => "skipped",
-            Self::Failed(_) => "FAILED",
-        }
-    }
-
-    fn remark(&self) -> &str {
-        match self {
-            Self::Passed(remark) => remark.as_deref().unwrap_or(""),
-            Self::Skipped(text) | Self::Failed(text) => text,
-        }
-    }
-}
-
 /// One step.
 pub(crate) struct Step {
     /// Its name on the command line.
     pub(crate) name: &'static str,
-    /// What it does, in a line.
-    pub(crate) about: &'static str,
+    about: &'static str,
     /// Whether `cargo ci` alone runs it.
-    pub(crate) default: bool,
+    default: bool,
     run: fn(&Context) -> Result<Outcome, Error>,
 }
 
+const fn step(
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Context) -> Result<Outcome, Error>,
+) -> Step {
+    Step {
+        name,
+        about,
+        default: true,
+        run,
+    }
+}
+
+const fn on_request(
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Context) -> Result<Outcome, Error>,
+) -> Step {
+    Step {
+        default: false,
+        ..step(name, about, run)
+    }
+}
+
 /// All of them, in the order in which they run.
-pub(crate) const STEPS: [Step; 12] = [
-    Step {
-        name: "fmt",
-        about: "every file is as rustfmt would write it",
-        default: true,
-        run: builds::fmt,
-    },
-    Step {
-        name: "clippy",
-        about: "no warning of the compiler or of clippy, in any target",
-        default: true,
-        run: builds::clippy,
-    },
-    Step {
-        name: "docs",
-        about: "the documentation builds without a warning",
-        default: true,
-        run: builds::docs,
-    },
-    Step {
-        name: "test",
-        about: "`cargo test --workspace`, as whoever runs this",
-        default: true,
-        run: builds::test,
-    },
-    Step {
-        name: "conformance",
-        about: "`cargo run --release -p conformance`, as whoever runs this",
-        default: true,
-        run: builds::conformance,
-    },
-    Step {
-        name: "user",
-        about: "both again, as an ordinary user without sudo (needs root)",
-        default: true,
-        run: builds::user,
-    },
-    Step {
-        name: "deny",
-        about: "licences, sources and duplicates of the dependencies (needs cargo-deny)",
-        default: false,
-        run: builds::deny,
-    },
-    Step {
-        name: "fuzz",
-        about: "every fuzz target for --seconds N (needs nightly and cargo-fuzz)",
-        default: false,
-        run: fuzz::fuzz,
-    },
-    Step {
-        name: "bench",
-        about: "the benchmarks",
-        default: false,
-        run: builds::bench,
-    },
-    Step {
-        name: "flakes",
-        about: "the built conformance suite --runs N times, also with --jobs 4",
-        default: false,
-        run: flakes::flakes,
-    },
-    Step {
-        name: "msrv",
-        about: "soccr builds with the oldest compiler it promises (needs that toolchain)",
-        default: false,
-        run: builds::msrv,
-    },
-    Step {
-        name: "leftovers",
-        about: "nothing of the earlier steps stays on the machine",
-        default: true,
-        run: leftovers::leftovers,
-    },
+#[rustfmt::skip]
+pub(crate) static STEPS: [Step; 12] = [
+    step("fmt", "every file is as rustfmt would write it", checks::fmt),
+    step("clippy", "no warning of the compiler or of clippy, in any target", checks::clippy),
+    step("docs", "the documentation builds without a warning", checks::docs),
+    step("test", "`cargo test --workspace`, as whoever runs this", checks::test),
+    step("conformance", "`cargo run --release -p conformance`, as whoever runs this", checks::conformance),
+    step("user", "both again, as an ordinary user without sudo (needs root)", checks::user),
+    on_request("deny", "licences, sources and duplicates of the dependencies (needs cargo-deny)", checks::deny),
+    on_request("msrv", "soccr builds with the oldest compiler it promises (needs that toolchain)", checks::msrv),
+    on_request("fuzz", "every fuzz target for --seconds N (needs nightly and cargo-fuzz)", fuzz::fuzz),
+    on_request("bench", "the benchmarks", checks::bench),
+    on_request("flakes", "the conformance suite --runs N times, also with --jobs 4, and as an ordinary user", flakes::flakes),
+    step("leftovers", "nothing of the earlier steps stays on the machine", leftovers::leftovers),
 ];
 
-/// A step that was run.
-pub(crate) struct Done {
-    /// Which one.
-    name: &'static str,
-    /// What became of it.
-    outcome: Outcome,
-    /// How long it took.
-    time: Duration,
+/// What `--list` prints.
+pub(crate) fn list() -> String {
+    let line = |step: &Step| {
+        let when = if step.default {
+            "default"
+        } else {
+            "on request"
+        };
+        format!("{:<12} {when:<11} {}\n", step.name, step.about)
+    };
+    STEPS.iter().map(line).collect()
 }
 
 /// The steps that `names` asks for, in their own order; without names, the default ones.
 pub(crate) fn chosen(names: &[String]) -> Vec<&'static Step> {
-    const ALL: &[Step] = &STEPS;
-    ALL.iter()
-        .filter(|step| {
-            if names.is_empty() {
-                step.default
-            } else {
-                names.iter().any(|name| name == step.name)
-            }
-        })
-        .collect()
+    let asked = |step: &&Step| match names {
+        [] => step.default,
+        names => names.iter().any(|name| name == step.name),
+    };
+    STEPS.iter().filter(asked).collect()
 }
 
-/// Runs `steps` one after the other. What stays behind is judged even after a failure that ends the run.
-pub(crate) fn run(context: &Context, steps: &[&'static Step], fail_fast: bool) -> Vec<Done> {
-    let mut done: Vec<Done> = Vec::new();
-    for step in steps {
+/// A step that was run.
+pub(crate) struct Done {
+    name: &'static str,
+    outcome: Outcome,
+    time: Duration,
+}
+
+/// Runs `steps` one after the other.
+pub(crate) fn run(context: &Context, steps: &[&Step]) -> Vec<Done> {
+    let run = |step: &&Step| {
         println!("\n=== {}: {}", step.name, step.about);
         let start = Instant::now();
-        let stopped = fail_fast && failed(&done) && step.name != "leftovers";
-        let outcome = if stopped {
-            Outcome::Skipped("an earlier step failed (--fail-fast)".to_owned())
-        } else {
-            (step.run)(context).unwrap_or_else(|error| Outcome::Failed(error.to_string()))
-        };
-        let time = start.elapsed();
-        println!("=== {}", line(step.name, &outcome, time));
-        done.push(Done {
+        let outcome = (step.run)(context);
+        let done = Done {
             name: step.name,
-            outcome,
-            time,
-        });
-    }
-    done
+            outcome: outcome.unwrap_or_else(|error| Outcome::Failed(error.to_string())),
+            time: start.elapsed(),
+        };
+        println!("=== {}", done.line());
+        done
+    };
+    steps.iter().map(run).collect()
 }
 
 /// Whether any step failed.
@@ -179,23 +122,23 @@ pub(crate) fn failed(done: &[Done]) -> bool {
 
 /// The table at the end.
 pub(crate) fn summary(done: &[Done]) -> String {
-    let mut text = String::from("\nSummary\n");
-    for done in done {
-        text.push_str("  ");
-        text.push_str(&line(done.name, &done.outcome, done.time));
-        text.push('\n');
-    }
-    text
+    let lines = done.iter().map(|done| format!("  {}\n", done.line()));
+    let total: Duration = done.iter().map(|done| done.time).sum();
+    let total = format!("  {:<21} {:>7.1} s\n", "total", total.as_secs_f64());
+    format!("\nSummary\n{}{total}", lines.collect::<String>())
 }
 
-fn line(name: &str, outcome: &Outcome, time: Duration) -> String {
-    let line = format!(
-        "{name:<12} {:<8} {:>7.1} s  {}",
-        outcome.word(),
-        time.as_secs_f64(),
-        outcome.remark()
-    );
-    line.trim_end().to_owned()
+impl Done {
+    fn line(&self) -> String {
+        let (word, remark) = match &self.outcome {
+            Outcome::Passed => ("passed", ""),
+            Outcome::Skipped(why) => ("skipped", why.as_str()),
+            Outcome::Failed(why) => ("FAILED", why.as_str()),
+        };
+        let seconds = self.time.as_secs_f64();
+        let line = format!("{:<12} {word:<8} {seconds:>7.1} s  {remark}", self.name);
+        line.trim_end().to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -211,42 +154,40 @@ mod tests {
     }
 
     #[test]
-    fn without_names_the_default_steps_in_order_and_with_names_those_in_order() {
-        let names = |steps: Vec<&Step>| {
-            steps
-                .iter()
-                .map(|step| step.name)
-                .collect::<Vec<_>>()
-                .join(" ")
+    fn without_names_the_default_steps_and_with_names_those_in_their_own_order() {
+        let names = |asked: &[&str]| {
+            let asked: Vec<_> = asked.iter().map(|name| (*name).to_owned()).collect();
+            let names: Vec<_> = chosen(&asked).iter().map(|step| step.name).collect();
+            names.join(" ")
         };
-        assert_eq!(
-            names(chosen(&[])),
-            "fmt clippy docs test conformance user leftovers"
-        );
-        assert_eq!(
-            names(chosen(&["leftovers".to_owned(), "deny".to_owned()])),
-            "deny leftovers"
-        );
+        let default = "fmt clippy docs test conformance user leftovers";
+        assert_eq!(names(&[]), default);
+        assert_eq!(names(&["leftovers", "deny"]), "deny leftovers");
     }
 
     #[test]
     fn only_a_failure_fails_the_run() {
-        assert!(!failed(&[
-            done(Outcome::GOOD),
-            done(Outcome::Skipped("why".to_owned()))
-        ]));
+        let skipped = || done(Outcome::Skipped("why".to_owned()));
+        assert!(!failed(&[done(Outcome::Passed), skipped()]));
         assert!(failed(&[
-            done(Outcome::GOOD),
+            skipped(),
             done(Outcome::Failed("why".to_owned()))
         ]));
     }
 
     #[test]
     fn the_summary_has_names_times_and_reasons() {
-        let text = summary(&[done(Outcome::Skipped("no tool".to_owned()))]);
-        assert_eq!(
-            text,
-            "\nSummary\n  x            skipped      1.2 s  no tool\n"
-        );
+        let text = summary(&[
+            done(Outcome::Passed),
+            done(Outcome::Skipped("no tool".to_owned())),
+        ]);
+        let lines = [
+            "",
+            "Summary",
+            "  x            passed       1.2 s",
+            "  x            skipped      1.2 s  no tool",
+            "  total                     2.5 s",
+        ];
+        assert_eq!(text, lines.join("\n") + "\n");
     }
 }

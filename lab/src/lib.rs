@@ -1,4 +1,68 @@
 //! Networks made of Linux namespaces, for tests that want real TCP.
+//!
+//! A [`Pair`] is two hosts, each a network namespace of its own, joined by a virtual Ethernet link. Between them
+//! runs the TCP of the kernel, not a model of it; what is on the link can be captured, marked, swallowed and made
+//! up. It takes a few milliseconds to build, needs no root and no tool, and is gone without a trace when it is
+//! dropped, or when the process ends in whatever way.
+//!
+//! ```no_run
+//! use lab::{Family, Pair, Sandbox};
+//! use std::io::{Read, Write};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     Sandbox::enter()?; // first of all: before the process has threads
+//!     let pair = Pair::builder().mtu(1400).offload(false).build()?;
+//!     let capture = pair.a().capture()?;
+//!     let mut connection = pair.connection(Family::V6).open()?;
+//!     capture.mark("connected")?;
+//!     connection.client.write_all(b"hello")?;
+//!     connection.server.read_exact(&mut [0; 5])?;
+//!     let trace = capture.trace()?.after("connected")?;
+//!     assert!(trace.along(&connection.flow()).any(|segment| segment.payload == b"hello"));
+//!     println!("{trace}"); // reads like packetdrill; trace.write_pcapng(path)? is for Wireshark
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What is where
+//!
+//! | to | there is |
+//! |---|---|
+//! | enter the namespaces, or learn why not and what to do about it | [`Sandbox`], [`available`], [`SandboxError`] |
+//! | write a test program that ignores its tests where there is no sandbox | [`require`] |
+//! | build a network: MTU, offloads, sysctls, addresses | [`Pair`], [`PairBuilder`], [`sysctl`] |
+//! | run code on a host, for one to open sockets there | [`Host::enter`] |
+//! | have both ends of a connection, over IPv4, IPv6, or IPv4 from an IPv6 socket | [`Connection`], [`Family`] |
+//! | see what is on the wire | [`Host::capture`], [`Capture`], [`Packet`], [`Segment`], [`TcpOption`] |
+//! | tell before from after | [`Capture::mark`], [`Trace::between`] |
+//! | swallow packets, one direction of one connection at a time if need be | [`Host::blackhole`], [`Match`] |
+//! | send a frame of one's own | [`Host::inject`] |
+//! | wait for something without sleeping | [`wait`](mod@wait), [`Capture::until`] |
+//!
+//! # How to think about it
+//!
+//! - **A socket belongs to the host that it was created on**: create it inside [`Host::enter`], use it on any thread.
+//! - **What returns is ready**: the first packet of a new pair passes, a blackhole is in force, a trace is complete.
+//!   There is nothing to sleep for.
+//! - **A host starts from a fixed [`BASELINE`](sysctl::BASELINE)** of sysctls, so that a trace looks the same on
+//!   every machine; a test then changes what it is about.
+//! - **A capture misses nothing**: a trace with holes is an [`Error::FramesLost`].
+//! - **A decoder that guesses hides bugs**: what is not TCP by the RFCs is [`Packet::malformed`].
+//!
+//! # What it takes
+//!
+//! Linux with user, network and mount namespaces, veth links and packet sockets; for blackholes also `sch_ingress`
+//! and `cls_bpf`. Root needs nothing else. An ordinary user needs the permission to make user namespaces, which most
+//! systems give; [`SandboxError::hint`] says what to do where one does not, or inside a container.
+//!
+//! # Limits
+//!
+//! - Two hosts, one link. Labs are apart from each other and from the machine: nothing is routed anywhere.
+//! - Time is real. There is no virtual clock, and no delay on the link.
+//! - With offloads, which are on unless asked otherwise, a captured packet can be larger than the MTU, and its
+//!   checksum is nobody's business: see [`Packet::gso`] and [`Checksum::Partial`].
+//! - Calls block. Inside an async runtime the building of a lab is an [`Error::InsideRuntime`], not a panic.
+//! - [`Sandbox::enter`] is for the whole process and for good.
 
 mod address;
 mod blackhole;

@@ -1,7 +1,9 @@
 //! This program once more, as a child process that plays a role of its own.
 
 use libtest_mimic::Failed;
+use std::fs;
 use std::io::{self, Read};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 
 /// Names the role.
@@ -44,15 +46,16 @@ pub(crate) fn without_role() -> Command {
     command
 }
 
-/// Plays `role` to its end, which has to be a good one; returns what it printed.
+/// Plays `role` to its end, which has to be a good one that leaves no temporary file; returns what it printed.
 pub(crate) fn play(role: &str) -> Result<String, Failed> {
-    let output = command(role).output()?;
+    let temporary = tempfile::tempdir()?;
+    let output = command(role).env("TMPDIR", temporary.path()).output()?;
     let printed = text(&output);
-    if output.status.success() {
-        Ok(printed)
-    } else {
-        Err(format!("{role}: {}: {printed}", output.status).into())
+    if !output.status.success() {
+        return Err(format!("{role}: {}: {printed}", output.status).into());
     }
+    assert_eq!(fs::read_dir(temporary.path())?.count(), 0);
+    Ok(printed)
 }
 
 /// What a process printed, wherever to.
@@ -66,8 +69,9 @@ pub(crate) fn text(output: &Output) -> String {
 pub(crate) struct Playing(pub(crate) Child);
 
 impl Playing {
-    pub(crate) fn start(role: &str) -> io::Result<Self> {
+    pub(crate) fn start(role: &str, temporary: &Path) -> io::Result<Self> {
         let mut command = command(role);
+        command.env("TMPDIR", temporary);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         Ok(Self(command.spawn()?))
     }

@@ -5,13 +5,14 @@
 use crate::Case;
 use crate::child::{self, Playing, Role};
 use crate::connect::{namespace, talk};
-use lab::{Capture, Connection, Direction, Family, Match, Pair, Sandbox};
+use lab::{Capture, Connection, Direction, Family, Match, Pair, Sandbox, wait};
 use libtest_mimic::Failed;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
+use std::time::Duration;
 
 pub(crate) const CASES: &[Case] = &[
     ("cleanup/after_drop", || child::play("drop").map(|_| ())),
@@ -28,6 +29,8 @@ pub(crate) const ROLES: &[Role] = &[
     ("failed-build", || nothing_is_left_by(a_failed_build)),
     ("hold", hold),
 ];
+
+const LONG: Duration = Duration::from_secs(10);
 
 /// A lab with everything that it can have.
 struct Everything {
@@ -96,14 +99,13 @@ struct Inventory {
     names: Vec<std::ffi::OsString>,
     mounts: BTreeSet<String>,
     links: BTreeSet<String>,
-    temporary: BTreeSet<String>,
     threads: usize,
     files: usize,
     namespace: String,
 }
 
 impl Inventory {
-    fn take(sandbox: &Sandbox, temporary: &Path) -> io::Result<Self> {
+    fn take(sandbox: &Sandbox) -> io::Result<Self> {
         let lines = |path: &str| -> io::Result<BTreeSet<String>> {
             Ok(fs::read_to_string(path)?
                 .lines()
@@ -119,7 +121,6 @@ impl Inventory {
                 .iter()
                 .filter_map(|it| Some(it.split_once(':')?.0.to_owned()))
                 .collect(),
-            temporary: entries(temporary)?,
             threads: entries("/proc/self/task")?.len(),
             files: entries("/proc/self/fd")?.len(),
             namespace: namespace()?,
@@ -136,26 +137,18 @@ fn entries(folder: impl AsRef<Path>) -> io::Result<BTreeSet<String>> {
 /// A role: uses labs in a way, several times, and looks at what there is before and after.
 fn nothing_is_left_by(way: impl Fn() -> Result<(), Failed>) -> Result<(), Failed> {
     let sandbox = Sandbox::enter()?;
-    let temporary = std::env::temp_dir().join(format!("lab-cleanup-{}", std::process::id()));
-    fs::create_dir(&temporary)?;
-    let result = compare(&sandbox, &temporary, way);
-    fs::remove_dir_all(&temporary)?;
-    result
-}
-
-fn compare(
-    sandbox: &Sandbox,
-    temporary: &Path,
-    way: impl Fn() -> Result<(), Failed>,
-) -> Result<(), Failed> {
     // What the first lab of a process prepares stays for the next.
     way()?;
-    let before = Inventory::take(sandbox, temporary)?;
+    // A thread that has been joined may still be listed for a moment.
+    let alone = || entries("/proc/self/task").is_ok_and(|it| it.len() == 1);
+    wait::until("the threads to be gone", LONG, alone)?;
+    let before = Inventory::take(&sandbox)?;
     assert!(before.names.is_empty(), "{:?}", before.names);
     for _ in 0..10 {
         way()?;
     }
-    assert_eq!(Inventory::take(sandbox, temporary)?, before);
+    wait::until("the threads to be gone", LONG, alone)?;
+    assert_eq!(Inventory::take(&sandbox)?, before);
     Ok(())
 }
 
@@ -175,9 +168,10 @@ fn hold() -> Result<(), Failed> {
 /// Everything is the kernel's to remove: nothing has a name outside of the process.
 fn after_a_kill() -> Result<(), Failed> {
     let sandbox = Sandbox::enter()?;
-    let links = || Inventory::take(&sandbox, &std::env::temp_dir()).map(|it| it.links);
+    let links = || Inventory::take(&sandbox).map(|it| it.links);
     let before = links()?;
-    let mut holder = Playing::start("hold")?;
+    let temporary = tempfile::tempdir()?;
+    let mut holder = Playing::start("hold", temporary.path())?;
     let namespaces = holder.first_words()?;
     let namespaces: Vec<_> = namespaces.lines().collect();
     assert_eq!(namespaces.len(), 3, "{namespaces:?}");
@@ -197,6 +191,7 @@ fn after_a_kill() -> Result<(), Failed> {
     holder.kill()?;
     assert_eq!(holders(&namespaces)?, BTreeSet::new());
     assert_eq!(links()?, before);
+    assert_eq!(entries(temporary.path())?, BTreeSet::new());
     Ok(())
 }
 

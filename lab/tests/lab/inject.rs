@@ -50,11 +50,13 @@ fn a_duplicate_is_answered() -> Result<(), Failed> {
         })?;
         let trace = capture.trace()?;
         let incoming: Vec<_> = trace
+            .of(&flow)
             .incoming()
             .packets()
             .map(|it| it.bytes.clone())
             .collect();
         assert_eq!(incoming, [frame], "as it was given: {trace}");
+        let trace = trace.of(&flow);
         assert!(
             trace.packets().all(|it| it.checksum == Checksum::Valid),
             "{trace}"
@@ -65,14 +67,14 @@ fn a_duplicate_is_answered() -> Result<(), Failed> {
 
 fn a_wrong_checksum_is_seen() -> Result<(), Failed> {
     for family in [Family::V4, Family::V6] {
-        let (pair, _connection, mut frame) = sent(family, b"right")?;
+        let (pair, connection, mut frame) = sent(family, b"right")?;
         let captures = [pair.a().capture()?, pair.b().capture()?];
         if let Some(last) = frame.last_mut() {
             *last ^= 1;
         }
         pair.a().inject(&frame)?;
         for (capture, direction) in captures.iter().zip([Direction::Egress, Direction::Ingress]) {
-            let trace = capture.trace()?;
+            let trace = capture.trace()?.of(&connection.flow());
             let seen: Vec<_> = trace
                 .packets()
                 .map(|it| (it.direction, it.checksum))
@@ -113,10 +115,10 @@ fn options_are_read_strictly() -> Result<(), Failed> {
             to.copy_from_slice(&bytes);
         }
         pair.a().inject(&frame)?;
-        broken.push(Some(DecodeError::Options(error)));
+        broken.push(DecodeError::Options(error));
     }
     let trace = capture.trace()?.incoming();
-    let seen: Vec<_> = trace.packets().map(Packet::malformed).collect();
+    let seen: Vec<_> = trace.packets().filter_map(Packet::malformed).collect();
     assert_eq!(seen, broken, "{trace}");
     assert_eq!(trace.segments().count(), 0);
     assert!(trace.to_string().contains("malformed"), "{trace}");

@@ -1,25 +1,28 @@
 //! `bind` in repair mode.
 
 use super::SOCKETS;
-use super::subject::{Live, endpoints, fresh, fresh_in_repair, state};
-use crate::case::{Case, Level};
+use super::live::Live;
+use super::subject::{Lone, endpoints, fresh, fresh_in_repair, state};
+use crate::case::{Case, Level, Need};
 use crate::context::Context;
-use crate::verdict::{Verdict, expect_eq, expect_errno, expect_ok};
-use lab::Family;
+use crate::verdict::{Stop, Verdict, expect_eq, expect_errno, expect_ok};
+use lab::{Family, Pair};
 use soccr::TcpState;
 use soccr::raw::{self, Opt};
 use socket2::{SockRef, Socket};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
         Case::new(
             "kernel/bind/afterwards",
-            "a restored connection keeps a new listener off its port until SO_REUSEADDR is set again",
+            "a restored connection keeps listeners off its port until SO_REUSEADDR is set again",
             &["A35", "A6"],
             afterwards,
         )
-        .level(Level::Info),
+        .level(Level::Info)
+        .needs(&[Need::QuietOff]),
     ];
     for family in SOCKETS {
         cases.push(Case::new(
@@ -44,10 +47,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-fn listener(
-    ctx: &Context,
-    family: Family,
-) -> Result<(std::sync::Arc<lab::Pair>, Socket), crate::verdict::Stop> {
+fn listener(ctx: &Context, family: Family) -> Result<(Arc<Pair>, Socket), Stop> {
     let pair = ctx.pair()?;
     let socket = Socket::from(fresh(pair.a(), family)?);
     raw::bind(&socket, endpoints(&pair, family).local)?;
@@ -90,7 +90,7 @@ fn foreign_address(ctx: &Context, family: Family) -> Verdict {
 }
 
 fn afterwards(ctx: &Context) -> Verdict {
-    let lone = super::subject::Lone::connect(ctx, Family::V4)?;
+    let lone = Lone::connect(ctx, Family::V4)?;
     raw::set_int(&lone.socket, Opt::TCP_REPAIR, raw::TCP_REPAIR_OFF_NO_WP)?;
     let listener = fresh(lone.pair.a(), Family::V4)?;
     raw::set_int(&listener, Opt::SO_REUSEADDR, 1)?;

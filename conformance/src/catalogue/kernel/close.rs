@@ -1,12 +1,11 @@
 //! Closing a socket in repair mode: the connection is gone from this host, and nobody is told.
 
-use super::subject::{
-    Live, Lone, PATIENCE, expect_silence, expect_soon, repair, repair_on, select, state,
-};
+use super::live::Live;
+use super::subject::{Lone, expect_silence, expect_soon, repair, repair_on, select, state};
 use crate::case::{Case, Level};
 use crate::context::Context;
-use crate::verdict::{Failure, Verdict, expect_eq, expect_ok};
-use lab::{Direction, Family};
+use crate::verdict::{Verdict, expect_eq, expect_ok};
+use lab::{Direction, Family, Segment};
 use soccr::TcpState;
 use soccr::raw::{self, Opt};
 use socket2::SockRef;
@@ -102,14 +101,10 @@ fn shared(ctx: &Context) -> Verdict {
 }
 
 fn no_trace(ctx: &Context) -> Verdict {
-    let live = Live::in_repair(ctx, Family::V4)?;
-    drop(live.subject);
+    let live = Live::in_repair(ctx, Family::V4)?.closed()?;
     (&live.peer).write_all(b"is anybody there?")?;
-    let seen = live.capture.until("a RST", PATIENCE, |packet| {
-        let reset = |segment: &lab::Segment| segment.flags.rst();
-        packet.direction == Direction::Egress && packet.segment().is_some_and(reset)
-    });
-    seen.map_err(|error| Failure::new("the wire", "a RST", error))?;
+    let reset = |segment: &Segment| segment.flags.rst();
+    live.expect_segment("a RST", Direction::Egress, reset)?;
     let closed = || Ok(state(&live.peer)? == Some(TcpState::Close));
     expect_soon("the peer", "is reset", closed)
 }

@@ -1,9 +1,9 @@
 //! `connect` in repair mode: established at once, and nobody hears of it.
 
 use super::SOCKETS;
+use super::live::Live;
 use super::subject::{
-    Live, Lone, RCV_NXT, WRITE_SEQ, connect, endpoints, expect_silence, fresh_in_repair, repair_on,
-    state,
+    Lone, RCV_NXT, WRITE_SEQ, connect, endpoints, expect_silence, fresh_in_repair, repair_on, state,
 };
 use crate::case::{Case, Level};
 use crate::context::Context;

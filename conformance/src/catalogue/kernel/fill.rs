@@ -1,15 +1,17 @@
 //! Writing into the queues in repair mode.
 
+use super::live::Live;
 use super::subject::{
-    Live, Lone, RCV_NXT, WRITE_SEQ, expect_soon, fresh_in_repair, pattern, queue_seq, repair_on,
-    select,
+    Lone, RCV_NXT, WRITE_SEQ, eventually, expect_soon, fresh_in_repair, pattern, queue_seq,
+    repair_on, select,
 };
-use crate::case::{Case, Level};
+use crate::case::{Case, Level, Need};
 use crate::context::Context;
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq, expect_errno, expect_ok};
 use lab::{Family, Pair};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use soccr::raw::{self, MSG_DONTWAIT, Opt, TCP_NO_QUEUE, TCP_RECV_QUEUE, TCP_SEND_QUEUE};
+use socket2::SockRef;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
@@ -35,10 +37,18 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         Case::new(
             "kernel/fill/receive-large",
-            "a write to the receive queue may be partial, and going on where it ended loses nothing",
+            "a write to the receive queue may be partial; going on where it ended loses nothing",
             &["A31", "B7"],
             receive_large,
-        ),
+        )
+        .needs(&[Need::QuietOff]),
+        Case::new(
+            "kernel/fill/receive-grows",
+            "the receive queue takes a mebibyte although nobody asked for a larger buffer",
+            &["A32", "H3"],
+            receive_grows,
+        )
+        .level(Level::Info),
         Case::new(
             "kernel/fill/receive-at-once",
             "one write to the receive queue takes no more than 17 pages",
@@ -60,12 +70,15 @@ pub(super) fn cases() -> Vec<Case> {
         ),
     ];
     for family in Family::ALL {
-        cases.push(Case::new(
-            format!("kernel/fill/receive/{family}"),
-            "what is written to the receive queue is read as if it had arrived",
-            &["A20", "A34"],
-            move |ctx| receive(ctx, family),
-        ));
+        cases.push(
+            Case::new(
+                format!("kernel/fill/receive/{family}"),
+                "what is written to the receive queue is read as if it had arrived",
+                &["A20", "A34"],
+                move |ctx| receive(ctx, family),
+            )
+            .needs(&[Need::QuietOff]),
+        );
         cases.push(Case::new(
             format!("kernel/fill/send/{family}"),
             "what is written to the send queue counts as sent and not acknowledged",
@@ -113,9 +126,9 @@ fn receive(ctx: &Context, family: Family) -> Verdict {
     expect_eq("what is read", read_all(&lone)?, b"restored".to_vec())
 }
 
-/// Leaves repair mode, and reads what there is.
+/// Leaves repair mode without a probe, which nobody would answer well, and reads what there is.
 fn read_all(lone: &Lone) -> Result<Vec<u8>, Stop> {
-    raw::set_int(&lone.socket, Opt::TCP_REPAIR, raw::TCP_REPAIR_OFF)?;
+    raw::set_int(&lone.socket, Opt::TCP_REPAIR, raw::TCP_REPAIR_OFF_NO_WP)?;
     let mut bytes = vec![0; raw::siocinq(&lone.socket)?.unsigned_abs() as usize + 1];
     let count = raw::recv(&lone.socket, &mut bytes, MSG_DONTWAIT)?;
     bytes.truncate(count);
@@ -136,20 +149,31 @@ fn readable(ctx: &Context) -> Verdict {
     expect_eq("readable", readable()?, true)
 }
 
+/// Writes all of it to the receive queue, in as many pieces as it takes.
+fn fill_receive(socket: &impl AsFd, bytes: &[u8]) -> Verdict {
+    select(socket, TCP_RECV_QUEUE)?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let written = raw::send(socket, rest, MSG_DONTWAIT);
+        rest = &rest[expect_ok(format!("send of {} bytes", rest.len()), written)?..];
+    }
+    Ok(())
+}
+
+/// As much as two pieces hold, and as fits a buffer that everybody may ask for.
 fn receive_large(ctx: &Context) -> Verdict {
     let lone = Lone::connect(ctx, Family::V4)?;
-    select(&lone.socket, TCP_RECV_QUEUE)?;
-    let bytes = pattern(1 << 20);
-    let mut rest = &bytes[..];
-    while !rest.is_empty() {
-        let written = raw::send(&lone.socket, rest, MSG_DONTWAIT);
-        rest = &rest[expect_ok("send", written)?..];
-    }
-    expect_eq(
-        "what is read is what was written",
-        read_all(&lone)? == bytes,
-        true,
-    )
+    let bytes = pattern(139_265);
+    SockRef::from(&lone.socket).set_recv_buffer_size(2 * bytes.len())?;
+    fill_receive(&lone.socket, &bytes)?;
+    let same = read_all(&lone)? == bytes;
+    expect_eq("what is read is what was written", same, true)
+}
+
+fn receive_grows(ctx: &Context) -> Verdict {
+    let lone = Lone::connect(ctx, Family::V4)?;
+    fill_receive(&lone.socket, &pattern(1 << 20))?;
+    expect_eq("SIOCINQ", raw::siocinq(&lone.socket)?, 1 << 20)
 }
 
 /// So much that one kernel allocation for it would be a danger.
@@ -219,7 +243,7 @@ fn acknowledged(ctx: &Context, family: Family) -> Verdict {
     let deaf = live.deafen()?;
     (&live.subject).write_all(b"restored")?;
     let arrived = || Ok(raw::siocinq(&live.peer)? == 8);
-    super::subject::eventually("the bytes have arrived", arrived)?;
+    eventually("the bytes have arrived", arrived)?;
     repair_on(&live.subject)?;
     let options = live.negotiated()?;
     let live = live.replace_at(&options, |write_seq, rcv_nxt| {

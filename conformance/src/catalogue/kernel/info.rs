@@ -1,6 +1,7 @@
 //! What a socket tells of itself.
 
-use super::subject::{Live, Lone, fresh, reaches, repair_on, set_options, shifts, state};
+use super::live::Live;
+use super::subject::{Lone, fresh, reaches, repair_on, set_options, shifts, state};
 use crate::case::{Case, Level};
 use crate::context::Context;
 use crate::verdict::{Verdict, expect, expect_eq};

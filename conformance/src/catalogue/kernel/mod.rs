@@ -5,9 +5,11 @@ mod close;
 mod connect;
 mod fill;
 mod info;
+mod live;
 mod mode;
 mod options;
 mod peek;
+mod peek_limits;
 mod probe;
 mod queue;
 mod repair_window;
@@ -18,6 +20,7 @@ mod subject;
 mod time_wait;
 mod timestamp;
 mod window;
+mod window_limits;
 mod window_wire;
 mod wire_options;
 
@@ -38,6 +41,7 @@ pub fn cases() -> Vec<Case> {
         queue::cases(),
         sequence::cases(),
         peek::cases(),
+        peek_limits::cases(),
         fill::cases(),
         address::cases(),
         connect::cases(),
@@ -47,6 +51,7 @@ pub fn cases() -> Vec<Case> {
         segment_size::cases(),
         timestamp::cases(),
         window::cases(),
+        window_limits::cases(),
         window_wire::cases(),
         info::cases(),
     ]

@@ -1,8 +1,9 @@
 //! `TCP_REPAIR`: who enters and leaves repair mode, and what that does to a socket besides.
 
 use super::SOCKETS;
+use super::live::Live;
 use super::subject::{
-    Live, Lone, PATIENCE, fresh, fresh_in_repair, queue_seq, reaches, repair, repair_on, select,
+    PATIENCE, fresh, fresh_in_repair, queue_seq, reaches, repair, repair_on, select,
 };
 use crate::case::{Case, Level, Need};
 use crate::context::Context;
@@ -181,15 +182,14 @@ fn shared(ctx: &Context) -> Verdict {
 }
 
 fn reuse_address(ctx: &Context, off: i32) -> Verdict {
-    let lone = Lone::connect(ctx, Family::V4)?;
+    let live = Live::open(ctx, Family::V4)?;
     for before in [0, 1] {
-        raw::set_int(&lone.socket, Opt::TCP_REPAIR, TCP_REPAIR_OFF)?;
-        raw::set_int(&lone.socket, Opt::SO_REUSEADDR, before)?;
-        repair_on(&lone.socket)?;
-        let reuse = raw::get_int(&lone.socket, Opt::SO_REUSEADDR)?;
+        raw::set_int(&live.subject, Opt::SO_REUSEADDR, before)?;
+        repair_on(&live.subject)?;
+        let reuse = raw::get_int(&live.subject, Opt::SO_REUSEADDR)?;
         expect_eq("SO_REUSEADDR in repair mode", reuse, 2)?;
-        raw::set_int(&lone.socket, Opt::TCP_REPAIR, off)?;
-        let reuse = raw::get_int(&lone.socket, Opt::SO_REUSEADDR)?;
+        raw::set_int(&live.subject, Opt::TCP_REPAIR, off)?;
+        let reuse = raw::get_int(&live.subject, Opt::SO_REUSEADDR)?;
         expect_eq("SO_REUSEADDR afterwards", reuse, 0)?;
     }
     Ok(())

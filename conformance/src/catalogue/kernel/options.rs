@@ -1,8 +1,7 @@
 //! `TCP_REPAIR_OPTIONS`: what the handshake would have negotiated.
 
-use super::subject::{
-    Live, Lone, fresh_in_repair, pattern, repair_on, select, set_options, shifts,
-};
+use super::live::Live;
+use super::subject::{Lone, fresh_in_repair, pattern, repair_on, select, set_options, shifts};
 use crate::case::{Case, Level};
 use crate::context::Context;
 use crate::verdict::{Verdict, expect_eq, expect_errno, expect_ok};

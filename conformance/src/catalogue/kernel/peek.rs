@@ -1,20 +1,17 @@
 //! Reading the queues in repair mode, and how long they are.
 
-use super::repair_window::RepairWindow;
-use super::subject::{Live, eventually, fresh_in_repair, pattern, queue_seq, repair_on, select};
-use crate::case::{Case, Level, Need};
+use super::live::Live;
+use super::subject::{fresh_in_repair, pattern, queue_seq, repair_on, select};
+use crate::case::{Case, Level};
 use crate::context::Context;
 use crate::verdict::{Stop, Verdict, expect, expect_eq, expect_errno, expect_ok};
 use lab::{Blackhole, Family, Pair};
-use soccr::raw::{
-    self, MSG_DONTWAIT, MSG_OOB, MSG_PEEK, Opt, TCP_RECV_QUEUE, TCP_REPAIR_OFF_NO_WP,
-    TCP_SEND_QUEUE,
-};
+use soccr::raw::{self, MSG_DONTWAIT, MSG_PEEK, Opt, TCP_RECV_QUEUE, TCP_SEND_QUEUE};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// What every look at a queue is taken with.
-const LOOK: i32 = MSG_PEEK | MSG_DONTWAIT;
+pub(super) const LOOK: i32 = MSG_PEEK | MSG_DONTWAIT;
 
 /// Bytes that fill more than the first congestion window and less than a send buffer.
 const WRITTEN: usize = 40_000;
@@ -52,42 +49,6 @@ pub(super) fn cases() -> Vec<Case> {
             &["A25"],
             empty_send,
         ),
-        Case::new(
-            "kernel/peek/short-buffer",
-            "a peek at the send queue returns its length, however short the buffer is",
-            &["A24", "H9"],
-            short_buffer,
-        )
-        .level(Level::Info),
-        Case::new(
-            "kernel/peek/surplus",
-            "what a peek at the send queue returns beyond SIOCOUTQ comes first and is acknowledged",
-            &["A25", "C1"],
-            surplus,
-        )
-        .needs(&[Need::RepairWindow, Need::QuietOff]),
-        Case::new(
-            "kernel/peek/offset",
-            "a peek at the receive queue starts at SO_PEEK_OFF and moves it",
-            &["A28", "B23"],
-            offset,
-        )
-        .level(Level::Info)
-        .needs(&[Need::PeekOffset]),
-        Case::new(
-            "kernel/peek/urgent",
-            "an urgent mark ends what SIOCINQ counts and what a peek returns, not the queue",
-            &["A29"],
-            urgent,
-        )
-        .level(Level::Info),
-        Case::new(
-            "kernel/peek/urgent-byte",
-            "the urgent byte can be taken in repair mode as well",
-            &["A23"],
-            urgent_byte,
-        )
-        .level(Level::Info),
     ];
     for family in Family::ALL {
         cases.push(Case::new(
@@ -113,8 +74,9 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 fn only(ctx: &Context) -> Verdict {
-    let live = Live::in_repair(ctx, Family::V4)?;
+    let live = Live::open(ctx, Family::V4)?;
     live.receive(b"unread")?;
+    repair_on(&live.subject)?;
     let closed = fresh_in_repair(live.pair.a(), Family::V4)?;
     let take = |socket: &OwnedFd| raw::recv(socket, &mut [0; 8], MSG_DONTWAIT);
     let subject = live.subject.as_fd().try_clone_to_owned()?;
@@ -129,8 +91,9 @@ fn only(ctx: &Context) -> Verdict {
 }
 
 fn no_queue(ctx: &Context) -> Verdict {
-    let live = Live::in_repair(ctx, Family::V4)?;
+    let live = Live::open(ctx, Family::V4)?;
     live.receive(b"unread")?;
+    repair_on(&live.subject)?;
     let peek = raw::recv(&live.subject, &mut [0; 8], LOOK);
     expect_errno("a peek", peek, libc::EINVAL)
 }
@@ -162,7 +125,11 @@ fn receive(ctx: &Context, family: Family) -> Verdict {
 
 /// A connection whose subject has written more than the first congestion window lets out, and hears no
 /// acknowledgement of it; nothing new is sent by a timer.
-fn stalled(ctx: &Context, family: Family, bytes: &[u8]) -> Result<(Live, Blackhole), Stop> {
+pub(super) fn stalled(
+    ctx: &Context,
+    family: Family,
+    bytes: &[u8],
+) -> Result<(Live, Blackhole), Stop> {
     let pair = ctx.build(Pair::builder().sysctl("net.ipv4.tcp_early_retrans", "0"))?;
     let live = Live::open_in(ctx, pair, family)?;
     let deaf = live.deafen()?;
@@ -233,98 +200,4 @@ fn empty_send(ctx: &Context) -> Verdict {
     select(&live.subject, TCP_SEND_QUEUE)?;
     let peek = raw::recv(&live.subject, &mut [0; 8], LOOK);
     expect_eq("bytes peeked at", expect_ok("a peek", peek)?, 0)
-}
-
-fn short_buffer(ctx: &Context) -> Verdict {
-    let (live, _deaf) = stalled(ctx, Family::V4, &pattern(1_000))?;
-    repair_on(&live.subject)?;
-    select(&live.subject, TCP_SEND_QUEUE)?;
-    let mut peeked = [0; 10];
-    let count = raw::recv(&live.subject, &mut peeked, LOOK);
-    expect_eq("the result", expect_ok("a peek", count)?, 1_000)?;
-    expect_eq("the bytes", &peeked[..], &pattern(10)[..])
-}
-
-/// The subject is put back with a number in the middle of the segment that the peer sends next, which it never
-/// gets: the segment that it sends itself acknowledges the first part.
-fn surplus(ctx: &Context) -> Verdict {
-    let (all, acknowledged) = (pattern(1_000), 300);
-    let quiet = Pair::builder()
-        .sysctl("net.ipv4.tcp_timestamps", "0")
-        .sysctl("net.ipv4.tcp_early_retrans", "0");
-    let live = Live::open_in(ctx, ctx.build(quiet)?, Family::V4)?;
-    repair_on(&live.subject)?;
-    let options = live.negotiated()?;
-    let live = live.replace_at(&options, |write_seq, rcv_nxt| {
-        (write_seq, rcv_nxt.wrapping_add(acknowledged))
-    })?;
-    let _deaf = live.deafen()?;
-    let shut = RepairWindow::get(&live.subject)?;
-    let open = RepairWindow {
-        snd_wnd: 10_000,
-        max_window: 10_000,
-        ..shut
-    };
-    open.set(&live.subject)?;
-    raw::set_int(&live.subject, Opt::TCP_REPAIR, TCP_REPAIR_OFF_NO_WP)?;
-    (&live.peer).write_all(&all)?;
-    (&live.subject).write_all(b"!")?;
-    let left = all.len() - acknowledged as usize;
-    let partly = || Ok(raw::siocoutq(&live.peer)? == left as i32);
-    eventually("a part is acknowledged", partly)?;
-    repair_on(&live.peer)?;
-    select(&live.peer, TCP_SEND_QUEUE)?;
-    let mut peeked = vec![0; 2 * all.len()];
-    let count = expect_ok("a peek", raw::recv(&live.peer, &mut peeked, LOOK))?;
-    ctx.note("surplus", count as i64 - left as i64);
-    expect(
-        "bytes peeked at",
-        format!("at least {left}"),
-        count,
-        count >= left,
-    )?;
-    let tail = &peeked[count - left..count] == &all[all.len() - left..];
-    expect_eq("it ends with what is not acknowledged", tail, true)
-}
-
-fn offset(ctx: &Context) -> Verdict {
-    let live = Live::open(ctx, Family::V4)?;
-    live.receive(b"0123456789")?;
-    raw::set_int(&live.subject, Opt::SO_PEEK_OFF, 4)?;
-    repair_on(&live.subject)?;
-    select(&live.subject, TCP_RECV_QUEUE)?;
-    let mut peeked = [0; 16];
-    let count = expect_ok("a peek", raw::recv(&live.subject, &mut peeked, LOOK))?;
-    expect_eq("the bytes", &peeked[..count], b"456789")?;
-    let offset = raw::get_int(&live.subject, Opt::SO_PEEK_OFF)?;
-    expect_eq("SO_PEEK_OFF", offset, 10)
-}
-
-/// Three bytes, the urgent one, three more, in the receive queue of a subject in repair mode.
-fn with_urgent_byte(ctx: &Context) -> Result<Live, Stop> {
-    let live = Live::in_repair(ctx, Family::V4)?;
-    (&live.peer).write_all(b"abc")?;
-    raw::send(&live.peer, b"!", MSG_OOB)?;
-    (&live.peer).write_all(b"def")?;
-    eventually("all of it has arrived", || {
-        Ok(raw::siocoutq(&live.peer)? == 0)
-    })?;
-    Ok(live)
-}
-
-fn urgent(ctx: &Context) -> Verdict {
-    let live = with_urgent_byte(ctx)?;
-    expect_eq("SIOCINQ", raw::siocinq(&live.subject)?, 3)?;
-    select(&live.subject, TCP_RECV_QUEUE)?;
-    let mut peeked = [0; 16];
-    let count = expect_ok("a peek", raw::recv(&live.subject, &mut peeked, LOOK))?;
-    expect_eq("the bytes", &peeked[..count], b"abc")
-}
-
-fn urgent_byte(ctx: &Context) -> Verdict {
-    let live = with_urgent_byte(ctx)?;
-    let mut byte = [0; 4];
-    let count = raw::recv(&live.subject, &mut byte, MSG_OOB | MSG_DONTWAIT);
-    let count = expect_ok("recv with MSG_OOB", count)?;
-    expect_eq("the byte", &byte[..count], b"!")
 }

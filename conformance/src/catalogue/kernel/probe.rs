@@ -1,18 +1,16 @@
 //! Leaving repair mode: with one window probe, or without a packet.
 
+use super::live::Live;
 use super::repair_window::RepairWindow;
-use super::subject::{Live, PATIENCE, expect_silence, expect_soon, queue_seq, reaches, repair_on};
+use super::subject::{expect_silence, expect_soon, queue_seq, reaches, repair_on};
 use crate::case::{Case, Level, Need};
 use crate::context::Context;
 use crate::oracle::peer::Counters;
-use crate::verdict::{Failure, Verdict, expect, expect_eq};
-use lab::{Direction, Family, Flags};
+use crate::verdict::{Stop, Verdict, expect, expect_eq};
+use lab::{Direction, Family, Flags, Segment};
 use soccr::TcpState;
-use soccr::raw::{self, Opt, TCP_REPAIR_OFF, TCP_REPAIR_OFF_NO_WP};
+use soccr::raw::{self, TCP_REPAIR_OFF, TCP_REPAIR_OFF_NO_WP};
 use std::net::Shutdown;
-
-/// Mark: repair mode is about to end.
-const LEAVING: &str = "leaving repair mode";
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
@@ -67,6 +65,13 @@ pub(super) fn cases() -> Vec<Case> {
             &["A4", "A14", "B13"],
             move |ctx| off(ctx, family),
         ));
+        let case = Case::new(
+            format!("kernel/probe/answered/{family}"),
+            "the peer answers the probe",
+            &["A4", "A14"],
+            move |ctx| answered(ctx, family),
+        );
+        cases.push(case.level(Level::Should));
         let quiet = Case::new(
             format!("kernel/probe/off-no-wp/{family}"),
             "TCP_REPAIR_OFF_NO_WP sends nothing",
@@ -78,24 +83,11 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// Enters repair mode, and leaves it after a mark.
-fn leave(live: &Live, value: i32) -> Verdict {
-    repair_on(&live.subject)?;
-    live.capture.mark(LEAVING)?;
-    Ok(raw::set_int(&live.subject, Opt::TCP_REPAIR, value)?)
-}
-
 fn off(ctx: &Context, family: Family) -> Verdict {
     let live = Live::in_repair(ctx, family)?;
     let write_seq = queue_seq(&live.subject, raw::TCP_SEND_QUEUE)?;
     let rcv_nxt = queue_seq(&live.subject, raw::TCP_RECV_QUEUE)?;
-    leave(&live, TCP_REPAIR_OFF)?;
-    let answer = |segment: &lab::Segment| segment.flags == Flags::ACK && segment.ack == write_seq;
-    live.capture
-        .until("the answer to the probe", PATIENCE, |packet| {
-            packet.direction == Direction::Ingress && packet.segment().is_some_and(answer)
-        })?;
-    let sent = live.sent_since(LEAVING)?;
+    let sent = live.leave(TCP_REPAIR_OFF)?;
     expect("what was sent", "one packet", &sent, sent.len() == 1)?;
     let probe = sent
         .segments()
@@ -104,37 +96,45 @@ fn off(ctx: &Context, family: Family) -> Verdict {
     expect_eq("seq, ack, length and flags", probe.last(), Some(expected))
 }
 
+fn answered(ctx: &Context, family: Family) -> Verdict {
+    let live = Live::in_repair(ctx, family)?;
+    let write_seq = queue_seq(&live.subject, raw::TCP_SEND_QUEUE)?;
+    live.leave(TCP_REPAIR_OFF)?;
+    // The handshake ends with a segment of the subject: whatever the peer acknowledges alone is an answer.
+    let answer = |segment: &Segment| segment.flags == Flags::ACK && segment.ack == write_seq;
+    live.expect_segment("the answer of the peer", Direction::Ingress, answer)
+}
+
 fn off_no_wp(ctx: &Context, family: Family) -> Verdict {
-    let live = Live::open(ctx, family)?;
-    leave(&live, TCP_REPAIR_OFF_NO_WP)?;
-    expect_silence(&live.sent_since(LEAVING)?)
+    let live = Live::in_repair(ctx, family)?;
+    expect_silence(&live.leave(TCP_REPAIR_OFF_NO_WP)?)
 }
 
 fn close_wait(ctx: &Context) -> Verdict {
     let live = Live::open(ctx, Family::V4)?;
     live.peer.shutdown(Shutdown::Write)?;
-    reaches(&live.subject, TcpState::CloseWait)?;
-    leave(&live, TCP_REPAIR_OFF)?;
-    expect_silence(&live.sent_since(LEAVING)?)
+    reaches(&live.peer, TcpState::FinWait2)?;
+    repair_on(&live.subject)?;
+    expect_silence(&live.leave(TCP_REPAIR_OFF)?)
 }
 
 fn counted(ctx: &Context) -> Verdict {
     let live = Live::open(ctx, Family::V4)?;
-    let probes = || -> Result<_, crate::verdict::Stop> {
-        Ok(Counters::read(live.pair.a())?.get("TcpExt.TCPWinProbe"))
-    };
+    let probes =
+        || -> Result<_, Stop> { Ok(Counters::read(live.pair.a())?.get("TcpExt.TCPWinProbe")) };
     let before = probes()?;
-    leave(&live, TCP_REPAIR_OFF)?;
+    live.leave(TCP_REPAIR_OFF)?;
     expect_eq("TCPWinProbe", probes()?, before.map(|count| count + 1))
 }
 
 /// The answer is swallowed: what is read is what the probe itself left behind.
 fn update_allowed(ctx: &Context) -> Verdict {
-    let live = Live::in_repair(ctx, Family::V4)?;
+    let live = Live::open(ctx, Family::V4)?;
     live.receive(b"up to date")?;
+    repair_on(&live.subject)?;
     let _deaf = live.deafen()?;
     let rcv_nxt = queue_seq(&live.subject, raw::TCP_RECV_QUEUE)?;
-    leave(&live, TCP_REPAIR_OFF)?;
+    live.leave(TCP_REPAIR_OFF)?;
     repair_on(&live.subject)?;
     let window = RepairWindow::get(&live.subject)?;
     expect_eq("snd_wl1", window.snd_wl1, rcv_nxt.wrapping_sub(1))
@@ -142,8 +142,9 @@ fn update_allowed(ctx: &Context) -> Verdict {
 
 /// With a window that is too large: a smaller one is only believed from a segment that is newer than `snd_wl1`.
 fn window_learnt(ctx: &Context) -> Verdict {
-    let live = Live::in_repair(ctx, Family::V4)?;
+    let live = Live::open(ctx, Family::V4)?;
     live.receive(b"the first scaled window")?;
+    repair_on(&live.subject)?;
     let right = RepairWindow::get(&live.subject)?;
     let wrong = RepairWindow {
         snd_wl1: queue_seq(&live.subject, raw::TCP_RECV_QUEUE)?,
@@ -152,7 +153,7 @@ fn window_learnt(ctx: &Context) -> Verdict {
         ..right
     };
     wrong.set(&live.subject)?;
-    leave(&live, TCP_REPAIR_OFF)?;
+    live.leave(TCP_REPAIR_OFF)?;
     repair_on(&live.subject)?;
     let learnt = || RepairWindow::get(&live.subject).map(|window| window.snd_wnd != wrong.snd_wnd);
     expect_soon("the send window", "is updated", learnt)?;
@@ -161,22 +162,14 @@ fn window_learnt(ctx: &Context) -> Verdict {
 }
 
 fn outside_repair(ctx: &Context) -> Verdict {
-    let live = Live::open(ctx, Family::V4)?;
-    live.capture.mark(LEAVING)?;
-    raw::set_int(&live.subject, Opt::TCP_REPAIR, TCP_REPAIR_OFF)?;
-    let sent = live.sent_since(LEAVING)?;
+    let sent = Live::open(ctx, Family::V4)?.leave(TCP_REPAIR_OFF)?;
     expect("what was sent", "one packet", &sent, sent.len() == 1)
 }
 
 fn echo_reply(ctx: &Context) -> Verdict {
     let live = Live::in_repair(ctx, Family::V4)?;
     let options = live.negotiated()?;
-    let live = live.replace(&options)?;
-    leave(&live, TCP_REPAIR_OFF)?;
-    let sent = live.sent_since(LEAVING)?;
-    let Some(probe) = sent.segments().next() else {
-        return Err(Failure::new("the wire", "a probe", &sent).into());
-    };
+    let probe = live.replace(&options)?.probe()?;
     let echo = probe.timestamps().map(|(_, echo)| echo);
     expect_eq("TSecr of the probe", echo, Some(0))
 }

@@ -1,6 +1,7 @@
 //! `TCP_REPAIR_QUEUE`: the queue that the other calls of repair mode mean.
 
-use super::subject::{Live, fresh, fresh_in_repair, select};
+use super::live::Live;
+use super::subject::{fresh, fresh_in_repair, select};
 use crate::case::{Case, Level};
 use crate::context::Context;
 use crate::verdict::{Verdict, expect_eq, expect_errno, expect_ok};

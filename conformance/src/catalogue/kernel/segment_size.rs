@@ -1,8 +1,9 @@
 //! `TCP_MAXSEG` and the size of segments.
 
 use super::SOCKETS;
+use super::live::Live;
 use super::subject::{
-    Live, Lone, RCV_NXT, WRITE_SEQ, connect, endpoints, fresh_in_repair, repair_on, set_options,
+    Lone, RCV_NXT, WRITE_SEQ, connect, endpoints, fresh_in_repair, repair_on, set_options,
 };
 use crate::case::{Case, Level};
 use crate::context::Context;

@@ -1,8 +1,9 @@
 //! `TCP_QUEUE_SEQ`: the sequence number at the end of a queue.
 
 use super::SOCKETS;
+use super::live::Live;
 use super::subject::{
-    Live, connect, endpoints, fresh, fresh_in_repair, queue_seq, reaches, repair_on, select,
+    connect, endpoints, fresh, fresh_in_repair, queue_seq, reaches, repair_on, select,
     set_queue_seq,
 };
 use crate::case::{Case, Level};

@@ -1,14 +1,15 @@
 //! What leaves the host while a socket is in repair mode, and what still goes on.
 
 use super::SOCKETS;
+use super::live::Live;
 use super::subject::{
-    Live, Lone, PATIENCE, endpoints, expect_silence, expect_soon, fresh_in_repair, queue_seq,
-    repair_on, select, state,
+    Lone, endpoints, expect_silence, expect_soon, fresh_in_repair, queue_seq, repair_on, select,
+    state,
 };
 use crate::case::{Case, Level};
 use crate::context::Context;
-use crate::verdict::{Failure, Verdict, expect_eq, expect_errno, expect_ok};
-use lab::{Direction, Family, Packet};
+use crate::verdict::{Verdict, expect_eq, expect_errno, expect_ok};
+use lab::{Direction, Family, Flags, Segment};
 use nix::sys::socket::{MsgFlags, SockaddrStorage, sendto};
 use soccr::TcpState;
 use soccr::raw::{self, TCP_SEND_QUEUE};
@@ -115,15 +116,6 @@ fn fin(ctx: &Context) -> Verdict {
     Ok(())
 }
 
-/// A condition on the wire that is judged.
-fn expect_sent(live: &Live, what: &str, wanted: impl Fn(&lab::Segment) -> bool) -> Verdict {
-    let outgoing = |packet: &Packet| {
-        packet.direction == Direction::Egress && packet.segment().is_some_and(&wanted)
-    };
-    let seen = live.capture.until(what, PATIENCE, outgoing);
-    seen.map_err(|error| Failure::new("the wire", what, error).into())
-}
-
 fn keepalive(ctx: &Context) -> Verdict {
     let live = Live::open(ctx, Family::V4)?;
     let second = Duration::from_secs(1);
@@ -131,8 +123,8 @@ fn keepalive(ctx: &Context) -> Verdict {
     SockRef::from(&live.subject).set_tcp_keepalive(&often)?;
     repair_on(&live.subject)?;
     let write_seq = queue_seq(&live.subject, TCP_SEND_QUEUE)?;
-    expect_sent(&live, "a keepalive probe", |segment| {
-        segment.payload_len == 0 && segment.seq == write_seq.wrapping_sub(1)
+    live.expect_segment("a keepalive probe", Direction::Egress, |segment| {
+        segment.flags == Flags::ACK && segment.seq == write_seq.wrapping_sub(1)
     })
 }
 
@@ -142,5 +134,6 @@ fn retransmission(ctx: &Context) -> Verdict {
     let live = live.replace(&options)?;
     select(&live.subject, TCP_SEND_QUEUE)?;
     (&live.subject).write_all(b"sent before")?;
-    expect_sent(&live, "the send queue", |segment| segment.payload_len > 0)
+    let resent = |segment: &Segment| segment.payload_len > 0;
+    live.expect_segment("the send queue", Direction::Egress, resent)
 }

@@ -1,12 +1,12 @@
-//! The sockets that the cases ask about, brought into their state by plain system calls, without the library.
+//! Sockets without a peer, and the plain system calls that the cases are made of; nothing of the library.
 
 use crate::context::Context;
 use crate::verdict::{Stop, Verdict, expect};
-use lab::{Capture, Direction, Family, Flow, Host, Match, Pair, Trace, wait};
+use lab::{Capture, Family, Flow, Host, Pair, Trace, wait};
 use soccr::raw::{self, Opt};
 use soccr::{Endpoints, TcpState};
-use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,121 +22,12 @@ pub(super) const RCV_NXT: u32 = 2_000_000;
 const LOCAL_PORT: u16 = 40_001;
 const REMOTE_PORT: u16 = 40_002;
 
-/// A connection that had a handshake, between a subject on host `a` and a peer on host `b`.
-pub(super) struct Live {
-    pub(super) pair: Arc<Pair>,
-    pub(super) capture: Arc<Capture>,
-    pub(super) subject: TcpStream,
-    pub(super) peer: TcpStream,
-    pub(super) flow: Flow,
-}
-
 /// A socket that a connect in repair mode made ESTABLISHED; it is in repair mode still, and has no peer.
 pub(super) struct Lone {
     pub(super) pair: Arc<Pair>,
     pub(super) capture: Arc<Capture>,
     pub(super) socket: OwnedFd,
     pub(super) endpoints: Endpoints,
-}
-
-impl Live {
-    pub(super) fn open(ctx: &Context, family: Family) -> Result<Self, Stop> {
-        Self::open_in(ctx, ctx.pair()?, family)
-    }
-
-    pub(super) fn open_in(ctx: &Context, pair: Arc<Pair>, family: Family) -> Result<Self, Stop> {
-        let capture = ctx.capture(pair.a())?;
-        let connection = pair.connection(family).open()?;
-        let flow = connection.flow();
-        Ok(Self {
-            pair,
-            capture,
-            subject: connection.client,
-            peer: connection.server,
-            flow,
-        })
-    }
-
-    /// Opens one whose subject is in repair mode.
-    pub(super) fn in_repair(ctx: &Context, family: Family) -> Result<Self, Stop> {
-        let live = Self::open(ctx, family)?;
-        repair_on(&live.subject)?;
-        Ok(live)
-    }
-
-    /// Lets bytes of the peer arrive and be acknowledged.
-    pub(super) fn receive(&self, bytes: &[u8]) -> Verdict {
-        let before = raw::siocinq(&self.subject)?;
-        (&self.peer).write_all(bytes)?;
-        let arrived = || {
-            let unread = raw::siocinq(&self.subject)? - before;
-            Ok(unread == bytes.len() as i32 && raw::siocoutq(&self.peer)? == 0)
-        };
-        eventually("the bytes have arrived", arrived)
-    }
-
-    /// Lets nothing of the peer through to the subject.
-    pub(super) fn deafen(&self) -> Result<lab::Blackhole, Stop> {
-        let inbound = Match::tcp().flow(self.flow.reversed());
-        Ok(self.pair.a().blackhole(Direction::Ingress, inbound)?)
-    }
-
-    /// What the subject's host has sent on this connection since a mark.
-    pub(super) fn sent_since(&self, mark: &str) -> Result<Trace, Stop> {
-        Ok(self.capture.trace()?.after(mark)?.along(&self.flow))
-    }
-
-    /// The options of the handshake, as `TCP_REPAIR_OPTIONS` has them. The subject has to be in repair mode.
-    pub(super) fn negotiated(&self) -> io::Result<Vec<(u32, u32)>> {
-        let info = raw::tcp_info(&self.subject)?;
-        let mss = raw::get_int(&self.subject, Opt::TCP_MAXSEG)?.unsigned_abs();
-        let shifts = shifts(info.snd_wscale, info.rcv_wscale);
-        let mut options = vec![(raw::TCPOPT_MSS, mss), (raw::TCPOPT_WINDOW, shifts)];
-        for (bit, code) in [
-            (raw::TCPI_OPT_SACK, raw::TCPOPT_SACK_PERM),
-            (raw::TCPI_OPT_TIMESTAMPS, raw::TCPOPT_TIMESTAMP),
-        ] {
-            if info.options & bit != 0 {
-                options.push((code, 0));
-            }
-        }
-        Ok(options)
-    }
-
-    /// Closes the subject, which is in repair mode, and connects a new socket in its place, with the same addresses,
-    /// numbers and clock, and with `options`. It stays in repair mode.
-    pub(super) fn replace(self, options: &[(u32, u32)]) -> Result<Self, Stop> {
-        self.replace_at(options, |write_seq, rcv_nxt| (write_seq, rcv_nxt))
-    }
-
-    /// Does so with other numbers: `numbers` makes them of the ends of the send and of the receive queue.
-    pub(super) fn replace_at(
-        self,
-        options: &[(u32, u32)],
-        numbers: impl FnOnce(u32, u32) -> (u32, u32),
-    ) -> Result<Self, Stop> {
-        let endpoints = Endpoints {
-            local: self.subject.local_addr()?,
-            remote: self.subject.peer_addr()?,
-        };
-        let write_seq = queue_seq(&self.subject, raw::TCP_SEND_QUEUE)?;
-        let rcv_nxt = queue_seq(&self.subject, raw::TCP_RECV_QUEUE)?;
-        let timestamp = raw::get_int(&self.subject, Opt::TCP_TIMESTAMP)?;
-        drop(self.subject);
-        let socket = self
-            .pair
-            .a()
-            .enter(|| raw::tcp_socket(endpoints.family()))??;
-        repair_on(&socket)?;
-        let (write_seq, rcv_nxt) = numbers(write_seq, rcv_nxt);
-        connect(&socket, endpoints, write_seq, rcv_nxt)?;
-        set_options(&socket, options)?;
-        raw::set_int(&socket, Opt::TCP_TIMESTAMP, timestamp)?;
-        Ok(Self {
-            subject: socket.into(),
-            ..self
-        })
-    }
 }
 
 impl Lone {

@@ -1,9 +1,8 @@
 //! Connections in TIME_WAIT, and new ones with their addresses.
 
 use super::SOCKETS;
-use super::subject::{
-    Live, RCV_NXT, WRITE_SEQ, connect, fresh_in_repair, queue_seq, reaches, state,
-};
+use super::live::Live;
+use super::subject::{RCV_NXT, WRITE_SEQ, connect, fresh_in_repair, queue_seq, reaches, state};
 use crate::case::{Case, Level};
 use crate::context::Context;
 use crate::verdict::{Stop, Verdict, expect_eq, expect_errno, expect_ok};

@@ -1,17 +1,13 @@
 //! `TCP_TIMESTAMP`: the clock behind the timestamp option.
 
-use super::subject::{
-    Live, Lone, RCV_NXT, WRITE_SEQ, connect, endpoints, fresh_in_repair, repair_on,
-};
+use super::live::Live;
+use super::subject::{Lone, RCV_NXT, WRITE_SEQ, connect, endpoints, fresh_in_repair, repair_on};
 use crate::case::{Case, Level, Need};
 use crate::context::Context;
 use crate::verdict::{Failure, Verdict, expect, expect_eq, expect_errno, expect_ok};
 use lab::Family;
-use soccr::raw::{self, Opt, TCP_REPAIR_OFF, TCPI_OPT_USEC_TS};
+use soccr::raw::{self, Opt, TCPI_OPT_USEC_TS};
 use std::os::fd::AsFd;
-
-/// Mark: repair mode is about to end.
-const LEAVING: &str = "leaving repair mode";
 
 /// Even, because bit 0 has a meaning of its own; one of them is about to wrap.
 const VALUES: [u32; 5] = [0, 2, 123_456_788, 0x8000_0000, u32::MAX - 1];
@@ -143,11 +139,8 @@ fn wire(ctx: &Context, family: Family) -> Verdict {
     // An hour ahead: no clock that was not set is there.
     let value = read(&live.subject)?.wrapping_add(3_600_000) & !1;
     set(&live.subject, value)?;
-    live.capture.mark(LEAVING)?;
-    raw::set_int(&live.subject, Opt::TCP_REPAIR, TCP_REPAIR_OFF)?;
-    let sent = live.sent_since(LEAVING)?;
-    match sent.segments().find_map(lab::Segment::timestamps) {
+    match live.probe()?.timestamps() {
         Some((now, _)) => expect_runs_on("TSval", now, value),
-        None => Err(Failure::new("the wire", "a segment with timestamps", &sent).into()),
+        None => Err(Failure::new("the probe", "timestamps", "none").into()),
     }
 }

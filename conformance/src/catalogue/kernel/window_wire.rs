@@ -1,18 +1,16 @@
 //! The windows on the wire.
 
+use super::live::Live;
 use super::repair_window::RepairWindow;
-use super::subject::{Live, queue_seq, repair_on, shifts};
+use super::subject::{eventually, queue_seq, repair_on, shifts};
 use crate::case::{Case, Level, Need};
 use crate::context::Context;
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
 use lab::{Family, Pair, Segment};
 use soccr::raw::{
-    self, Opt, TCP_RECV_QUEUE, TCP_REPAIR_OFF, TCP_REPAIR_OFF_NO_WP, TCP_SEND_QUEUE, TCPOPT_WINDOW,
+    self, TCP_RECV_QUEUE, TCP_REPAIR_OFF_NO_WP, TCP_SEND_QUEUE, TCPOPT_TIMESTAMP, TCPOPT_WINDOW,
 };
 use std::io::Write;
-
-/// Mark: repair mode is about to end.
-const LEAVING: &str = "leaving repair mode";
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
@@ -22,42 +20,57 @@ pub(super) fn cases() -> Vec<Case> {
             &["A47", "C30"],
             shift_forgotten,
         )
-        .level(Level::Info),
+        .level(Level::Info)
+        .needs(&[Need::RepairWindow]),
     ];
     for family in Family::ALL {
-        cases.push(Case::new(
-            format!("kernel/window-wire/told/{family}"),
-            "the window of a connection is the one that its segments have told, in both directions",
-            &["A54", "A57"],
-            move |ctx| told(ctx, family),
-        ));
-        cases.push(Case::new(
-            format!("kernel/window-wire/send/{family}"),
-            "a connection sends what fits into the window that was set, and no more",
-            &["A54", "B8"],
-            move |ctx| send(ctx, family),
-        ));
-        cases.push(Case::new(
-            format!("kernel/window-wire/receive/{family}"),
-            "a connection tells no smaller window than the one that was set, shifted as was set",
-            &["A54", "B1"],
-            move |ctx| receive(ctx, family),
-        ));
-        cases.push(Case::new(
-            format!("kernel/window-wire/no-shift/{family}"),
-            "with shifts of 0 the window is told as it is",
-            &["A47", "C30"],
-            move |ctx| no_shift(ctx, family),
-        ));
+        cases.push(
+            Case::new(
+                format!("kernel/window-wire/told/{family}"),
+                "the windows of a connection are those that its segments have told",
+                &["A54", "A57"],
+                move |ctx| told(ctx, family),
+            )
+            .needs(&[Need::RepairWindow]),
+        );
+        cases.push(
+            Case::new(
+                format!("kernel/window-wire/send/{family}"),
+                "a connection sends what fits into the window that was set, and no more",
+                &["A54", "B8"],
+                move |ctx| send(ctx, family),
+            )
+            .needs(&[Need::RepairWindow, Need::QuietOff]),
+        );
+        cases.push(
+            Case::new(
+                format!("kernel/window-wire/receive/{family}"),
+                "a connection tells a window no smaller than the one that was set",
+                &["A54", "B1"],
+                move |ctx| receive(ctx, family),
+            )
+            .needs(&[Need::RepairWindow]),
+        );
+        cases.push(
+            Case::new(
+                format!("kernel/window-wire/no-shift/{family}"),
+                "with shifts of 0 the window is told as it is",
+                &["A47", "C30"],
+                move |ctx| no_shift(ctx, family),
+            )
+            .needs(&[Need::RepairWindow]),
+        );
     }
-    let needs = |case: Case| case.needs(&[Need::RepairWindow]);
-    cases.into_iter().map(needs).collect()
+    cases
 }
 
 fn told(ctx: &Context, family: Family) -> Verdict {
     let live = Live::open(ctx, family)?;
     live.receive(b"a scaled window of the peer")?;
     (&live.subject).write_all(b"and one of the subject")?;
+    eventually("the peer has said its last", || {
+        Ok(raw::siocoutq(&live.subject)? == 0)
+    })?;
     repair_on(&live.subject)?;
     let trace = live.capture.trace()?;
     let last = |flow| trace.last(|segment| segment.flow == flow && !segment.flags.syn());
@@ -83,22 +96,21 @@ fn send(ctx: &Context, family: Family) -> Verdict {
         ..RepairWindow::get(&live.subject)?
     };
     window.set(&live.subject)?;
-    live.capture.mark(LEAVING)?;
-    raw::set_int(&live.subject, Opt::TCP_REPAIR, TCP_REPAIR_OFF_NO_WP)?;
+    live.leave(TCP_REPAIR_OFF_NO_WP)?;
     (&live.subject).write_all(&[0; 3 * WINDOW as usize])?;
-    let sent = live.sent_since(LEAVING)?;
+    let sent = live.capture.trace()?.along(&live.flow);
     let ends = sent
         .segments()
-        .map(|segment| segment.end_seq().wrapping_sub(write_seq));
-    let end = ends.max().unwrap_or_default();
+        .map(|segment| segment.end_seq().wrapping_sub(write_seq) as i32);
+    let end = ends.max().unwrap_or_default().unsigned_abs();
     ctx.note("bytes sent", end);
     // Segments are full, so that the window may not be filled to the last byte.
     let fits = WINDOW - 1_460..=WINDOW;
     expect("bytes sent", format!("{fits:?}"), end, fits.contains(&end))
 }
 
-/// The first segment after repair mode, of a connection whose receive window was set.
-fn first(live: &Live, rcv_wnd: u32) -> Result<Segment, Stop> {
+/// The first segment of a connection whose receive window was set.
+fn first_told(live: &Live, rcv_wnd: u32) -> Result<Segment, Stop> {
     let rcv_nxt = queue_seq(&live.subject, TCP_RECV_QUEUE)?;
     let window = RepairWindow {
         snd_wl1: rcv_nxt,
@@ -107,11 +119,7 @@ fn first(live: &Live, rcv_wnd: u32) -> Result<Segment, Stop> {
         ..RepairWindow::get(&live.subject)?
     };
     window.set(&live.subject)?;
-    live.capture.mark(LEAVING)?;
-    raw::set_int(&live.subject, Opt::TCP_REPAIR, TCP_REPAIR_OFF)?;
-    let sent = live.sent_since(LEAVING)?;
-    let first = sent.segments().next().cloned();
-    first.ok_or_else(|| Failure::new("the wire", "a probe", &sent).into())
+    live.probe()
 }
 
 /// With a shift that no host chooses by itself for buffers of the usual size.
@@ -120,7 +128,7 @@ fn receive(ctx: &Context, family: Family) -> Verdict {
     const RCV_WND: u32 = 60_000;
     let live = Live::in_repair(ctx, family)?;
     let live = live.replace(&[(TCPOPT_WINDOW, shifts(SHIFT, SHIFT))])?;
-    let told = u32::from(first(&live, RCV_WND)?.window) << SHIFT;
+    let told = u32::from(first_told(&live, RCV_WND)?.window) << SHIFT;
     // Rounded down to what the field can say; a receiver with more room may say so.
     let expected = RCV_WND >> SHIFT << SHIFT;
     expect(
@@ -144,7 +152,7 @@ const UNSCALED: u32 = 40_000;
 
 fn no_shift(ctx: &Context, family: Family) -> Verdict {
     let live = unscaled(ctx, family)?.replace(&[(TCPOPT_WINDOW, shifts(0, 0))])?;
-    let told = u32::from(first(&live, UNSCALED)?.window);
+    let told = u32::from(first_told(&live, UNSCALED)?.window);
     expect(
         "the window told",
         format!("at least {UNSCALED}"),
@@ -154,8 +162,8 @@ fn no_shift(ctx: &Context, family: Family) -> Verdict {
 }
 
 fn shift_forgotten(ctx: &Context) -> Verdict {
-    let live = unscaled(ctx, Family::V4)?.replace(&[])?;
-    let told = u32::from(first(&live, UNSCALED)?.window);
+    let live = unscaled(ctx, Family::V4)?.replace(&[(TCPOPT_TIMESTAMP, 0)])?;
+    let told = u32::from(first_told(&live, UNSCALED)?.window);
     expect(
         "the window told",
         format!("less than {UNSCALED}"),

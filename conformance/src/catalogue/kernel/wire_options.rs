@@ -1,14 +1,12 @@
 //! The options on the wire, and what no option brings back.
 
-use super::subject::{Live, repair_on};
+use super::live::Live;
+use super::subject::repair_on;
 use crate::case::{Case, Level};
 use crate::context::Context;
-use crate::verdict::{Failure, Stop, Verdict, expect_eq};
-use lab::{Family, Pair, Segment};
-use soccr::raw::{self, Opt, TCP_REPAIR_OFF, TCPI_OPT_ECN, TCPOPT_TIMESTAMP};
-
-/// Mark: repair mode is about to end.
-const LEAVING: &str = "leaving repair mode";
+use crate::verdict::{Stop, Verdict, expect_eq};
+use lab::{Family, Pair};
+use soccr::raw::{self, TCPI_OPT_ECN, TCPOPT_TIMESTAMP};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
@@ -37,15 +35,6 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// Leaves repair mode with a probe, and looks at it.
-fn probe(live: &Live) -> Result<Segment, Stop> {
-    live.capture.mark(LEAVING)?;
-    raw::set_int(&live.subject, Opt::TCP_REPAIR, TCP_REPAIR_OFF)?;
-    let sent = live.sent_since(LEAVING)?;
-    let probe = sent.segments().next().cloned();
-    probe.ok_or_else(|| Failure::new("the wire", "a probe", &sent).into())
-}
-
 /// The host asks for the opposite by the time that the connection is put back.
 fn timestamps(ctx: &Context, family: Family, negotiated: bool) -> Verdict {
     let (then, now) = if negotiated { ("1", "0") } else { ("0", "1") };
@@ -57,7 +46,7 @@ fn timestamps(ctx: &Context, family: Family, negotiated: bool) -> Verdict {
     let asked = options.iter().any(|&(code, _)| code == TCPOPT_TIMESTAMP);
     expect_eq("timestamps were negotiated", asked, negotiated)?;
     let live = live.replace(&options)?;
-    let carried = probe(&live)?.timestamps().is_some();
+    let carried = live.probe()?.timestamps().is_some();
     expect_eq("the probe has timestamps", carried, negotiated)
 }
 

@@ -7,12 +7,17 @@ use crate::oracle::stream::End;
 use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::Family;
 use soccr::{ErrorKind, raw};
+use std::sync::Arc;
 use std::sync::mpsc::{self, TryRecvError};
 
 /// Saves per case.
-const SAVES: u32 = 300;
-/// What the peer writes between two saves.
-const BURST: usize = 20_000;
+const SAVES: u32 = 2_000;
+/// A short queue is saved fast, so that there is time for many saves: the buffer of the subject, bytes.
+const RECEIVE_BUFFER: usize = 32 << 10;
+/// What the peer writes at a time: small segments arrive often, and so in the middle of a save.
+const BURST: usize = 1_000;
+/// What both ends write once the saves are over.
+const AFTERWARDS: usize = 20_000;
 
 pub(super) fn cases() -> Vec<Case> {
     [Family::V4, Family::V6, Family::V4Mapped]
@@ -31,8 +36,12 @@ pub(super) fn cases() -> Vec<Case> {
 
 /// One thread floods the subject while the other saves it.
 fn arriving(ctx: &Context, family: Family) -> Verdict {
-    let traveller = Traveller::open(ctx, family)?;
+    let pair = ctx.pair()?;
+    let capture = ctx.capture(pair.a())?;
+    let opening = pair.connection(family).on_client(|socket| socket.set_recv_buffer_size(RECEIVE_BUFFER));
+    let traveller = Traveller::new(Arc::clone(&pair), capture, opening.open()?);
     let Traveller { subject, peer, talk, .. } = &traveller;
+    peer.set_nodelay(true)?;
     let origin = soccr::save(subject)?.receive.end;
     let (mut saves, mut unstable) = (0, 0);
     std::thread::scope(|scope| -> Verdict {
@@ -68,6 +77,6 @@ fn arriving(ctx: &Context, family: Family) -> Verdict {
     ctx.note("saves that said the connection was not stable", unstable);
     expect("saves that succeeded", "most of them", saves, saves > SAVES / 2)?;
     talk.drain(subject, peer)?;
-    talk.exchange(subject, peer, BURST)?;
+    talk.exchange(subject, peer, AFTERWARDS)?;
     talk.close(subject, peer)
 }

@@ -1,0 +1,137 @@
+//! The steps that are cargo commands.
+
+use std::fs;
+
+use nix::unistd::Uid;
+
+use crate::command::{self, judge};
+use crate::context::Context;
+use crate::error::{Error, While as _};
+use crate::steps::Outcome;
+use crate::user::OrdinaryUser;
+
+/// The README's command for the tests.
+const TEST: [&str; 2] = ["test", "--workspace"];
+/// The README's command for the suite.
+pub(crate) const CONFORMANCE: [&str; 4] = ["run", "--release", "-p", "conformance"];
+
+fn cargo(context: &Context, words: &[&str]) -> Result<Outcome, Error> {
+    judge(context.limit, [context.cargo(words)])
+}
+
+/// Step `fmt`. The fuzz targets are a workspace of their own.
+pub(crate) fn fmt(context: &Context) -> Result<Outcome, Error> {
+    let ours = context.cargo(["fmt", "--all", "--check"]);
+    let fuzz = context.cargo(["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"]);
+    judge(context.limit, [ours, fuzz])
+}
+
+/// Step `clippy`.
+pub(crate) fn clippy(context: &Context) -> Result<Outcome, Error> {
+    let words = "clippy --workspace --all-targets --all-features -- -D warnings";
+    cargo(context, &words.split(' ').collect::<Vec<_>>())
+}
+
+/// Step `docs`.
+pub(crate) fn docs(context: &Context) -> Result<Outcome, Error> {
+    let mut command = context.cargo(["doc", "--workspace", "--no-deps", "--all-features"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    judge(context.limit, [command])
+}
+
+/// Step `test`.
+pub(crate) fn test(context: &Context) -> Result<Outcome, Error> {
+    cargo(context, &TEST)
+}
+
+/// Step `conformance`.
+pub(crate) fn conformance(context: &Context) -> Result<Outcome, Error> {
+    cargo(context, &CONFORMANCE)
+}
+
+/// Step `bench`.
+pub(crate) fn bench(context: &Context) -> Result<Outcome, Error> {
+    cargo(context, &["bench", "-p", "benches"])
+}
+
+/// Step `user`.
+pub(crate) fn user(context: &Context) -> Result<Outcome, Error> {
+    if !Uid::effective().is_root() {
+        let why = "this run is an ordinary user's already; for root's half, run it as root";
+        return Ok(Outcome::Skipped(why.to_owned()));
+    }
+    // What is fetched and built by now, the user finds and does not fetch and build again.
+    let built = [
+        context.cargo([&TEST[..], &["--no-run"]].concat()),
+        context.cargo(["build", "--release", "-p", "conformance"]),
+    ];
+    let built = judge(context.limit, built)?;
+    if built != Outcome::Passed {
+        return Ok(built);
+    }
+    let user = OrdinaryUser::prepare(context)?;
+    let outcome = judge(context.limit, [user.cargo(TEST), user.cargo(CONFORMANCE)])?;
+    if outcome != Outcome::Passed {
+        for place in user.save_evidence()? {
+            println!(
+                "What the ordinary user's run left as evidence is in {}.",
+                place.display()
+            );
+        }
+    }
+    Ok(outcome)
+}
+
+/// Step `deny`. Not advisories, which are fetched from elsewhere: there, today's answer is not yesterday's.
+pub(crate) fn deny(context: &Context) -> Result<Outcome, Error> {
+    needs(
+        context,
+        &["deny", "--version"],
+        "cargo install --locked cargo-deny",
+    )?;
+    cargo(context, &["deny", "check", "bans", "licenses", "sources"])
+}
+
+/// Step `msrv`.
+pub(crate) fn msrv(context: &Context) -> Result<Outcome, Error> {
+    let manifest = context.root.join("soccr/Cargo.toml");
+    let text = fs::read_to_string(&manifest).doing(|| format!("reading {}", manifest.display()))?;
+    let version = rust_version(&text).ok_or_else(|| {
+        let doing = format!("looking for the oldest compiler in {}", manifest.display());
+        Error::unfit(doing, "no line `rust-version = \"…\"`", "state one")
+    })?;
+    let toolchain = format!("+{version}");
+    let help = format!("rustup toolchain install --profile minimal {version}");
+    needs(context, &[&toolchain, "--version"], &help)?;
+    // A directory of its own: two compilers in one directory make each other's work stale.
+    let mut command = context.cargo([&toolchain, "check", "-p", "soccr", "--all-features"]);
+    command.args(["--target-dir", "target/msrv"]);
+    judge(context.limit, [command])
+}
+
+/// An error if `cargo WORDS` does not work, with the command that changes this.
+pub(crate) fn needs(context: &Context, words: &[&str], help: &str) -> Result<(), Error> {
+    let found = command::read(&mut context.cargo(words));
+    found.map(drop).map_err(|_| {
+        let found = format!("`cargo {}` does not work", words.join(" "));
+        let help = format!("install what is missing: `{help}`");
+        Error::unfit("looking for a tool of this step", found, help)
+    })
+}
+
+fn rust_version(manifest: &str) -> Option<&str> {
+    let mut lines = manifest.lines();
+    lines.find_map(|line| line.strip_prefix("rust-version = \"")?.split('"').next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_compiler_is_read_and_not_guessed() {
+        let manifest = "[package]\nname = \"x\"\nrust-version = \"1.85\" # why\n";
+        assert_eq!(rust_version(manifest), Some("1.85"));
+        assert_eq!(rust_version("rust-version.workspace = true\n"), None);
+    }
+}
