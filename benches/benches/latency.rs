@@ -29,17 +29,20 @@ fn pause_to_resume(criterion: &mut Criterion, filled: Filled) -> Result<(), Erro
             group.throughput(Throughput::Bytes(length as u64));
         }
         let connection = BenchConnection::open(filled, length)?;
-        let Some(subject) = connection.subject else { continue };
+        let Some(subject) = connection.subject else {
+            continue;
+        };
         let mut failures = Vec::new();
         group.bench_with_input(BenchmarkId::new("soccr", length), &length, |bencher, _| {
-            bencher.iter(|| {
-                soccr::save(&subject).map_err(|error| failures.push(error.to_string()))
-            });
+            bencher
+                .iter(|| soccr::save(&subject).map_err(|error| failures.push(error.to_string())));
         });
         let mut state = FloorState::with_room(length + (1 << 20));
         group.bench_with_input(BenchmarkId::new("floor", length), &length, |bencher, _| {
             bencher.iter(|| {
-                let saved = state.save(&subject).and_then(|()| FloorState::resume(&subject));
+                let saved = state
+                    .save(&subject)
+                    .and_then(|()| FloorState::resume(&subject));
                 saved.map_err(|error| failures.push(error.to_string()))
             });
         });
@@ -65,7 +68,9 @@ fn full_cycle(criterion: &mut Criterion, filled: Filled) -> Result<(), Error> {
             let mut state = FloorState::with_room(length + (1 << 20));
             group.bench_with_input(BenchmarkId::new("floor", length), &length, |bencher, _| {
                 bencher.iter(|| {
-                    cycle(&mut connection.subject, &mut failures, |socket| floor_cycle(&mut state, socket));
+                    cycle(&mut connection.subject, &mut failures, |socket| {
+                        floor_cycle(&mut state, socket)
+                    });
                 });
             });
         })?;
@@ -104,7 +109,10 @@ fn floor_cycle(state: &mut FloorState, socket: TcpStream) -> Result<TcpStream, B
 /// A figure over failed rounds is worthless: say so where it is read, and fail the run.
 fn report(failures: &[String]) {
     if let Some(first) = failures.first() {
-        eprintln!("error: {} rounds failed, the first with: {first}", failures.len());
+        eprintln!(
+            "error: {} rounds failed, the first with: {first}",
+            failures.len()
+        );
         std::process::exit(1);
     }
 }

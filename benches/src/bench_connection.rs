@@ -51,7 +51,10 @@ impl BenchConnection {
         let small = "4096 4096 4096";
         let pair = Pair::builder().sysctl("net.ipv4.tcp_wmem", room).build()?;
         pair.a().sysctl("net.ipv4.tcp_rmem", room)?;
-        pair.b().sysctl("net.ipv4.tcp_rmem", if filled == Filled::Send { small } else { room })?;
+        pair.b().sysctl(
+            "net.ipv4.tcp_rmem",
+            if filled == Filled::Send { small } else { room },
+        )?;
         let connection = pair.connection(Family::V4).open()?;
         let (subject, peer) = (connection.client, connection.server);
         match filled {
@@ -68,13 +71,18 @@ impl BenchConnection {
             }
             Filled::Send => {}
         }
-        Ok(Self { pair, subject: Some(subject), peer })
+        Ok(Self {
+            pair,
+            subject: Some(subject),
+            peer,
+        })
     }
 }
 
 /// Writes until the peer's window is closed and some bytes wait.
 fn close_window(socket: &TcpStream) -> Result<(), Error> {
-    let waiting = || raw::siocoutqnsd(socket).and_then(|unsent| Ok((unsent, raw::siocoutq(socket)?)));
+    let waiting =
+        || raw::siocoutqnsd(socket).and_then(|unsent| Ok((unsent, raw::siocoutq(socket)?)));
     wait::until("the window is closed", PATIENCE, || match waiting() {
         Ok((unsent, queued)) if unsent > 0 && unsent == queued => true,
         _ => {

@@ -65,7 +65,8 @@ impl FloorState {
             (raw::TCPOPT_SACK_PERM, 0),
             (raw::TCPOPT_TIMESTAMP, 0),
         ] {
-            self.options.extend_from_slice(&raw::tcp_repair_opt(code, value));
+            self.options
+                .extend_from_slice(&raw::tcp_repair_opt(code, value));
         }
         Ok(())
     }
@@ -83,7 +84,11 @@ impl FloorState {
     /// # Errors
     /// What the kernel says.
     pub fn restore(&self, local: SocketAddr, remote: SocketAddr) -> io::Result<TcpStream> {
-        let socket = raw::tcp_socket(if local.is_ipv6() { Family::V6 } else { Family::V4 })?;
+        let socket = raw::tcp_socket(if local.is_ipv6() {
+            Family::V6
+        } else {
+            Family::V4
+        })?;
         raw::set_int(&socket, Opt::TCP_REPAIR, raw::TCP_REPAIR_ON)?;
         for (queue, length) in [
             (raw::TCP_RECV_QUEUE, self.receive.len()),

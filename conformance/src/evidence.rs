@@ -203,7 +203,11 @@ mod tests {
             (50, Some(49), 30, 0),
         ] {
             let excerpt = excerpt("a".to_owned(), &numbered(count, mark));
-            assert_eq!((excerpt.before, excerpt.after), (before, after), "{count} {mark:?}");
+            assert_eq!(
+                (excerpt.before, excerpt.after),
+                (before, after),
+                "{count} {mark:?}"
+            );
             assert_eq!(excerpt.lines.len(), count - before - after);
         }
     }

@@ -56,10 +56,25 @@ pub fn forge(ctx: &Context, family: Family, ends: Ends) -> Result<Traveller, Sto
         local: address(pair.a(), SUBJECT_PORT, mapped),
         remote: address(pair.b(), PEER_PORT, mapped),
     };
-    let subject = snapshot(endpoints(mapped), ends.subject, ends.peer, ends.timestamp, ends.microseconds);
+    let subject = snapshot(
+        endpoints(mapped),
+        ends.subject,
+        ends.peer,
+        ends.timestamp,
+        ends.microseconds,
+    );
     let Endpoints { local, remote } = endpoints(false);
-    let across = Endpoints { local: remote, remote: local };
-    let peer = snapshot(across, ends.peer, ends.subject, Ends::PLAIN.timestamp, false);
+    let across = Endpoints {
+        local: remote,
+        remote: local,
+    };
+    let peer = snapshot(
+        across,
+        ends.peer,
+        ends.subject,
+        Ends::PLAIN.timestamp,
+        false,
+    );
     let subject = pair.a().enter(|| subject.restore())??;
     let peer = pair.b().enter(|| peer.restore())??;
     Ok(Traveller {
@@ -73,13 +88,22 @@ pub fn forge(ctx: &Context, family: Family, ends: Ends) -> Result<Traveller, Sto
     })
 }
 
-fn snapshot(endpoints: Endpoints, send: u32, receive: u32, timestamp: u32, microseconds: bool) -> Snapshot {
+fn snapshot(
+    endpoints: Endpoints,
+    send: u32,
+    receive: u32,
+    timestamp: u32,
+    microseconds: bool,
+) -> Snapshot {
     let mut snapshot = Snapshot::new(endpoints);
     snapshot.options = Options {
         mss_clamp: 1_440,
         window_scale: Some(WindowScale { snd: 7, rcv: 7 }),
         sack: true,
-        timestamps: Some(Timestamps { value: timestamp, microseconds }),
+        timestamps: Some(Timestamps {
+            value: timestamp,
+            microseconds,
+        }),
     };
     snapshot.send.end = Seq(send);
     snapshot.receive.end = Seq(receive);

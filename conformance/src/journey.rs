@@ -148,7 +148,10 @@ impl Plan {
         let on = |negotiated| if negotiated { "1" } else { "0" };
         pair.sysctl("net.ipv4.tcp_timestamps", on(self.negotiated.timestamps))
             .sysctl("net.ipv4.tcp_sack", on(self.negotiated.sack))
-            .sysctl("net.ipv4.tcp_window_scaling", on(self.negotiated.window_scaling))
+            .sysctl(
+                "net.ipv4.tcp_window_scaling",
+                on(self.negotiated.window_scaling),
+            )
     }
 
     /// Opens the connection, its queues still empty.
@@ -224,7 +227,11 @@ impl Traveller {
         self.talk.write(End::Peer, &self.peer, bytes)?;
         let (subject, peer) = (&self.subject, &self.peer);
         let arrived = || Ok(raw::siocinq(subject)? == bytes as i32 && raw::siocoutq(peer)? == 0);
-        Ok(wait::until("the receive queue is filled", PATIENCE, || holds(arrived()))?)
+        Ok(wait::until(
+            "the receive queue is filled",
+            PATIENCE,
+            || holds(arrived()),
+        )?)
     }
 
     /// Writes up to `limit` bytes, until they have all arrived or the window of the other end is closed: nothing
@@ -265,7 +272,11 @@ impl Traveller {
             let in_flight = raw::siocoutq(subject)? - raw::siocoutqnsd(subject)?;
             Ok(in_flight > 0 && raw::siocinq(peer)? == before + in_flight)
         };
-        Ok(wait::until("the first flight has arrived", PATIENCE, || holds(delivered()))?)
+        Ok(wait::until(
+            "the first flight has arrived",
+            PATIENCE,
+            || holds(delivered()),
+        )?)
     }
 
     /// Saves, closes, restores, resumes, drains, talks on, closes; and judges all of it.
@@ -282,14 +293,27 @@ impl Traveller {
     ///
     /// # Errors
     /// [`Stop`] with what was not as it should be.
-    pub fn conclude(self, ctx: &Context, saved: &Saved, restored: &TcpStream, probes: Probes) -> Verdict {
+    pub fn conclude(
+        self,
+        ctx: &Context,
+        saved: &Saved,
+        restored: &TcpStream,
+        probes: Probes,
+    ) -> Verdict {
         self.talk.drain(restored, &self.peer)?;
         self.talk.exchange(restored, &self.peer, AFTERWARDS)?;
-        expect_eq("SO_ERROR at the peer", self.peer.take_error()?.map(|error| error.to_string()), None)?;
+        expect_eq(
+            "SO_ERROR at the peer",
+            self.peer.take_error()?.map(|error| error.to_string()),
+            None,
+        )?;
         self.capture.mark(wire::CLOSING)?;
         self.talk.close(restored, &self.peer)?;
         saved.expect_undisturbed(&self.pair)?;
-        ctx.note("queues", format!("{:?} {:?}", saved.snapshot.receive, saved.snapshot.send));
+        ctx.note(
+            "queues",
+            format!("{:?} {:?}", saved.snapshot.receive, saved.snapshot.send),
+        );
         let rules = WireRules {
             flow: self.flow,
             snapshot: &saved.snapshot,
@@ -352,7 +376,10 @@ impl Traveller {
     }
 
     fn counters(&self) -> Result<[Counters; 2], Stop> {
-        Ok([Counters::read(self.pair.a())?, Counters::read(self.pair.b())?])
+        Ok([
+            Counters::read(self.pair.a())?,
+            Counters::read(self.pair.b())?,
+        ])
     }
 }
 
@@ -386,7 +413,10 @@ impl Lock {
 
     fn block_egress(&mut self, pair: &Pair, flow: Flow) -> Verdict {
         if self.egress.is_none() {
-            self.egress = Some(pair.a().blackhole(Direction::Egress, Match::tcp().flow(flow))?);
+            self.egress = Some(
+                pair.a()
+                    .blackhole(Direction::Egress, Match::tcp().flow(flow))?,
+            );
         }
         Ok(())
     }
@@ -395,14 +425,30 @@ impl Lock {
 /// What a resumed socket must be, besides what its peer sees.
 fn expect_settled(stream: &TcpStream, snapshot: &Snapshot) -> Verdict {
     let option = |option: raw::Opt| raw::get_int(&stream.as_fd(), option);
-    expect_eq("TCP_REPAIR after the resume", option(raw::Opt::TCP_REPAIR)?, 0)?;
+    expect_eq(
+        "TCP_REPAIR after the resume",
+        option(raw::Opt::TCP_REPAIR)?,
+        0,
+    )?;
     let reuse = option(raw::Opt::SO_REUSEADDR)?;
-    expect_eq("SO_REUSEADDR after the resume", reuse, snapshot.reuse_address.into())?;
+    expect_eq(
+        "SO_REUSEADDR after the resume",
+        reuse,
+        snapshot.reuse_address.into(),
+    )?;
     let nodelay = option(raw::Opt::TCP_NODELAY)?;
     expect_eq("TCP_NODELAY after the resume", nodelay, 0)?;
     for (name, wanted, found) in [
-        ("SO_SNDBUF after the resume", snapshot.buffers.send, option(raw::Opt::SO_SNDBUF)?),
-        ("SO_RCVBUF after the resume", snapshot.buffers.receive, option(raw::Opt::SO_RCVBUF)?),
+        (
+            "SO_SNDBUF after the resume",
+            snapshot.buffers.send,
+            option(raw::Opt::SO_SNDBUF)?,
+        ),
+        (
+            "SO_RCVBUF after the resume",
+            snapshot.buffers.receive,
+            option(raw::Opt::SO_RCVBUF)?,
+        ),
     ] {
         let found = found.unsigned_abs();
         expect(name, format!("at most {wanted}"), found, found <= wanted)?;

@@ -216,7 +216,10 @@ mod tests {
         let unknown = Answer::Unknown("a TCP socket: Too many open files".into());
         let needs = Needs::from_iter([(Need::QuietOff, unknown)]);
         assert!(matches!(needs.unmet(&case()), Some(Unmet::Unknown(_))));
-        assert!(matches!(Needs::default().unmet(&case()), Some(Unmet::Unknown(_))));
+        assert!(matches!(
+            Needs::default().unmet(&case()),
+            Some(Unmet::Unknown(_))
+        ));
     }
 
     #[test]

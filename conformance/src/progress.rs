@@ -57,7 +57,11 @@ impl Progress {
             line.push_str(id);
         }
         match line.char_indices().nth(width) {
-            Some(_) => line.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
+            Some(_) => line
+                .chars()
+                .take(width.saturating_sub(1))
+                .chain(['…'])
+                .collect(),
             None => line,
         }
     }

@@ -88,7 +88,11 @@ fn closest(wanted: &str, cases: &[Case]) -> Vec<String> {
     let likeness = |id: &str| {
         let shared = wanted.bytes().zip(id.bytes());
         let prefix = shared.take_while(|(a, b)| a == b).count();
-        prefix + words().filter(|word| id.contains(word)).map(str::len).sum::<usize>()
+        prefix
+            + words()
+                .filter(|word| id.contains(word))
+                .map(str::len)
+                .sum::<usize>()
     };
     let mut ranked: Vec<_> = cases
         .iter()

@@ -217,7 +217,11 @@ mod tests {
             (totals(0, 0, 2, 0, 0), false, 4),
             (totals(0, 0, 2, 0, 0), true, 1),
         ] {
-            assert_eq!(totals.exit(expect_all).code(), code, "{totals:?} {expect_all}");
+            assert_eq!(
+                totals.exit(expect_all).code(),
+                code,
+                "{totals:?} {expect_all}"
+            );
         }
     }
 }

@@ -94,7 +94,12 @@ pub fn expect_eq<T: PartialEq + Debug>(what: impl Display, actual: T, expected: 
 ///
 /// # Errors
 /// [`Stop::Fail`].
-pub fn expect(what: impl Display, expected: impl Display, actual: impl Display, holds: bool) -> Verdict {
+pub fn expect(
+    what: impl Display,
+    expected: impl Display,
+    actual: impl Display,
+    holds: bool,
+) -> Verdict {
     if holds {
         return Ok(());
     }

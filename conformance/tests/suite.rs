@@ -103,7 +103,10 @@ fn trial(case: Case, needs: Needs, options: Options) -> Trial {
     Trial::ignorable_test(case.id.clone(), move || {
         let summary = run_cases(vec![case], needs, &options, &mut Silent);
         let record = summary.records.into_iter().next();
-        record.map_or_else(|| Err("the case has no record".into()), |it| conclude(&it, &options))
+        record.map_or_else(
+            || Err("the case has no record".into()),
+            |it| conclude(&it, &options),
+        )
     })
 }
 

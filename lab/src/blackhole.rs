@@ -32,7 +32,10 @@ impl Match {
 
     /// The program: the first alternative that holds swallows the packet.
     fn program(&self) -> Vec<Instruction> {
-        let alternatives = match self.flow.map(|flow| (flow, flow.source.ip(), flow.destination.ip())) {
+        let alternatives = match self
+            .flow
+            .map(|flow| (flow, flow.source.ip(), flow.destination.ip()))
+        {
             None => vec![tcp_over_v4(), tcp_over_v6()],
             Some((flow, IpAddr::V4(source), IpAddr::V4(destination))) => {
                 let mut tests = tcp_over_v4();
@@ -58,7 +61,10 @@ impl Match {
                 vec![tests]
             }
         };
-        let mut program: Vec<_> = alternatives.iter().flat_map(|tests| assemble(tests)).collect();
+        let mut program: Vec<_> = alternatives
+            .iter()
+            .flat_map(|tests| assemble(tests))
+            .collect();
         program.push(Instruction::answer(PASS));
         program
     }
@@ -98,7 +104,11 @@ impl Blackhole {
             priority,
             direction,
         };
-        let program: Vec<u8> = matching.program().iter().flat_map(Instruction::bytes).collect();
+        let program: Vec<u8> = matching
+            .program()
+            .iter()
+            .flat_map(Instruction::bytes)
+            .collect();
         qdisc::add_filter(netlink, filter, &program, || {
             format!("swallow {matching} by a classic BPF filter (sch_ingress and cls_bpf)")
         })?;
@@ -205,11 +215,13 @@ fn ports(flow: Flow, source: Offset) -> [Test; 2] {
         Offset::Fixed(at) => Offset::Fixed(at + 2),
         Offset::BehindV4Header(at) => Offset::BehindV4Header(at + 2),
     };
-    [(source, flow.source), (destination, flow.destination)].map(|(at, address): (_, SocketAddr)| Test {
-        size: libc::BPF_H,
-        at,
-        expected: Expected::Equal(address.port().into()),
-    })
+    [(source, flow.source), (destination, flow.destination)].map(
+        |(at, address): (_, SocketAddr)| Test {
+            size: libc::BPF_H,
+            at,
+            expected: Expected::Equal(address.port().into()),
+        },
+    )
 }
 
 /// The instructions that swallow the packet when all tests hold, and run on behind themselves otherwise.
@@ -255,13 +267,20 @@ mod tests {
         let program = matching.program();
         let (mut a, mut x, mut pc) = (0, 0, 0);
         loop {
-            let Instruction { code, if_true, if_false, operand } = program[pc];
+            let Instruction {
+                code,
+                if_true,
+                if_false,
+                operand,
+            } = program[pc];
             pc += 1;
             let load = |at: u32, size: u32| -> Option<u32> {
                 let at = at as usize;
                 match size {
                     libc::BPF_B => frame.get(at).map(|&byte| byte.into()),
-                    libc::BPF_H => Some(u16::from_be_bytes(frame.get(at..at + 2)?.try_into().ok()?).into()),
+                    libc::BPF_H => {
+                        Some(u16::from_be_bytes(frame.get(at..at + 2)?.try_into().ok()?).into())
+                    }
                     _ => Some(u32::from_be_bytes(frame.get(at..at + 4)?.try_into().ok()?)),
                 }
             };
@@ -272,8 +291,12 @@ mod tests {
             let loaded = match (code & 0x07, code & 0xe0) {
                 (libc::BPF_RET, _) => return operand == SWALLOW,
                 (libc::BPF_LD, libc::BPF_ABS) => load(operand, code & 0x18).map(|value| a = value),
-                (libc::BPF_LD, libc::BPF_IND) => load(x + operand, code & 0x18).map(|value| a = value),
-                (libc::BPF_LDX, libc::BPF_MSH) => load(operand, libc::BPF_B).map(|value| x = (value & 15) * 4),
+                (libc::BPF_LD, libc::BPF_IND) => {
+                    load(x + operand, code & 0x18).map(|value| a = value)
+                }
+                (libc::BPF_LDX, libc::BPF_MSH) => {
+                    load(operand, libc::BPF_B).map(|value| x = (value & 15) * 4)
+                }
                 (libc::BPF_JMP, _) if code & 0xf0 == libc::BPF_JEQ => jump(a == operand),
                 (libc::BPF_JMP, _) if code & 0xf0 == libc::BPF_JSET => jump(a & operand != 0),
                 _ => unreachable!("{code:#x}"),
@@ -293,7 +316,22 @@ mod tests {
         let mut frame = vec![0; 12];
         match (flow.source.ip(), flow.destination.ip()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                frame.extend([0x08, 0x00, 0x45 + (options / 4) as u8, 0, 0, 0, 0, 0, 0x40, 0, 64, 6, 0, 0]);
+                frame.extend([
+                    0x08,
+                    0x00,
+                    0x45 + (options / 4) as u8,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0x40,
+                    0,
+                    64,
+                    6,
+                    0,
+                    0,
+                ]);
                 frame.extend(source.octets());
                 frame.extend(destination.octets());
                 frame.extend(vec![1; options]);
@@ -331,9 +369,15 @@ mod tests {
             let matching = Match::tcp().flow(wanted);
             assert!(swallows(matching, &frame(wanted, 0)), "{matching}");
             for other in chosen.iter().filter(|&&flow| flow != wanted).chain(&others) {
-                assert!(!swallows(matching, &frame(*other, 0)), "{matching} swallows {other}");
+                assert!(
+                    !swallows(matching, &frame(*other, 0)),
+                    "{matching} swallows {other}"
+                );
             }
-            assert!(!swallows(matching, &frame(wanted.reversed(), 0)), "the other direction");
+            assert!(
+                !swallows(matching, &frame(wanted.reversed(), 0)),
+                "the other direction"
+            );
         }
     }
 
@@ -350,7 +394,10 @@ mod tests {
 
     #[test]
     fn all_tcp_is_all_tcp_and_nothing_else() {
-        for flow in [flow("1.2.3.4:1", "5.6.7.8:2"), flow("[fd77::1]:1", "[fd77::2]:2")] {
+        for flow in [
+            flow("1.2.3.4:1", "5.6.7.8:2"),
+            flow("[fd77::1]:1", "[fd77::2]:2"),
+        ] {
             assert!(swallows(Match::tcp(), &frame(flow, 0)));
         }
         let mut udp = frame(flow("1.2.3.4:1", "5.6.7.8:2"), 0);

@@ -56,7 +56,9 @@ pub(crate) fn add_filter(
         minor: 0,
     };
     qdisc.header.parent = TcHandle::CLSACT;
-    qdisc.attributes.push(TcAttribute::Kind("clsact".to_owned()));
+    qdisc
+        .attributes
+        .push(TcAttribute::Kind("clsact".to_owned()));
 
     let length = (program.len() / INSTRUCTION) as u16;
     let options = [
@@ -65,7 +67,9 @@ pub(crate) fn add_filter(
         TcFilterBpfOption::Flags(TcBpfFlags::DirectAction),
     ];
     let mut message = filter.message();
-    message.attributes.push(TcAttribute::Kind(TcFilterBpf::KIND.to_owned()));
+    message
+        .attributes
+        .push(TcAttribute::Kind(TcFilterBpf::KIND.to_owned()));
     message
         .attributes
         .push(TcAttribute::Options(options.map(TcOption::Bpf).to_vec()));
@@ -85,7 +89,12 @@ pub(crate) fn add_filter(
 pub(crate) fn delete_filter(netlink: &Netlink, filter: Filter) -> Result<(), Error> {
     let message = RouteNetlinkMessage::DelTrafficFilter(filter.message());
     netlink.run(
-        || format!("take filter {} from link number {}", filter.priority, filter.index),
+        || {
+            format!(
+                "take filter {} from link number {}",
+                filter.priority, filter.index
+            )
+        },
         |handle| async move { send(&handle, message, 0).await },
     )
 }
@@ -96,7 +105,11 @@ fn link_message(index: u32) -> TcMessage {
 }
 
 /// Sends a request that rtnetlink has no builder for, and waits until the kernel has done it.
-async fn send(handle: &Handle, message: RouteNetlinkMessage, flags: u16) -> Result<(), rtnetlink::Error> {
+async fn send(
+    handle: &Handle,
+    message: RouteNetlinkMessage,
+    flags: u16,
+) -> Result<(), rtnetlink::Error> {
     let mut request = NetlinkMessage::from(message);
     request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
     let mut answers = handle.clone().request(request)?;

@@ -1,7 +1,9 @@
 //! Repair mode as a guard: a socket forgotten in it is a dead connection.
 
 use crate::error::{At, Error, ErrorKind, Step};
-use crate::raw::{MSG_DONTWAIT, MSG_PEEK, Opt, TCP_REPAIR_OFF, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON};
+use crate::raw::{
+    MSG_DONTWAIT, MSG_PEEK, Opt, TCP_REPAIR_OFF, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON,
+};
 use crate::sys;
 use std::io;
 use std::os::fd::BorrowedFd;

@@ -79,8 +79,7 @@ pub fn create(snapshot: &Snapshot) -> Result<Restoring<'_, stage::Created>, Erro
     let fd = sys::tcp_socket(family).at(Step::Create, "socket")?;
     if snapshot.endpoints.is_v4_mapped() {
         // A new socket has what `net.ipv6.bindv6only` says, and a socket for IPv6 only has no mapped addresses.
-        sys::set_int(fd.as_fd(), Opt::IPV6_V6ONLY, 0)
-            .at(Step::Create, Opt::IPV6_V6ONLY.setting)?;
+        sys::set_int(fd.as_fd(), Opt::IPV6_V6ONLY, 0).at(Step::Create, Opt::IPV6_V6ONLY.setting)?;
     }
     Ok(Restoring::new(snapshot, fd))
 }

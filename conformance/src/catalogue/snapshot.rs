@@ -10,12 +10,16 @@ type Spoil = fn(&mut Snapshot);
 
 /// Each with the field that is to be named.
 const SPOILS: [(&str, &str, Spoil); 10] = [
-    ("unsent-beyond-queue", "send.unsent", |snapshot| snapshot.send.unsent = 4),
+    ("unsent-beyond-queue", "send.unsent", |snapshot| {
+        snapshot.send.unsent = 4
+    }),
     ("unsent-without-queue", "send.unsent", |snapshot| {
         snapshot.send.bytes.clear();
         snapshot.send.unsent = u32::MAX;
     }),
-    ("no-segment-size", "options.mss_clamp", |snapshot| snapshot.options.mss_clamp = 0),
+    ("no-segment-size", "options.mss_clamp", |snapshot| {
+        snapshot.options.mss_clamp = 0
+    }),
     ("send-shift", "options.window_scale.snd", |snapshot| {
         snapshot.options.window_scale = Some(WindowScale { snd: 15, rcv: 0 });
     }),
@@ -23,18 +27,30 @@ const SPOILS: [(&str, &str, Spoil); 10] = [
         snapshot.options.window_scale = Some(WindowScale { snd: 0, rcv: 255 });
     }),
     ("window-above-maximum", "window.max_window", |snapshot| {
-        snapshot.window = Some(Window { snd_wnd: 2, max_window: 1, ..Window::default() });
+        snapshot.window = Some(Window {
+            snd_wnd: 2,
+            max_window: 1,
+            ..Window::default()
+        });
     }),
     ("window-update-far-away", "window.snd_wl1", |snapshot| {
-        snapshot.window = Some(Window { snd_wl1: snapshot.receive.end + (1 << 31), ..Window::default() });
+        snapshot.window = Some(Window {
+            snd_wl1: snapshot.receive.end + (1 << 31),
+            ..Window::default()
+        });
     }),
     ("received-after-the-end", "window.rcv_wup", |snapshot| {
-        snapshot.window = Some(Window { rcv_wup: snapshot.receive.end + 1, ..Window::default() });
+        snapshot.window = Some(Window {
+            rcv_wup: snapshot.receive.end + 1,
+            ..Window::default()
+        });
     }),
     ("two-families", "endpoints.remote", |snapshot| {
         snapshot.endpoints.remote = ([0xfd77, 0, 0, 0, 0, 0, 0, 2], 2).into();
     }),
-    ("no-port", "endpoints.local", |snapshot| snapshot.endpoints.local.set_port(0)),
+    ("no-port", "endpoints.local", |snapshot| {
+        snapshot.endpoints.local.set_port(0)
+    }),
 ];
 
 pub(super) fn cases() -> Vec<Case> {

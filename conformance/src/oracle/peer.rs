@@ -56,7 +56,12 @@ impl Counters {
         if moved.is_empty() {
             return Ok(());
         }
-        Err(Failure::new(format!("the counters of host {host}"), "none has moved", moved.join(", ")).into())
+        Err(Failure::new(
+            format!("the counters of host {host}"),
+            "none has moved",
+            moved.join(", "),
+        )
+        .into())
     }
 
     /// One counter, such as `TcpExt.PAWSEstab`; `None` where this kernel does not count it.
@@ -71,7 +76,9 @@ fn parse(text: &str) -> BTreeMap<String, u64> {
     let lines: Vec<_> = text.lines().collect();
     let mut counters = BTreeMap::new();
     for pair in lines.chunks_exact(2) {
-        let (Some((group, names)), Some((_, values))) = (pair[0].split_once(':'), pair[1].split_once(':')) else {
+        let (Some((group, names)), Some((_, values))) =
+            (pair[0].split_once(':'), pair[1].split_once(':'))
+        else {
             continue;
         };
         for (name, value) in names.split_whitespace().zip(values.split_whitespace()) {

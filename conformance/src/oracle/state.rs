@@ -87,7 +87,10 @@ impl KernelView {
         compare("window shifts", &before.shifts, &self.shifts);
         compare("mss_clamp", &before.mss_clamp, &self.mss_clamp);
         compare("tcpi_snd_mss", &before.snd_mss, &self.snd_mss);
-        for (index, field) in ["snd_wl1", "snd_wnd", "max_window", "rcv_wnd", "rcv_wup"].iter().enumerate() {
+        for (index, field) in ["snd_wl1", "snd_wnd", "max_window", "rcv_wnd", "rcv_wup"]
+            .iter()
+            .enumerate()
+        {
             compare(field, &before.window[index], &self.window[index]);
         }
         compare("rcv_nxt", &before.rcv_nxt, &self.rcv_nxt);
@@ -95,11 +98,17 @@ impl KernelView {
         compare("SIOCOUTQNSD", &before.unsent, &self.unsent);
         compare("SIOCINQ", &before.received, &self.received);
         compare("SIOCOUTQ", &before.sent.len(), &self.sent.len());
-        compare("the send queue is the same", &true, &(before.sent == self.sent));
+        compare(
+            "the send queue is the same",
+            &true,
+            &(before.sent == self.sent),
+        );
         if different.is_empty() {
             return Ok(());
         }
-        let list = |pick: fn(&(&str, String, String)) -> String| different.iter().map(pick).collect::<Vec<_>>().join(", ");
+        let list = |pick: fn(&(&str, String, String)) -> String| {
+            different.iter().map(pick).collect::<Vec<_>>().join(", ")
+        };
         Err(Failure::new(
             "the kernel's view of the restored socket",
             list(|(field, before, _)| format!("{field} {before}")),
@@ -125,7 +134,9 @@ fn send_queue(socket: &impl AsFd) -> Result<Vec<u8>, Stop> {
     let mut bytes = vec![0; length + (1 << 20)];
     let count = raw::recv(socket, &mut bytes, MSG_PEEK | MSG_DONTWAIT)?;
     if count > bytes.len() || count < length {
-        return Err(Stop::Broken(format!("peeking at {length} bytes of the send queue gave {count}")));
+        return Err(Stop::Broken(format!(
+            "peeking at {length} bytes of the send queue gave {count}"
+        )));
     }
     bytes.truncate(count);
     Ok(bytes.split_off(count - length))

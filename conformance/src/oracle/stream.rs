@@ -75,7 +75,12 @@ impl Talk {
         let (written, read) = (self.written(end.other()), self.was_read(end));
         written.checked_sub(read).ok_or_else(|| {
             let what = format!("the stream of the {}", end.other().name());
-            Failure::new(what, format!("{written} bytes, as written"), format!("{read} bytes")).into()
+            Failure::new(
+                what,
+                format!("{written} bytes, as written"),
+                format!("{read} bytes"),
+            )
+            .into()
         })
     }
 
@@ -108,13 +113,16 @@ impl Talk {
                 .iter()
                 .map(|(_, socket, _)| PollFd::new(socket.as_fd(), PollFlags::POLLIN))
                 .collect();
-            let ready = poll(&mut polled, PollTimeout::from(PATIENCE_MS)).map_err(io::Error::from)?;
+            let ready =
+                poll(&mut polled, PollTimeout::from(PATIENCE_MS)).map_err(io::Error::from)?;
             if ready == 0 {
                 let stalled: Vec<_> = waiting
                     .iter()
                     .map(|(end, _, missing)| format!("the {} lacks {missing} bytes", end.name()))
                     .collect();
-                return Err(Failure::new("both streams", "everything arrives", stalled.join(", ")).into());
+                return Err(
+                    Failure::new("both streams", "everything arrives", stalled.join(", ")).into(),
+                );
             }
             for (end, socket, _) in waiting {
                 if self.read(end, socket)?.is_none() {
@@ -146,10 +154,7 @@ impl Talk {
     /// # Errors
     /// [`Stop::Fail`] if there is anything but an end.
     pub fn close(&self, subject: &TcpStream, peer: &TcpStream) -> Verdict {
-        for (end, socket, other) in [
-            (End::Subject, subject, peer),
-            (End::Peer, peer, subject),
-        ] {
+        for (end, socket, other) in [(End::Subject, subject, peer), (End::Peer, peer, subject)] {
             socket.shutdown(Shutdown::Write)?;
             let mut polled = [PollFd::new(other.as_fd(), PollFlags::POLLIN)];
             poll(&mut polled, PollTimeout::from(PATIENCE_MS)).map_err(io::Error::from)?;
@@ -179,7 +184,12 @@ impl Talk {
     pub fn check_sent(&self, bytes: &[u8]) -> Verdict {
         let written = self.written(End::Subject);
         let Some(start) = written.checked_sub(bytes.len() as u64) else {
-            return Err(Failure::new("the send queue", format!("at most {written} bytes"), bytes.len()).into());
+            return Err(Failure::new(
+                "the send queue",
+                format!("at most {written} bytes"),
+                bytes.len(),
+            )
+            .into());
         };
         check(End::Subject, start, bytes)
     }
@@ -223,12 +233,20 @@ fn splitmix(value: u64) -> u64 {
 
 fn check(from: End, position: u64, bytes: &[u8]) -> Verdict {
     let expected = pattern(from, position, bytes.len());
-    match bytes.iter().zip(&expected).position(|(actual, expected)| actual != expected) {
+    match bytes
+        .iter()
+        .zip(&expected)
+        .position(|(actual, expected)| actual != expected)
+    {
         None => Ok(()),
         Some(at) => {
             let end = bytes.len().min(at + 8);
             Err(Failure::new(
-                format!("byte {} of the stream of the {}", position + at as u64, from.name()),
+                format!(
+                    "byte {} of the stream of the {}",
+                    position + at as u64,
+                    from.name()
+                ),
                 format!("{:02x?}", &expected[at..end]),
                 format!("{:02x?}", &bytes[at..end]),
             )

@@ -19,12 +19,20 @@ pub fn expect_absent(host: &Host, flow: &Flow) -> Verdict {
         let mut lines = Vec::new();
         for table in TABLES {
             let text = std::fs::read_to_string(table)?;
-            lines.extend(text.lines().filter(|line| ports_of(line) == Some(ports)).map(str::to_owned));
+            lines.extend(
+                text.lines()
+                    .filter(|line| ports_of(line) == Some(ports))
+                    .map(str::to_owned),
+            );
         }
         Ok(lines)
     })?;
     let lines = lines.map_err(|error| Stop::Broken(format!("the table of sockets: {error}")))?;
-    expect_eq(format!("sockets of {flow} on host {}", host.name()), lines, Vec::new())
+    expect_eq(
+        format!("sockets of {flow} on host {}", host.name()),
+        lines,
+        Vec::new(),
+    )
 }
 
 /// The local and the remote port of a line such as `0: 0100007F:1F90 00000000:0000 0A …`.
@@ -46,6 +54,9 @@ mod tests {
         let v6 = "   1: 000077FD000000000000000001000000:A0B1 000077FD000000000000000002000000:0050 01 0:0";
         assert_eq!(ports_of(v4), Some((0xa0b1, 0x50)));
         assert_eq!(ports_of(v6), Some((0xa0b1, 0x50)));
-        assert_eq!(ports_of("  sl  local_address rem_address   st tx_queue"), None);
+        assert_eq!(
+            ports_of("  sl  local_address rem_address   st tx_queue"),
+            None
+        );
     }
 }

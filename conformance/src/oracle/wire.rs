@@ -66,7 +66,8 @@ impl WireRules<'_> {
             format!("the wire between {PAUSING:?} and {PAUSED:?}"),
             "acknowledgements without data",
             &due,
-            due.segments().all(|segment| segment.flags == Flags::ACK && segment.payload_len == 0),
+            due.segments()
+                .all(|segment| segment.flags == Flags::ACK && segment.payload_len == 0),
         )?;
         for (from, to) in [(PAUSED, CLOSED), (CLOSED, RESTORED)] {
             let leaked = trace.between(from, to)?.outgoing();
@@ -83,7 +84,12 @@ impl WireRules<'_> {
     fn count_probes(&self, probes: usize) -> Verdict {
         match self.probes {
             Probes::One => expect_eq("window probes after the resume", probes, 1),
-            Probes::AtLeastOne => expect("window probes after the resume", "at least 1", probes, probes > 0),
+            Probes::AtLeastOne => expect(
+                "window probes after the resume",
+                "at least 1",
+                probes,
+                probes > 0,
+            ),
         }
     }
 }
@@ -95,10 +101,19 @@ fn no_flags(trace: &Trace) -> Verdict {
         None => Ok(()),
     };
     let since = trace.after(PAUSING)?;
-    check("no RST", since.segments().find(|segment| segment.flags.rst()))?;
-    check("no SYN", since.segments().find(|segment| segment.flags.syn()))?;
+    check(
+        "no RST",
+        since.segments().find(|segment| segment.flags.rst()),
+    )?;
+    check(
+        "no SYN",
+        since.segments().find(|segment| segment.flags.syn()),
+    )?;
     let until = trace.between(PAUSING, CLOSING)?;
-    check("no FIN before the close", until.segments().find(|segment| segment.flags.fin()))
+    check(
+        "no FIN before the close",
+        until.segments().find(|segment| segment.flags.fin()),
+    )
 }
 
 /// What the host has said last, which it must not take back.
@@ -118,7 +133,10 @@ impl Last {
     fn new(rules: &WireRules<'_>, before: &Trace) -> Self {
         let snapshot = rules.snapshot;
         let receive_shift = snapshot.options.window_scale.map_or(0, |scale| scale.rcv);
-        let said = before.segments().filter(|segment| !segment.flags.syn()).last();
+        let said = before
+            .segments()
+            .filter(|segment| !segment.flags.syn())
+            .last();
         Self {
             snd_una: snapshot.send.start(),
             snd_nxt: snapshot.send.start() + snapshot.send.sent().len() as u32,
@@ -134,11 +152,20 @@ impl Last {
     }
 
     fn judge(&mut self, rules: &WireRules<'_>, segment: &Segment) -> Verdict {
-        let broken = |rule: String| Err(Stop::from(Failure::new("the wire after the resume", rule, segment)));
+        let broken = |rule: String| {
+            Err(Stop::from(Failure::new(
+                "the wire after the resume",
+                rule,
+                segment,
+            )))
+        };
         let (seq, ack) = (Seq(segment.seq), Seq(segment.ack));
         if !self.is_probe(segment) {
             if seq.before(self.snd_una) {
-                return broken(format!("nothing below {}, which is acknowledged", self.snd_una));
+                return broken(format!(
+                    "nothing below {}, which is acknowledged",
+                    self.snd_una
+                ));
             }
             if seq.after(self.snd_nxt) {
                 return broken(format!("no gap after {}", self.snd_nxt));
@@ -156,14 +183,22 @@ impl Last {
         if let Some(last) = self.edge
             && edge.before(last)
         {
-            return broken(format!("a window up to {last} or further, not retracted to {edge}"));
+            return broken(format!(
+                "a window up to {last} or further, not retracted to {edge}"
+            ));
         }
         self.edge = Some(edge);
         self.judge_options(rules, segment)
     }
 
     fn judge_options(&mut self, rules: &WireRules<'_>, segment: &Segment) -> Verdict {
-        let broken = |rule: String| Err(Stop::from(Failure::new("the options after the resume", rule, segment)));
+        let broken = |rule: String| {
+            Err(Stop::from(Failure::new(
+                "the options after the resume",
+                rule,
+                segment,
+            )))
+        };
         let options = &rules.snapshot.options;
         let tsval = tsval(segment);
         if tsval.is_some() != options.timestamps.is_some() {
@@ -178,7 +213,10 @@ impl Last {
             return broken(format!("a TSval of {last} or later"));
         }
         self.tsval = tsval;
-        let sacks = segment.options.iter().any(|option| matches!(option, TcpOption::Sack(_)));
+        let sacks = segment
+            .options
+            .iter()
+            .any(|option| matches!(option, TcpOption::Sack(_)));
         if sacks && !options.sack {
             return broken("no SACK blocks, which were not negotiated".to_owned());
         }

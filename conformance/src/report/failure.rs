@@ -91,7 +91,11 @@ impl Block {
         let shown = if total == lines.len() {
             format!("{total} lines")
         } else {
-            format!("lines {} to {} of {total}", before + 1, before + lines.len())
+            format!(
+                "lines {} to {} of {total}",
+                before + 1,
+                before + lines.len()
+            )
         };
         self.field("wire", &format!("at host {host}, {shown}"));
         for line in lines {

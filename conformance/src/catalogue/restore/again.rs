@@ -18,14 +18,39 @@ type Abandon = fn(&Saved) -> Result<(), Error>;
 /// The steps after which a restore may be abandoned.
 const STEPS: [(&str, Abandon); 7] = [
     ("pause", |saved| create(&saved.snapshot)?.pause().map(drop)),
-    ("unbound-data", |saved| create(&saved.snapshot)?.pause()?.unbound_data().map(drop)),
-    ("bind", |saved| create(&saved.snapshot)?.pause()?.unbound_data()?.bind().map(drop)),
-    ("connect", |saved| create(&saved.snapshot)?.pause()?.unbound_data()?.bind()?.connect().map(drop)),
+    ("unbound-data", |saved| {
+        create(&saved.snapshot)?.pause()?.unbound_data().map(drop)
+    }),
+    ("bind", |saved| {
+        create(&saved.snapshot)?
+            .pause()?
+            .unbound_data()?
+            .bind()
+            .map(drop)
+    }),
+    ("connect", |saved| {
+        create(&saved.snapshot)?
+            .pause()?
+            .unbound_data()?
+            .bind()?
+            .connect()
+            .map(drop)
+    }),
     ("no-queue-data", |saved| {
-        create(&saved.snapshot)?.pause()?.unbound_data()?.bind()?.connect()?.no_queue_data().map(drop)
+        create(&saved.snapshot)?
+            .pause()?
+            .unbound_data()?
+            .bind()?
+            .connect()?
+            .no_queue_data()
+            .map(drop)
     }),
     ("queue-bytes", |saved| {
-        let connected = create(&saved.snapshot)?.pause()?.unbound_data()?.bind()?.connect()?;
+        let connected = create(&saved.snapshot)?
+            .pause()?
+            .unbound_data()?
+            .bind()?
+            .connect()?;
         connected.no_queue_data()?.queue_bytes().map(drop)
     }),
     ("remaining-data", |saved| saved.snapshot.restore().map(drop)),
@@ -83,7 +108,11 @@ fn twice(ctx: &Context, family: Family) -> Verdict {
     drop(traveller.pair.a().enter(|| saved.snapshot.restore())??);
     table::expect_absent(traveller.pair.a(), &traveller.flow)?;
     let restored = traveller.arrive(&saved)?;
-    expect_eq("the snapshot after two restores is the same", saved.snapshot == untouched, true)?;
+    expect_eq(
+        "the snapshot after two restores is the same",
+        saved.snapshot == untouched,
+        true,
+    )?;
     traveller.conclude(ctx, &saved, &restored, Probes::One)
 }
 
@@ -92,7 +121,9 @@ fn still_there(ctx: &Context, family: Family) -> Verdict {
     let snapshot = soccr::save(&traveller.subject)?;
     let second = traveller.pair.a().enter(|| snapshot.restore().map(drop))?;
     refused_at(second, Step::Connect, libc::EADDRNOTAVAIL)?;
-    traveller.talk.exchange(&traveller.subject, &traveller.peer, 10_000)?;
+    traveller
+        .talk
+        .exchange(&traveller.subject, &traveller.peer, 10_000)?;
     traveller.capture.mark(wire::CLOSING)?;
     traveller.talk.close(&traveller.subject, &traveller.peer)
 }
@@ -106,7 +137,11 @@ fn address_elsewhere(ctx: &Context, family: Family) -> Verdict {
 
 fn refused_at(result: Result<(), Error>, step: Step, errno: i32) -> Verdict {
     let Err(error) = result else {
-        return Err(Stop::from(Failure::new("the restore", format!("an error at {step}"), "success")));
+        return Err(Stop::from(Failure::new(
+            "the restore",
+            format!("an error at {step}"),
+            "success",
+        )));
     };
     expect_eq("the step of the error", error.step(), step)?;
     expect_eq("the errno of the error", error.raw_os_error(), Some(errno))?;

@@ -20,7 +20,9 @@ const LONGEST: usize = 200_000;
 pub(super) fn cases() -> Vec<Case> {
     vec![Case::new(
         "restore/generated/queues-and-options",
-        format!("{CONNECTIONS} connections with generated queues, splits, options and families move whole"),
+        format!(
+            "{CONNECTIONS} connections with generated queues, splits, options and families move whole"
+        ),
         &["E1", "A24", "A25", "A31"],
         generated,
     )]
@@ -45,16 +47,30 @@ fn strategy() -> impl Strategy<Value = Generated> {
     let family = prop_oneof![Just(Family::V4), Just(Family::V6), Just(Family::V4Mapped)];
     let bits = (any::<bool>(), any::<bool>(), any::<bool>());
     let length = || prop_oneof![1 => Just(0), 2 => 1..3_000_usize, 2 => 3_000..LONGEST];
-    (family, bits, length(), length(), 536..1_460_u32, 0..100_usize).prop_map(
-        |(family, (timestamps, sack, window_scaling), received, written, mss, percent)| Generated {
-            family,
-            negotiated: Negotiated { timestamps, sack, window_scaling },
-            received,
-            written,
-            mss,
-            read: received.min(60_000) * percent / 100,
-        },
+    (
+        family,
+        bits,
+        length(),
+        length(),
+        536..1_460_u32,
+        0..100_usize,
     )
+        .prop_map(
+            |(family, (timestamps, sack, window_scaling), received, written, mss, percent)| {
+                Generated {
+                    family,
+                    negotiated: Negotiated {
+                        timestamps,
+                        sack,
+                        window_scaling,
+                    },
+                    received,
+                    written,
+                    mss,
+                    read: received.min(60_000) * percent / 100,
+                }
+            },
+        )
 }
 
 fn generated(ctx: &Context) -> Verdict {
@@ -101,7 +117,10 @@ impl Generated {
         let pair = ctx.build(plan.network(Pair::builder()))?;
         let capture = ctx.capture(pair.a())?;
         let mss = self.mss;
-        let connection = pair.connection(self.family).on_client(move |socket| socket.set_tcp_mss(mss)).open()?;
+        let connection = pair
+            .connection(self.family)
+            .on_client(move |socket| socket.set_tcp_mss(mss))
+            .open()?;
         let mut traveller = Traveller::new(pair, capture, connection);
         traveller.write_until_stalled(End::Peer, self.received)?;
         let mut read = 0;

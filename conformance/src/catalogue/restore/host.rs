@@ -71,7 +71,10 @@ pub(super) fn cases() -> Vec<Case> {
 fn looks_mapped(ctx: &Context) -> Verdict {
     let pair = ctx.build(Pair::builder().extra_v6(LOOKS_MAPPED, LOOKS_PLAIN, 64))?;
     let capture = ctx.capture(pair.a())?;
-    let connection = pair.connection(Family::V6).at(LOOKS_MAPPED, LOOKS_PLAIN).open()?;
+    let connection = pair
+        .connection(Family::V6)
+        .at(LOOKS_MAPPED, LOOKS_PLAIN)
+        .open()?;
     let mut traveller = Traveller::new(pair, capture, connection);
     traveller.fill(Receive::Small, Send::Both)?;
     traveller.travel(ctx, Probes::One)
@@ -107,15 +110,24 @@ fn microseconds(ctx: &Context) -> Verdict {
     let saved = traveller.save()?;
     let restored = traveller.arrive(&saved)?;
     let options = raw::tcp_info(&restored)?.options;
-    expect_eq("TCPI_OPT_USEC_TS", options & raw::TCPI_OPT_USEC_TS, raw::TCPI_OPT_USEC_TS)?;
+    expect_eq(
+        "TCPI_OPT_USEC_TS",
+        options & raw::TCPI_OPT_USEC_TS,
+        raw::TCPI_OPT_USEC_TS,
+    )?;
     traveller.conclude(ctx, &saved, &restored, Probes::One)
 }
 
 /// The flight never reaches the peer: only the restored socket can send it again.
 fn lost_flight(ctx: &Context, family: Family) -> Verdict {
     let mut traveller = Traveller::open(ctx, family)?;
-    let hole = traveller.pair.b().blackhole(Direction::Ingress, Match::tcp().flow(traveller.flow))?;
-    traveller.talk.write(End::Subject, &traveller.subject, 5_000)?;
+    let hole = traveller
+        .pair
+        .b()
+        .blackhole(Direction::Ingress, Match::tcp().flow(traveller.flow))?;
+    traveller
+        .talk
+        .write(End::Subject, &traveller.subject, 5_000)?;
     let saved = traveller.save()?;
     expect_eq("bytes in flight", saved.snapshot.send.sent().len(), 5_000)?;
     drop(hole);
@@ -141,13 +153,20 @@ fn small_host(ctx: &Context, family: Family, filled: End) -> Verdict {
     }
     let saved = traveller.save()?;
     for name in ["tcp_rmem", "tcp_wmem"] {
-        traveller.pair.a().sysctl(&format!("net.ipv4.{name}"), "4096 8192 16384")?;
+        traveller
+            .pair
+            .a()
+            .sysctl(&format!("net.ipv4.{name}"), "4096 8192 16384")?;
     }
     let restored = traveller.arrive(&saved)?;
     let sent = raw::get_int(&restored, Opt::SO_SNDBUF)?.unsigned_abs();
     let wanted = saved.snapshot.buffers.send;
     expect("SO_SNDBUF after the resume", wanted, sent, sent == wanted)?;
     let locks = raw::get_int(&restored, Opt::SO_BUF_LOCK).ok();
-    expect_eq("SO_BUF_LOCK after the resume", locks, saved.snapshot.buffers.locks.map(i32::from))?;
+    expect_eq(
+        "SO_BUF_LOCK after the resume",
+        locks,
+        saved.snapshot.buffers.locks.map(i32::from),
+    )?;
     traveller.conclude(ctx, &saved, &restored, Probes::One)
 }

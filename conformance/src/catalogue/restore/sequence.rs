@@ -14,10 +14,35 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for family in [Family::V4, Family::V6] {
         for (name, ends) in [
-            ("receive", Ends { peer: JUST_BEFORE_THE_WRAP, ..Ends::PLAIN }),
-            ("send", Ends { subject: JUST_BEFORE_THE_WRAP, ..Ends::PLAIN }),
-            ("sign", Ends { subject: (1 << 31) - 2_000, peer: (1 << 31) - 2_000, ..Ends::PLAIN }),
-            ("timestamp", Ends { timestamp: 0_u32.wrapping_sub(2), ..Ends::PLAIN }),
+            (
+                "receive",
+                Ends {
+                    peer: JUST_BEFORE_THE_WRAP,
+                    ..Ends::PLAIN
+                },
+            ),
+            (
+                "send",
+                Ends {
+                    subject: JUST_BEFORE_THE_WRAP,
+                    ..Ends::PLAIN
+                },
+            ),
+            (
+                "sign",
+                Ends {
+                    subject: (1 << 31) - 2_000,
+                    peer: (1 << 31) - 2_000,
+                    ..Ends::PLAIN
+                },
+            ),
+            (
+                "timestamp",
+                Ends {
+                    timestamp: 0_u32.wrapping_sub(2),
+                    ..Ends::PLAIN
+                },
+            ),
         ] {
             cases.push(Case::new(
                 format!("restore/wrap/{name}/{family}"),

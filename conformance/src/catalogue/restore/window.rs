@@ -40,7 +40,11 @@ pub(super) fn cases() -> Vec<Case> {
             move |ctx| full_size(ctx, family),
         ));
         for negotiated in [Negotiated::ALL, Negotiated::NONE] {
-            let name = if negotiated == Negotiated::ALL { "all-to-none" } else { "none-to-all" };
+            let name = if negotiated == Negotiated::ALL {
+                "all-to-none"
+            } else {
+                "none-to-all"
+            };
             cases.push(Case::new(
                 format!("restore/options/{name}/{family}"),
                 "what was negotiated on the old host wins over what the new host would offer",
@@ -73,7 +77,9 @@ fn update_due(ctx: &Context, family: Family) -> Verdict {
     let mut traveller = Traveller::open(ctx, family)?;
     traveller.fill(Receive::Full, Send::Empty)?;
     // From here on no probe of the peer asks for the window.
-    traveller.lock.block_ingress(&traveller.pair, traveller.flow)?;
+    traveller
+        .lock
+        .block_ingress(&traveller.pair, traveller.flow)?;
     raw::set_int(&traveller.subject, Opt::SO_RCVBUF, ROOM)?;
     traveller.travel(ctx, Probes::One)
 }
@@ -84,7 +90,9 @@ fn full_size(ctx: &Context, family: Family) -> Verdict {
     let capture = ctx.capture(pair.a())?;
     let connection = pair.connection(family).open()?;
     let mut traveller = Traveller::new(pair, capture, connection);
-    traveller.talk.write(End::Subject, &traveller.subject, 50_000)?;
+    traveller
+        .talk
+        .write(End::Subject, &traveller.subject, 50_000)?;
     traveller.talk.drain(&traveller.subject, &traveller.peer)?;
     let largest = |trace: &lab::Trace| trace.segments().map(|segment| segment.payload_len).max();
     let before = largest(&traveller.capture.trace()?.of(&traveller.flow).outgoing());
@@ -92,7 +100,12 @@ fn full_size(ctx: &Context, family: Family) -> Verdict {
     let restored = traveller.arrive(&saved)?;
     traveller.talk.write(End::Subject, &restored, 50_000)?;
     traveller.talk.drain(&restored, &traveller.peer)?;
-    let trace = traveller.capture.trace()?.of(&traveller.flow).after(RESTORED)?.outgoing();
+    let trace = traveller
+        .capture
+        .trace()?
+        .of(&traveller.flow)
+        .after(RESTORED)?
+        .outgoing();
     let first = trace.segments().find(|segment| segment.payload_len > 0);
     let first = first.map(|segment| segment.payload_len);
     expect(
@@ -115,9 +128,16 @@ fn other_host(ctx: &Context, family: Family, negotiated: Negotiated) -> Verdict 
     let mut traveller = plan.depart(ctx)?;
     traveller.fill(plan.receive, plan.send)?;
     let mut saved = traveller.save()?;
-    let turned = if negotiated == Negotiated::ALL { "0" } else { "1" };
+    let turned = if negotiated == Negotiated::ALL {
+        "0"
+    } else {
+        "1"
+    };
     for name in ["tcp_timestamps", "tcp_sack", "tcp_window_scaling"] {
-        traveller.pair.a().sysctl(&format!("net.ipv4.{name}"), turned)?;
+        traveller
+            .pair
+            .a()
+            .sysctl(&format!("net.ipv4.{name}"), turned)?;
     }
     // tcpi_snd_mss leaves room for the options of the new host (`tcp_connect_init`); the segments themselves are cut
     // for those of the connection (`tcp_current_mss`).

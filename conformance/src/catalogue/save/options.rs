@@ -57,13 +57,21 @@ fn peek_offset(ctx: &Context) -> Verdict {
     traveller.fill(Receive::Small, Send::Empty)?;
     raw::set_int(&traveller.subject, Opt::SO_PEEK_OFF, OFFSET)?;
     let snapshot = soccr::save(&traveller.subject)?;
-    expect_eq("bytes in the saved receive queue", snapshot.receive.bytes.len(), 5_000)?;
+    expect_eq(
+        "bytes in the saved receive queue",
+        snapshot.receive.bytes.len(),
+        5_000,
+    )?;
     traveller.talk.check_received(&snapshot.receive.bytes)?;
     let offset = raw::get_int(&traveller.subject, Opt::SO_PEEK_OFF)?;
     expect_eq("SO_PEEK_OFF after the save", offset, OFFSET)?;
     let mut peeked = [0; 8];
     raw::recv(&traveller.subject, &mut peeked, MSG_PEEK | MSG_DONTWAIT)?;
-    expect_eq("what the application peeks at", &peeked[..], &snapshot.receive.bytes[4..12])
+    expect_eq(
+        "what the application peeks at",
+        &peeked[..],
+        &snapshot.receive.bytes[4..12],
+    )
 }
 
 fn reuse_address(ctx: &Context) -> Verdict {
@@ -110,7 +118,9 @@ fn drop_resumes(ctx: &Context) -> Verdict {
         let reuse = raw::get_int(&traveller.subject, Opt::SO_REUSEADDR)?;
         expect_eq("SO_REUSEADDR after the drop", reuse, 1)?;
     }
-    traveller.talk.exchange(&traveller.subject, &traveller.peer, 10_000)?;
+    traveller
+        .talk
+        .exchange(&traveller.subject, &traveller.peer, 10_000)?;
     traveller.talk.close(&traveller.subject, &traveller.peer)
 }
 
@@ -123,13 +133,26 @@ fn release_then_close(ctx: &Context) -> Verdict {
     traveller.fill(Receive::Small, Send::Empty)?;
     traveller.capture.mark("released")?;
     let flow = traveller.flow;
-    let Traveller { subject, capture, pair, .. } = traveller;
+    let Traveller {
+        subject,
+        capture,
+        pair,
+        ..
+    } = traveller;
     let snapshot = soccr::save_and_close(subject)?;
     table::expect_absent(pair.a(), &flow)?;
     capture.mark(CLOSING)?;
     let leaked = capture.trace()?.of(&flow).between("released", CLOSING)?;
-    expect_eq("segments between the save and after the close", leaked.segments().count(), 0)?;
-    expect_eq("bytes in the saved receive queue", snapshot.receive.bytes.len(), 5_000)
+    expect_eq(
+        "segments between the save and after the close",
+        leaked.segments().count(),
+        0,
+    )?;
+    expect_eq(
+        "bytes in the saved receive queue",
+        snapshot.receive.bytes.len(),
+        5_000,
+    )
 }
 
 fn same_snapshot(ctx: &Context) -> Verdict {

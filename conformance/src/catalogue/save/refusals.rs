@@ -18,8 +18,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
         Case::new("save/refused/udp", "a UDP socket is refused", &["C7"], udp),
-        Case::new("save/refused/listen", "a listening socket is refused", &["A2", "C7"], listen),
-        Case::new("save/refused/unconnected", "a socket that was never connected is refused", &["C7"], unconnected),
+        Case::new(
+            "save/refused/listen",
+            "a listening socket is refused",
+            &["A2", "C7"],
+            listen,
+        ),
+        Case::new(
+            "save/refused/unconnected",
+            "a socket that was never connected is refused",
+            &["C7"],
+            unconnected,
+        ),
         Case::new(
             "save/refused/close-wait",
             "a connection that the peer has closed is refused by this version, and runs on",
@@ -79,7 +89,11 @@ fn close_wait(ctx: &Context) -> Verdict {
     traveller.peer.shutdown(Shutdown::Write)?;
     reaches(&traveller, TcpState::CloseWait)?;
     refused(&traveller.subject, &Unsupported::State(TcpState::CloseWait))?;
-    traveller.talk.write(crate::oracle::stream::End::Subject, &traveller.subject, 1_000)?;
+    traveller.talk.write(
+        crate::oracle::stream::End::Subject,
+        &traveller.subject,
+        1_000,
+    )?;
     traveller.talk.drain(&traveller.subject, &traveller.peer)
 }
 
@@ -88,13 +102,19 @@ fn fin_wait(ctx: &Context) -> Verdict {
     traveller.subject.shutdown(Shutdown::Write)?;
     reaches(&traveller, TcpState::FinWait2)?;
     refused(&traveller.subject, &Unsupported::State(TcpState::FinWait2))?;
-    traveller.talk.write(crate::oracle::stream::End::Peer, &traveller.peer, 1_000)?;
+    traveller
+        .talk
+        .write(crate::oracle::stream::End::Peer, &traveller.peer, 1_000)?;
     traveller.talk.drain(&traveller.subject, &traveller.peer)
 }
 
 fn reaches(traveller: &Traveller, state: TcpState) -> Verdict {
     let reached = || raw::tcp_info(&traveller.subject).is_ok_and(|info| info.state == state as u8);
-    Ok(wait::until(format!("the state is {state}"), PATIENCE, reached)?)
+    Ok(wait::until(
+        format!("the state is {state}"),
+        PATIENCE,
+        reached,
+    )?)
 }
 
 fn in_repair(ctx: &Context) -> Verdict {
@@ -104,7 +124,11 @@ fn in_repair(ctx: &Context) -> Verdict {
         Err(error) if matches!(error.kind(), ErrorKind::AlreadyInRepair) => {}
         other => return Err(Failure::new("the save", "a refusal", outcome(other)).into()),
     }
-    expect_eq("TCP_REPAIR after the save", raw::get_int(&traveller.subject, Opt::TCP_REPAIR)?, 1)
+    expect_eq(
+        "TCP_REPAIR after the save",
+        raw::get_int(&traveller.subject, Opt::TCP_REPAIR)?,
+        1,
+    )
 }
 
 /// `before` ordinary bytes, the urgent one, and three more.
@@ -123,8 +147,16 @@ fn urgent(ctx: &Context, before: usize, inline: bool) -> Verdict {
     wait::until("everything has arrived", PATIENCE, all_acknowledged)?;
     ctx.note("bytes sent", everything);
     match soccr::save(&traveller.subject) {
-        Err(error) if matches!(error.kind(), ErrorKind::Unsupported(Unsupported::UrgentData { .. })) => {}
-        other => return Err(Failure::new("the save", "a refusal for urgent data", outcome(other)).into()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::Unsupported(Unsupported::UrgentData { .. })
+            ) => {}
+        other => {
+            return Err(
+                Failure::new("the save", "a refusal for urgent data", outcome(other)).into(),
+            );
+        }
     }
     untouched(&traveller.subject)?;
     let after = raw::get_int(&traveller.subject, Opt::SO_OOBINLINE)?;
@@ -135,7 +167,12 @@ fn urgent(ctx: &Context, before: usize, inline: bool) -> Verdict {
         return expect_eq("the urgent byte", &byte[..count], b"!");
     }
     let count = raw::recv(&traveller.subject, &mut byte, raw::MSG_DONTWAIT)?;
-    expect("the first byte read", "what was sent first", format!("{:?}", &byte[..count]), count > 0)
+    expect(
+        "the first byte read",
+        "what was sent first",
+        format!("{:?}", &byte[..count]),
+        count > 0,
+    )
 }
 
 fn refused(socket: &impl AsFd, expected: &Unsupported) -> Verdict {

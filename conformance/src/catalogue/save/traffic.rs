@@ -38,9 +38,16 @@ pub(super) fn cases() -> Vec<Case> {
 fn arriving(ctx: &Context, family: Family) -> Verdict {
     let pair = ctx.pair()?;
     let capture = ctx.capture(pair.a())?;
-    let opening = pair.connection(family).on_client(|socket| socket.set_recv_buffer_size(RECEIVE_BUFFER));
+    let opening = pair
+        .connection(family)
+        .on_client(|socket| socket.set_recv_buffer_size(RECEIVE_BUFFER));
     let traveller = Traveller::new(Arc::clone(&pair), capture, opening.open()?);
-    let Traveller { subject, peer, talk, .. } = &traveller;
+    let Traveller {
+        subject,
+        peer,
+        talk,
+        ..
+    } = &traveller;
     peer.set_nodelay(true)?;
     let origin = soccr::save(subject)?.receive.end;
     let (mut saves, mut unstable) = (0, 0);
@@ -59,7 +66,11 @@ fn arriving(ctx: &Context, family: Family) -> Verdict {
                     saves += 1;
                     talk.check_received(&snapshot.receive.bytes)?;
                     let wanted = origin + talk.was_read(End::Subject) as u32;
-                    expect_eq("the start of the saved receive queue", snapshot.receive.start(), wanted)?;
+                    expect_eq(
+                        "the start of the saved receive queue",
+                        snapshot.receive.start(),
+                        wanted,
+                    )?;
                     let valid = snapshot.validate().map_err(|refusal| refusal.to_string());
                     expect_eq("the saved snapshot is valid", valid, Ok(()))?;
                 }
@@ -71,11 +82,18 @@ fn arriving(ctx: &Context, family: Family) -> Verdict {
             talk.read(End::Subject, subject)?;
         }
         drop(stop);
-        flood.join().unwrap_or_else(|_| Err(Stop::Broken("the flood panicked".to_owned())))
+        flood
+            .join()
+            .unwrap_or_else(|_| Err(Stop::Broken("the flood panicked".to_owned())))
     })?;
     ctx.note("saves", saves);
     ctx.note("saves that said the connection was not stable", unstable);
-    expect("saves that succeeded", "most of them", saves, saves > SAVES / 2)?;
+    expect(
+        "saves that succeeded",
+        "most of them",
+        saves,
+        saves > SAVES / 2,
+    )?;
     talk.drain(subject, peer)?;
     talk.exchange(subject, peer, AFTERWARDS)?;
     talk.close(subject, peer)
