@@ -66,6 +66,7 @@
 
 mod address;
 mod blackhole;
+mod bpf;
 mod capture;
 mod connection;
 mod error;

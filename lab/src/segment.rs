@@ -249,7 +249,9 @@ impl<'a> Layers<'a> {
             }
             _ => return None,
         };
-        Some(right == tcp.get_checksum())
+        let stated = tcp.get_checksum();
+        // Zero has two forms in one's complement, and the kernel writes either: skb_checksum_help() always the second.
+        Some(stated == right || (stated == 0xffff && right == 0))
     }
 }
 
@@ -267,5 +269,63 @@ pub(crate) fn verify_checksum(frame: &[u8]) -> Checksum {
         Some(true) => Checksum::Valid,
         Some(false) => Checksum::Invalid,
         None => Checksum::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame with `word` as the only data, and `checksum` in the TCP header; IPv4 or IPv6.
+    fn frame(v4: bool, word: u16, checksum: u16) -> Vec<u8> {
+        let mut frame = vec![0; 12];
+        if v4 {
+            frame.extend([0x08, 0x00, 0x45, 0, 0, 42, 0, 0, 0x40, 0, 64, 6, 0, 0]);
+            frame.extend([10, 77, 0, 1, 10, 77, 0, 2]);
+        } else {
+            frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 22, 6, 64]);
+            frame.extend([0xfd; 32]);
+        }
+        frame.extend([0x0f, 0xa0, 0, 80, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x18, 1, 0]);
+        frame.extend(checksum.to_be_bytes());
+        frame.extend([0, 0]);
+        frame.extend(word.to_be_bytes());
+        frame
+    }
+
+    /// The checksums that are taken for right, of all that there are.
+    fn right(v4: bool, word: u16) -> Vec<u16> {
+        let is_right = |it: &u16| verify_checksum(&frame(v4, word, *it)) == Checksum::Valid;
+        (0..=u16::MAX).filter(is_right).collect()
+    }
+
+    #[test]
+    fn one_checksum_is_right_and_zero_in_both_of_its_forms() {
+        for v4 in [true, false] {
+            let [checksum] = right(v4, 0)[..] else {
+                panic!("{:?}", right(v4, 0));
+            };
+            // The data that bring the sum to 0xffff, and so the checksum to zero.
+            assert_eq!(right(v4, checksum), [0, 0xffff]);
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_judged() {
+        let whole = frame(true, 7, 0);
+        assert_eq!(verify_checksum(&whole), Checksum::Invalid);
+        for length in 0..whole.len() {
+            assert_eq!(
+                verify_checksum(&whole[..length]),
+                Checksum::Unknown,
+                "{length}"
+            );
+        }
+        // Ethernet pads short frames.
+        let [checksum] = right(true, 7)[..] else {
+            panic!("one is right");
+        };
+        let padded = [frame(true, 7, checksum), vec![9; 6]].concat();
+        assert_eq!(verify_checksum(&padded), Checksum::Valid);
     }
 }

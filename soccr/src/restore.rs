@@ -6,20 +6,17 @@
 
 use crate::buffers::Buffers;
 use crate::error::{At, Error, ErrorKind, Step, Unsupported};
+use crate::filling::write_all;
 use crate::options::Timestamps;
 use crate::queue::Queue;
-use crate::raw::{
-    self, MSG_DONTWAIT, Opt, TCP_NO_QUEUE, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON, TCPI_OPT_USEC_TS,
-};
-use crate::repair::{Probe, leave_repair};
-use crate::save::read_window;
+use crate::raw::{self, Opt, TCP_NO_QUEUE, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON, TCPI_OPT_USEC_TS};
+use crate::reading::read_window;
+use crate::restored::Restored;
 use crate::seq::Seq;
 use crate::snapshot::Snapshot;
 use crate::sys;
 use crate::window::Window;
-use std::io;
 use std::marker::PhantomData;
-use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The stages of a restore, as type parameters of [`Restoring`].
@@ -340,10 +337,7 @@ impl<'s> Restoring<'s, stage::Queued> {
         if let Some(window) = window {
             set_window(fd, window)?;
         }
-        Ok(Restored {
-            snapshot: self.snapshot,
-            fd: self.fd,
-        })
+        Ok(Restored::new(self.snapshot, self.fd))
     }
 
     /// Writes the tail without sending it.
@@ -369,61 +363,7 @@ impl<'s> Restoring<'s, stage::Queued> {
     }
 }
 
-/// A restored connection, still paused. Dropping it makes it vanish without a packet.
-///
-/// Resume it soon: the kernel's timers run in repair mode too, and about a second after the queues were restored
-/// they send what was in flight (guide A9, H8).
-#[must_use = "dropping it makes the restored connection vanish"]
-#[derive(Debug)]
-pub struct Restored<'s> {
-    snapshot: &'s Snapshot,
-    fd: OwnedFd,
-}
-
-impl AsFd for Restored<'_> {
-    /// The restored socket, for options of the caller's own.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
-impl Restored<'_> {
-    /// Brings the connection to life: one window probe, then whatever was waiting to be sent.
-    ///
-    /// # Errors
-    /// What the kernel says to leaving repair mode; the connection then vanishes without a further packet, and
-    /// the snapshot can be restored again.
-    #[doc(alias = "libsoccr_resume")]
-    pub fn resume(self) -> Result<TcpStream, Error> {
-        match self.leave() {
-            Ok(()) => Ok(TcpStream::from(self.fd)),
-            Err(error) => {
-                // A connection that is not what it was must not speak: back to repair mode, and closed there.
-                let _ = sys::set_int(self.as_fd(), Opt::TCP_REPAIR, TCP_REPAIR_ON);
-                Err(error)
-            }
-        }
-    }
-
-    fn leave(&self) -> Result<(), Error> {
-        let (fd, step) = (self.as_fd(), Step::Resume);
-        leave_repair(fd, Probe::Send).at(step, Opt::TCP_REPAIR.setting)?;
-        if !self.snapshot.send.unsent().is_empty() {
-            // Nothing else would send the held tail before the probe is answered.
-            set(fd, step, Opt::TCP_NODELAY, 1)?;
-            set(fd, step, Opt::TCP_NODELAY, 0)?;
-        }
-        set(
-            fd,
-            step,
-            Opt::SO_REUSEADDR,
-            self.snapshot.reuse_address.into(),
-        )?;
-        self.snapshot.buffers.settle(fd)
-    }
-}
-
-fn set(fd: BorrowedFd<'_>, step: Step, option: Opt, value: i32) -> Result<(), Error> {
+pub(crate) fn set(fd: BorrowedFd<'_>, step: Step, option: Opt, value: i32) -> Result<(), Error> {
     sys::set_int(fd, option, value).at(step, option.setting)
 }
 
@@ -446,41 +386,4 @@ fn not_taken(step: Step, what: &'static str, wanted: impl ToString, found: impl 
         found: found.to_string(),
     };
     Error::new(step, kind)
-}
-
-/// Writes all of `bytes` without ever waiting for room.
-fn write_all(fd: BorrowedFd<'_>, queue: Queue, bytes: &[u8]) -> Result<(), Error> {
-    let step = Step::WriteQueue(queue);
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        match sys::send(fd, rest, MSG_DONTWAIT) {
-            Ok(count) if count > 0 => rest = &rest[count.min(rest.len())..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if !is_full(&error) => return Err(error).at(step, "send"),
-            Ok(_) | Err(_) => return Err(too_small(fd, queue, bytes.len(), rest.len())),
-        }
-    }
-    Ok(())
-}
-
-/// What the kernel says when the buffer is full: of the send queue, of the receive queue (guide A32).
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM)
-    )
-}
-
-fn too_small(fd: BorrowedFd<'_>, queue: Queue, wanted: usize, left: usize) -> Error {
-    let option = match queue {
-        Queue::Receive => Opt::SO_RCVBUF,
-        Queue::Send => Opt::SO_SNDBUF,
-    };
-    let kind = ErrorKind::Buffer {
-        queue,
-        wanted,
-        accepted: wanted - left,
-        granted: sys::get_int(fd, option).unwrap_or(0).unsigned_abs() as usize,
-    };
-    Error::new(Step::WriteQueue(queue), kind)
 }

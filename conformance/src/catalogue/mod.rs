@@ -16,3 +16,51 @@ pub fn all() -> Vec<Case> {
     cases.extend(restore::cases());
     cases
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_case_has_an_id_of_its_own_below_a_known_area() {
+        let mut ids = HashSet::new();
+        for case in all() {
+            let parts: Vec<_> = case.id.split('/').collect();
+            let known = ["kernel", "save", "snapshot", "restore"].contains(&parts[0]);
+            let lower = |part: &&str| {
+                part.bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            };
+            assert!(
+                known && parts.len() >= 3 && parts.iter().all(|part| !part.is_empty()),
+                "{}",
+                case.id
+            );
+            assert!(parts.iter().all(lower), "{}", case.id);
+            assert!(ids.insert(case.id.clone()), "{} is there twice", case.id);
+        }
+        assert!(ids.len() >= 60, "{} cases", ids.len());
+    }
+
+    #[test]
+    fn every_case_says_what_it_promises_and_where_that_stands() {
+        for case in all() {
+            assert!(
+                !case.statement.is_empty() && !case.guide.is_empty(),
+                "{}",
+                case.id
+            );
+            for number in case.guide {
+                let (part, rest) = number.split_at(1);
+                let digits = rest.trim_end_matches(|c: char| c.is_ascii_lowercase());
+                assert!(
+                    ('A'..='H').any(|known| part.starts_with(known)),
+                    "{}: {number}",
+                    case.id
+                );
+                assert!(digits.parse::<u8>().is_ok(), "{}: {number}", case.id);
+            }
+        }
+    }
+}

@@ -11,14 +11,14 @@ type Spoil = fn(&mut Snapshot);
 /// Each with the field that is to be named.
 const SPOILS: [(&str, &str, Spoil); 10] = [
     ("unsent-beyond-queue", "send.unsent", |snapshot| {
-        snapshot.send.unsent = 4
+        snapshot.send.unsent = 4;
     }),
     ("unsent-without-queue", "send.unsent", |snapshot| {
         snapshot.send.bytes.clear();
         snapshot.send.unsent = u32::MAX;
     }),
     ("no-segment-size", "options.mss_clamp", |snapshot| {
-        snapshot.options.mss_clamp = 0
+        snapshot.options.mss_clamp = 0;
     }),
     ("send-shift", "options.window_scale.snd", |snapshot| {
         snapshot.options.window_scale = Some(WindowScale { snd: 15, rcv: 0 });
@@ -49,7 +49,7 @@ const SPOILS: [(&str, &str, Spoil); 10] = [
         snapshot.endpoints.remote = ([0xfd77, 0, 0, 0, 0, 0, 0, 2], 2).into();
     }),
     ("no-port", "endpoints.local", |snapshot| {
-        snapshot.endpoints.local.set_port(0)
+        snapshot.endpoints.local.set_port(0);
     }),
 ];
 

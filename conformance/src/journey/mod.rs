@@ -1,6 +1,12 @@
 //! The journey of one connection: opened, its queues filled, saved, closed, restored, resumed, and judged by all
 //! four witnesses.
 
+mod lock;
+mod plan;
+
+pub use lock::Lock;
+pub use plan::{Negotiated, Plan, Receive, Send};
+
 use crate::context::Context;
 use crate::oracle::peer::{Counters, PEER_TELLTALES, TELLTALES};
 use crate::oracle::state::KernelView;
@@ -9,7 +15,7 @@ use crate::oracle::table;
 use crate::oracle::wire::{self, Probes, WireRules};
 use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::wait;
-use lab::{Blackhole, Capture, Connection, Direction, Family, Flow, Match, Pair, PairBuilder};
+use lab::{Capture, Connection, Family, Flow, Pair};
 use soccr::{Snapshot, raw};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
@@ -27,71 +33,6 @@ const LARGE: usize = 1 << 20;
 const MORE_THAN_FITS: usize = 16 << 20;
 /// Bytes that each end writes once the connection is back.
 const AFTERWARDS: usize = 100_000;
-
-/// What lies in the receive queue of the subject.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Receive {
-    /// Nothing.
-    Empty,
-    /// A few kilobytes.
-    Small,
-    /// A megabyte, or as much as a window without scaling lets in.
-    Large,
-    /// All that the window lets in, while the peer has more to send.
-    Full,
-}
-
-/// What lies in the send queue of the subject.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Send {
-    /// Nothing.
-    Empty,
-    /// Sent, and received by the peer, whose acknowledgement was lost.
-    Unacked,
-    /// Written against the closed window of the peer: nothing of it was ever sent.
-    Unsent,
-    /// More than the congestion window lets out, and the acknowledgement of the first flight lost.
-    Both,
-}
-
-/// What the handshake may negotiate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Negotiated {
-    /// Timestamps.
-    pub timestamps: bool,
-    /// Selective acknowledgement.
-    pub sack: bool,
-    /// Window scaling.
-    pub window_scaling: bool,
-}
-
-impl Negotiated {
-    /// All of them, as two of today's kernels do.
-    pub const ALL: Self = Self {
-        timestamps: true,
-        sack: true,
-        window_scaling: true,
-    };
-    /// None of them.
-    pub const NONE: Self = Self {
-        timestamps: false,
-        sack: false,
-        window_scaling: false,
-    };
-}
-
-/// One journey.
-#[derive(Clone, Copy, Debug)]
-pub struct Plan {
-    /// The family of the subject's socket.
-    pub family: Family,
-    /// Its receive queue.
-    pub receive: Receive,
-    /// Its send queue.
-    pub send: Send,
-    /// Its options.
-    pub negotiated: Negotiated,
-}
 
 /// A connection on its way, with what was said on it and what is watching it.
 pub struct Traveller {
@@ -111,13 +52,6 @@ pub struct Traveller {
     pub lock: Lock,
 }
 
-/// A network lock around the subject's host: what is in place is dropped before it reaches, or leaves, its stack.
-#[derive(Default)]
-pub struct Lock {
-    ingress: Option<Blackhole>,
-    egress: Option<Blackhole>,
-}
-
 /// A connection that is saved and whose socket is gone.
 pub struct Saved {
     /// What was saved.
@@ -125,49 +59,6 @@ pub struct Saved {
     /// What the kernel said of the socket while it was paused.
     pub view: KernelView,
     counters: [Counters; 2],
-}
-
-impl Plan {
-    /// Makes the whole journey and judges it.
-    ///
-    /// # Errors
-    /// [`Stop`] with what was not as it should be.
-    pub fn run(&self, ctx: &Context) -> Verdict {
-        let mut traveller = self.depart(ctx)?;
-        traveller.fill(self.receive, self.send)?;
-        let probes = match self.send {
-            // The persist timer of a closed window sends probes of the same shape.
-            Send::Unsent => Probes::AtLeastOne,
-            _ => Probes::One,
-        };
-        traveller.travel(ctx, probes)
-    }
-
-    /// Adds to a network what lets its hosts negotiate what the plan wants.
-    pub fn network(&self, pair: PairBuilder) -> PairBuilder {
-        let on = |negotiated| if negotiated { "1" } else { "0" };
-        pair.sysctl("net.ipv4.tcp_timestamps", on(self.negotiated.timestamps))
-            .sysctl("net.ipv4.tcp_sack", on(self.negotiated.sack))
-            .sysctl(
-                "net.ipv4.tcp_window_scaling",
-                on(self.negotiated.window_scaling),
-            )
-    }
-
-    /// Opens the connection, its queues still empty.
-    ///
-    /// # Errors
-    /// [`Stop::Broken`] where the lab cannot.
-    pub fn depart(&self, ctx: &Context) -> Result<Traveller, Stop> {
-        let pair = ctx.build(self.network(Pair::builder()))?;
-        if self.receive == Receive::Large {
-            let sizes = format!("4096 {} {}", 4 * LARGE, 4 * LARGE);
-            pair.a().sysctl("net.ipv4.tcp_rmem", &sizes)?;
-        }
-        let capture = ctx.capture(pair.a())?;
-        let connection = pair.connection(self.family).open()?;
-        Ok(Traveller::new(pair, capture, connection))
-    }
 }
 
 impl Traveller {
@@ -340,7 +231,7 @@ impl Traveller {
         let view = KernelView::read(&self.subject)?;
         let snapshot = paused.release();
         self.close_subject()?;
-        self.lock.egress = None;
+        self.lock.unblock_egress();
         self.capture.mark(wire::CLOSED)?;
         self.talk.check_received(&snapshot.receive.bytes)?;
         self.talk.check_sent(&snapshot.send.bytes)?;
@@ -395,30 +286,6 @@ impl Saved {
         let [_, before] = &self.counters;
         let peer = pair.b();
         Counters::read(peer)?.expect_unmoved(PEER_TELLTALES, before, peer.name())
-    }
-}
-
-impl Lock {
-    /// Drops what comes in for the connection.
-    ///
-    /// # Errors
-    /// [`Stop::Broken`] where the lab cannot.
-    pub fn block_ingress(&mut self, pair: &Pair, flow: Flow) -> Verdict {
-        if self.ingress.is_none() {
-            let inbound = Match::tcp().flow(flow.reversed());
-            self.ingress = Some(pair.a().blackhole(Direction::Ingress, inbound)?);
-        }
-        Ok(())
-    }
-
-    fn block_egress(&mut self, pair: &Pair, flow: Flow) -> Verdict {
-        if self.egress.is_none() {
-            self.egress = Some(
-                pair.a()
-                    .blackhole(Direction::Egress, Match::tcp().flow(flow))?,
-            );
-        }
-        Ok(())
     }
 }
 

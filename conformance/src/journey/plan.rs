@@ -1,0 +1,115 @@
+//! What a journey is to be: its family, its options, its queues.
+
+use super::{LARGE, Traveller};
+use crate::context::Context;
+use crate::oracle::wire::Probes;
+use crate::verdict::{Stop, Verdict};
+use lab::{Family, Pair, PairBuilder};
+
+/// What lies in the receive queue of the subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receive {
+    /// Nothing.
+    Empty,
+    /// A few kilobytes.
+    Small,
+    /// A megabyte, or as much as a window without scaling lets in.
+    Large,
+    /// All that the window lets in, while the peer has more to send.
+    Full,
+}
+
+/// What lies in the send queue of the subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Send {
+    /// Nothing.
+    Empty,
+    /// Sent, and received by the peer, whose acknowledgement was lost.
+    Unacked,
+    /// Written against the closed window of the peer: nothing of it was ever sent.
+    Unsent,
+    /// More than the congestion window lets out, and the acknowledgement of the first flight lost.
+    Both,
+}
+
+/// What the handshake may negotiate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Negotiated {
+    /// Timestamps.
+    pub timestamps: bool,
+    /// Selective acknowledgement.
+    pub sack: bool,
+    /// Window scaling.
+    pub window_scaling: bool,
+}
+
+impl Negotiated {
+    /// All of them, as two of today's kernels do.
+    pub const ALL: Self = Self {
+        timestamps: true,
+        sack: true,
+        window_scaling: true,
+    };
+    /// None of them.
+    pub const NONE: Self = Self {
+        timestamps: false,
+        sack: false,
+        window_scaling: false,
+    };
+}
+
+/// One journey.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// The family of the subject's socket.
+    pub family: Family,
+    /// Its receive queue.
+    pub receive: Receive,
+    /// Its send queue.
+    pub send: Send,
+    /// Its options.
+    pub negotiated: Negotiated,
+}
+
+impl Plan {
+    /// Makes the whole journey and judges it.
+    ///
+    /// # Errors
+    /// [`Stop`] with what was not as it should be.
+    pub fn run(&self, ctx: &Context) -> Verdict {
+        let mut traveller = self.depart(ctx)?;
+        traveller.fill(self.receive, self.send)?;
+        let probes = match self.send {
+            // The persist timer of a closed window sends probes of the same shape.
+            Send::Unsent => Probes::AtLeastOne,
+            _ => Probes::One,
+        };
+        traveller.travel(ctx, probes)
+    }
+
+    /// Adds to a network what lets its hosts negotiate what the plan wants.
+    pub fn network(&self, pair: PairBuilder) -> PairBuilder {
+        let on = |negotiated| if negotiated { "1" } else { "0" };
+        pair.sysctl("net.ipv4.tcp_timestamps", on(self.negotiated.timestamps))
+            .sysctl("net.ipv4.tcp_sack", on(self.negotiated.sack))
+            .sysctl(
+                "net.ipv4.tcp_window_scaling",
+                on(self.negotiated.window_scaling),
+            )
+    }
+
+    /// Opens the connection, its queues still empty.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where the lab cannot.
+    pub fn depart(&self, ctx: &Context) -> Result<Traveller, Stop> {
+        let pair = ctx.build(self.network(Pair::builder()))?;
+        if self.receive == Receive::Large {
+            let sizes = format!("4096 {} {}", 4 * LARGE, 4 * LARGE);
+            pair.a().sysctl("net.ipv4.tcp_rmem", &sizes)?;
+        }
+        let capture = ctx.capture(pair.a())?;
+        let connection = pair.connection(self.family).open()?;
+        Ok(Traveller::new(pair, capture, connection))
+    }
+}
