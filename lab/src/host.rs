@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 pub struct Host {
     // First, so that it goes first: the socket would keep the namespace alive.
     pub(crate) netlink: Arc<Netlink>,
-    pub(crate) namespace: Namespace,
+    pub(crate) namespace: Arc<Namespace>,
     /// Sends out of its own link.
     pub(crate) wire: Arc<Wire>,
     /// Sends out of the other end of its link.

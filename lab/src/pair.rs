@@ -139,7 +139,10 @@ impl PairBuilder {
                 why: "IPv6 needs 1280 bytes, and a veth takes 65535 at most",
             });
         }
-        let spaces = [Namespace::new("a")?, Namespace::new("b")?];
+        let spaces = [
+            Arc::new(Namespace::new("a")?),
+            Arc::new(Namespace::new("b")?),
+        ];
         let netlinks = [
             Arc::new(Netlink::open(&spaces[0])?),
             Arc::new(Netlink::open(&spaces[1])?),
@@ -178,8 +181,8 @@ impl PairBuilder {
             self.add_neighbours(&netlinks[i], indexes[i], 1 - i)?;
         }
         let wires = [
-            Arc::new(Wire::open(&spaces[0], indexes[0], MACS[0])?),
-            Arc::new(Wire::open(&spaces[1], indexes[1], MACS[1])?),
+            Arc::new(Wire::new(&spaces[0], indexes[0], MACS[0])),
+            Arc::new(Wire::new(&spaces[1], indexes[1], MACS[1])),
         ];
         let [space_a, space_b] = spaces;
         let [netlink_a, netlink_b] = netlinks;

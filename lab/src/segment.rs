@@ -100,7 +100,9 @@ impl fmt::Display for Segment {
     /// Writes the segment as packetdrill does, with absolute numbers: `10.77.0.1:4000 > 10.77.0.2:80 P. 1:11(10) ack 7
     /// win 502 <TS val 1 ecr 2>`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (flow, flags, seq, end) = (self.flow, self.flags, self.seq, self.end_seq());
+        // packetdrill and tcpdump count the data only, not SYN and FIN.
+        let end = self.seq.wrapping_add(self.payload_len);
+        let (flow, flags, seq) = (self.flow, self.flags, self.seq);
         write!(f, "{flow} {flags} {seq}:{end}({})", self.payload_len)?;
         if self.flags.ack() {
             write!(f, " ack {}", self.ack)?;
