@@ -80,7 +80,9 @@ fn judge(snapshot: &Snapshot) {
     let untouched = snapshot.clone();
     match snapshot.validate() {
         Err(error) => match error.kind() {
-            ErrorKind::Refused(refusal) => assert!(!refusal.field.is_empty() && !refusal.rule.is_empty()),
+            ErrorKind::Refused(refusal) => {
+                assert!(!refusal.field.is_empty() && !refusal.rule.is_empty())
+            }
             ErrorKind::Unsupported(_) => assert_ne!(snapshot.state, TcpState::Established),
             other => panic!("validation cannot fail with {other}"),
         },
@@ -94,8 +96,14 @@ fn keeps_the_rules(snapshot: &Snapshot) {
     let (sent, unsent) = (snapshot.send.sent(), snapshot.send.unsent());
     assert_eq!([sent, unsent].concat(), snapshot.send.bytes);
     assert_eq!(unsent.len(), snapshot.send.unsent as usize);
-    assert_eq!(snapshot.send.start() + snapshot.send.bytes.len() as u32, snapshot.send.end);
-    assert_eq!(snapshot.receive.start() + snapshot.receive.bytes.len() as u32, snapshot.receive.end);
+    assert_eq!(
+        snapshot.send.start() + snapshot.send.bytes.len() as u32,
+        snapshot.send.end
+    );
+    assert_eq!(
+        snapshot.receive.start() + snapshot.receive.bytes.len() as u32,
+        snapshot.receive.end
+    );
     let rcv_nxt = snapshot.receive.end;
     if let Some(window) = snapshot.window.map(|window| window.acceptable(rcv_nxt)) {
         // tcp_repair_set_window() in the kernel's net/ipv4/tcp.c.
@@ -104,5 +112,8 @@ fn keeps_the_rules(snapshot: &Snapshot) {
         assert!(!window.rcv_wup.after(rcv_nxt));
     }
     assert!(snapshot.options.mss_clamp > 0);
-    assert_eq!(snapshot.endpoints.local.is_ipv4(), snapshot.endpoints.remote.is_ipv4());
+    assert_eq!(
+        snapshot.endpoints.local.is_ipv4(),
+        snapshot.endpoints.remote.is_ipv4()
+    );
 }
