@@ -48,7 +48,7 @@ pub enum Need {
     RepairWindow,
     /// `SO_PEEK_OFF` on TCP (kernel 6.9).
     PeekOffset,
-    /// `SO_BUF_LOCK` (kernel 5.14).
+    /// `SO_BUF_LOCK` (kernel 5.15).
     BufferLock,
     /// Timestamps in microseconds (kernel 6.7).
     MicrosecondTimestamps,

@@ -5,7 +5,7 @@ use crate::journey::{Lock, Traveller};
 use crate::oracle::stream::Talk;
 use crate::verdict::Stop;
 use lab::{Family, Flow, Host};
-use soccr::{Endpoints, Options, Seq, Snapshot, Timestamps, Window, WindowScale};
+use soccr::{Endpoints, Seq, Snapshot, Timestamps, Window, WindowScale};
 use std::net::{IpAddr, SocketAddr};
 
 const SUBJECT_PORT: u16 = 40_001;
@@ -96,15 +96,13 @@ fn snapshot(
     microseconds: bool,
 ) -> Snapshot {
     let mut snapshot = Snapshot::new(endpoints);
-    snapshot.options = Options {
-        mss_clamp: 1_440,
-        window_scale: Some(WindowScale { snd: 7, rcv: 7 }),
-        sack: true,
-        timestamps: Some(Timestamps {
-            value: timestamp,
-            microseconds,
-        }),
-    };
+    snapshot.options.mss_clamp = 1_440;
+    snapshot.options.window_scale = Some(WindowScale { snd: 7, rcv: 7 });
+    snapshot.options.sack = true;
+    snapshot.options.timestamps = Some(Timestamps {
+        value: timestamp,
+        microseconds,
+    });
     snapshot.send.end = Seq(send);
     snapshot.receive.end = Seq(receive);
     snapshot.window = Some(Window {

@@ -61,7 +61,7 @@ impl Need {
             Self::QuietOff => "since kernel 4.19",
             Self::RepairWindow => "since kernel 4.8",
             Self::PeekOffset => "since kernel 6.9",
-            Self::BufferLock => "since kernel 5.14",
+            Self::BufferLock => "since kernel 5.15",
             Self::MicrosecondTimestamps => "since kernel 6.7",
         }
     }

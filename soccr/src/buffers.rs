@@ -12,13 +12,14 @@ use std::os::fd::BorrowedFd;
 /// `setsockopt` is given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Buffers {
     /// Send buffer (`SO_SNDBUF`); 0 keeps what a new socket has.
     pub send: u32,
     /// Receive buffer (`SO_RCVBUF`); 0 keeps what a new socket has.
     pub receive: u32,
     /// Which sizes the application has fixed, so that the kernel does not tune them: bit 0 send, bit 1 receive
-    /// (`SO_BUF_LOCK`); `None` where the kernel cannot say (before 5.14).
+    /// (`SO_BUF_LOCK`); `None` where the kernel cannot say (before 5.15).
     pub locks: Option<u8>,
 }
 
@@ -56,79 +57,96 @@ impl Buffers {
         }
     }
 
-    /// Grows both buffers of a new socket so that the snapshot's queues fit, before anything else is restored.
+    /// Grows both buffers of a new socket to their saved sizes, and further where the snapshot's queues need it,
+    /// before anything else is restored.
     ///
-    /// Buffers are never shrunk. A size that the kernel caps is left to its autotuning, which grows receive
-    /// buffers up to `tcp_rmem[2]`, unless it cannot be unlocked again (guide A32, G8, H3).
+    /// Buffers are never shrunk here. Where the kernel grants less, the receive buffer is left to its autotuning, which
+    /// grows it up to `tcp_rmem[2]`, unless it cannot be unlocked again (guide A32, G8, H3).
     pub(crate) fn grow(fd: BorrowedFd<'_>, snapshot: &Snapshot) -> Result<(), Error> {
-        let send = send_room(snapshot.send.bytes.len(), snapshot.options.mss_clamp);
-        let receive = snapshot.receive.bytes.len();
-        let granted = grow_one(fd, SEND, send).at(Step::UnboundData, Opt::SO_SNDBUF.setting)?;
-        if granted < send {
-            return Err(too_small(Queue::Send, snapshot.send.bytes.len(), granted));
+        let step = Step::UnboundData;
+        let Self { send, receive, .. } = snapshot.buffers;
+        let bytes = snapshot.send.bytes.len();
+        let room = send_room(bytes, snapshot.options.mss_clamp);
+        let granted = grow_one(fd, SEND, send, room).at(step, Opt::SO_SNDBUF.setting)?;
+        // More than this may not fit either; the kernel alone knows its overhead.
+        if granted < bytes {
+            return Err(too_small(Queue::Send, bytes, granted));
         }
-        let granted =
-            grow_one(fd, RECEIVE, receive).at(Step::UnboundData, Opt::SO_RCVBUF.setting)?;
-        let fixed = read_locks(fd)
-            .at(Step::UnboundData, Opt::SO_BUF_LOCK.getting)?
-            .is_none();
-        if granted < receive && fixed {
-            return Err(too_small(Queue::Receive, receive, granted));
+        let bytes = snapshot.receive.bytes.len();
+        let granted = grow_one(fd, RECEIVE, receive, bytes).at(step, Opt::SO_RCVBUF.setting)?;
+        let locks = read_locks(fd).at(step, Opt::SO_BUF_LOCK.getting)?;
+        if granted < bytes && locks.is_none() {
+            return Err(too_small(Queue::Receive, bytes, granted));
         }
         Ok(())
     }
 
-    /// Sets both sizes and their locks as they were saved, the last thing of a restore (guide H2).
+    /// Sets both sizes and their locks as they were saved, the last thing before the resume (guide H2).
+    ///
+    /// Where sizes cannot be forced, one that the application had not fixed stays as [`grow`](Self::grow) and the
+    /// kernel have made it: set without force, it could shrink below its queue.
     pub(crate) fn settle(&self, fd: BorrowedFd<'_>) -> Result<(), Error> {
-        for (size, buffer) in [(self.send, SEND), (self.receive, RECEIVE)] {
-            if size != 0 {
-                set_size(fd, buffer, size / 2).at(Step::Resume, buffer.plain.setting)?;
+        let step = Step::Resume;
+        for (saved, buffer) in [(self.send, SEND), (self.receive, RECEIVE)] {
+            let size = sys::get_int(fd, buffer.plain).at(step, buffer.plain.getting)?;
+            // Setting a size locks it, and not every kernel can unlock it again.
+            if saved == 0 || saved == size.unsigned_abs() {
+                continue;
+            }
+            match sys::set_int(fd, buffer.force, half(saved)) {
+                Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+                    if self.locks.is_some_and(|locks| locks & buffer.lock != 0) {
+                        sys::set_int(fd, buffer.plain, half(saved))
+                            .at(step, buffer.plain.setting)?;
+                    }
+                }
+                other => other.at(step, buffer.force.setting)?,
             }
         }
-        // Setting a size has locked it: without a saved lock, leave it to the kernel's autotuning.
-        write_locks(fd, self.locks.unwrap_or(0)).at(Step::Resume, Opt::SO_BUF_LOCK.setting)
+        write_locks(fd, self.locks.unwrap_or(0)).at(step, Opt::SO_BUF_LOCK.setting)
     }
 }
 
-/// The two options of one buffer.
+/// One buffer: its two options, and its bit in `SO_BUF_LOCK`.
 #[derive(Clone, Copy)]
-struct BufferOptions {
+struct Buffer {
     plain: Opt,
     force: Opt,
+    lock: u8,
 }
 
-const SEND: BufferOptions = BufferOptions {
+const SEND: Buffer = Buffer {
     plain: Opt::SO_SNDBUF,
     force: Opt::SO_SNDBUFFORCE,
+    lock: 1,
 };
-const RECEIVE: BufferOptions = BufferOptions {
+const RECEIVE: Buffer = Buffer {
     plain: Opt::SO_RCVBUF,
     force: Opt::SO_RCVBUFFORCE,
+    lock: 2,
 };
 
-/// Makes room for `bytes` of data; returns the size that the buffer then has.
-fn grow_one(fd: BorrowedFd<'_>, buffer: BufferOptions, bytes: usize) -> io::Result<usize> {
-    let size = || Ok(sys::get_int(fd, buffer.plain)?.unsigned_abs() as usize);
+/// Makes a buffer at least as large as it was saved, and large enough for `bytes` of data; returns its size.
+fn grow_one(fd: BorrowedFd<'_>, buffer: Buffer, saved: u32, bytes: usize) -> io::Result<usize> {
+    let size = || Ok::<_, io::Error>(sys::get_int(fd, buffer.plain)?.unsigned_abs());
     // The kernel charges its overhead to the buffer: twice the data always suffices.
-    if size()? < bytes.saturating_mul(2) {
-        let wanted = u32::try_from(bytes)
-            .unwrap_or(MAX_BUFFER / 2)
-            .min(MAX_BUFFER / 2);
-        set_size(fd, buffer, wanted)?;
+    let needed = u32::try_from(bytes.saturating_mul(2)).unwrap_or(MAX_BUFFER);
+    let wanted = saved.max(needed.min(MAX_BUFFER));
+    if size()? < wanted {
+        match sys::set_int(fd, buffer.force, half(wanted)) {
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+                sys::set_int(fd, buffer.plain, half(wanted))?;
+            }
+            other => other?,
+        }
         write_locks(fd, 0)?;
     }
-    size()
+    Ok(size()? as usize)
 }
 
-/// Sets a size past the host's limit where that is allowed, else up to it; the kernel doubles `size`.
-fn set_size(fd: BorrowedFd<'_>, buffer: BufferOptions, size: u32) -> io::Result<()> {
-    let size = size as i32;
-    match sys::set_int(fd, buffer.force, size) {
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
-            sys::set_int(fd, buffer.plain, size)
-        }
-        other => other,
-    }
+/// What `setsockopt` has to be given for a buffer of `size`: the kernel doubles it.
+fn half(size: u32) -> i32 {
+    size.div_ceil(2).min(MAX_BUFFER / 2) as i32
 }
 
 /// `None` where the kernel has no `SO_BUF_LOCK`.

@@ -1,6 +1,7 @@
 //! The two ends of a connection.
 
 use crate::error::Refusal;
+use std::fmt;
 use std::net::SocketAddr;
 
 /// The local and the remote address, as the socket itself names them.
@@ -25,14 +26,29 @@ pub enum Family {
     V6,
 }
 
+impl Family {
+    pub(crate) fn of(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(_) => Self::V4,
+            SocketAddr::V6(_) => Self::V6,
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "AF_INET",
+            Self::V6 => "AF_INET6",
+        })
+    }
+}
+
 impl Endpoints {
     /// The family of the socket, not of the packets: a v4-mapped connection has an IPv6 socket.
     #[must_use]
     pub fn family(&self) -> Family {
-        match self.local {
-            SocketAddr::V4(_) => Family::V4,
-            SocketAddr::V6(_) => Family::V6,
-        }
+        Family::of(self.local)
     }
 
     /// Whether this is an IPv6 socket whose packets are IPv4.

@@ -7,7 +7,8 @@ use std::io;
 
 /// A save or a restore that did not happen: the step it was at, and why.
 ///
-/// After an error from a save the connection runs on as before; after an error from a restore the half-built
+/// After an error from a save the connection runs on as before, unless the error is one from resuming it: then the
+/// kernel has refused to take it out of repair mode ([`Step::Resume`]). After an error from a restore the half-built
 /// socket is gone without a packet, and the snapshot can be restored again.
 #[derive(Debug)]
 pub struct Error {
@@ -58,7 +59,7 @@ pub enum ErrorKind {
         /// What it returned.
         source: io::Error,
     },
-    /// This kind of socket, or this state, is not one that can be saved; the socket is untouched.
+    /// This kind of socket, this state or this kernel is not one that can do it; a socket to save is untouched.
     Unsupported(Unsupported),
     /// The snapshot says something that no connection can be.
     Refused(Refusal),
@@ -80,18 +81,19 @@ pub enum ErrorKind {
         /// Size of the buffer, bytes, as the kernel counts it (with its own overhead).
         granted: usize,
     },
-    /// The kernel accepted a value and does something else.
-    NotTaken {
-        /// What was set.
+    /// Something is not what the restore needs: a value that the kernel took for another, a socket of the caller's own.
+    #[non_exhaustive]
+    Mismatch {
+        /// What was looked at.
         what: &'static str,
-        /// The value wanted.
+        /// What it has to be.
         wanted: String,
-        /// The value found.
+        /// What it is.
         found: String,
     },
 }
 
-/// A socket that cannot be saved.
+/// What this version, or this kernel, cannot save or restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unsupported {
@@ -116,6 +118,7 @@ pub enum Unsupported {
 
 /// A value in a snapshot that no connection can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// The field, as it is written in Rust.
     pub field: &'static str,
@@ -185,7 +188,7 @@ impl Error {
                 }
             }),
             ErrorKind::Unsupported(unsupported) => unsupported.hint(),
-            ErrorKind::Refused(_) | ErrorKind::NotTaken { .. } => None,
+            ErrorKind::Refused(_) | ErrorKind::Mismatch { .. } => None,
         }
     }
 }
@@ -285,11 +288,11 @@ impl fmt::Display for ErrorKind {
                 "the {queue} holds {wanted} bytes, of which {accepted} went into the buffer of {granted} that the \
                  kernel grants here"
             ),
-            Self::NotTaken {
+            Self::Mismatch {
                 what,
                 wanted,
                 found,
-            } => write!(f, "{what} was set to {wanted}, and is {found}"),
+            } => write!(f, "{what} has to be {wanted}, and is {found}"),
         }
     }
 }
@@ -303,7 +306,7 @@ impl fmt::Display for Unsupported {
             }
             Self::State(state) => write!(
                 f,
-                "a socket in state {state} cannot be saved by this version"
+                "a connection in state {state} is not supported by this version"
             ),
             Self::UnknownState(number) => {
                 write!(f, "the kernel reports an unknown state, {number}")
@@ -330,15 +333,8 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &*self.kind {
-            ErrorKind::System { source, .. } => Some(source),
-            ErrorKind::Refused(refusal) => Some(refusal),
-            _ => None,
-        }
-    }
-}
+// No `source()`: the message says the cause already, and a chain would say it twice. `kind()` has it.
+impl std::error::Error for Error {}
 
 /// Names the step and the call at which a system call failed.
 pub(crate) trait At<T> {

@@ -7,7 +7,7 @@
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let stream = std::net::TcpStream::connect("192.0.2.1:80")?;
-//! // Block the traffic of the connection first; see the notes below.
+//! // Block the traffic of the connection first, and unblock it last; see the notes below.
 //! let snapshot = soccr::save_and_close(stream)?;
 //! // … move the snapshot, and the address, to where the connection shall live on …
 //! let stream = snapshot.restore()?.resume()?;
@@ -28,15 +28,21 @@
 //! # What it needs
 //! - `CAP_NET_ADMIN` in the user namespace that owns the network namespace of the socket: real root, or an
 //!   ordinary user in a user namespace of its own.
-//! - Between the save and the resume, no packet of the connection may reach a host where its socket is missing:
-//!   the kernel would answer with a RST. Neither may data arrive between a save and the close of the saved socket:
-//!   it would be acknowledged and lost. Repair mode does not keep packets out; a firewall rule, a cgroup program
-//!   or a closed link does.
+//! - **The traffic of the connection blocked.** Between the save and the resume, no packet of the connection may
+//!   reach a host where its socket is missing: the kernel would answer with a RST. Neither may data arrive between
+//!   a save and the close of the saved socket: it would be acknowledged and lost. Repair mode does not keep packets
+//!   out; a firewall rule, a cgroup program or a closed link does.
+//! - **The socket to itself.** From the pause to the resume, no other thread and no other process may use it: a read
+//!   fails or returns bytes that the snapshot also holds, a write fails or lands in a queue as if it had been sent,
+//!   and nobody else can tell. Stop the threads, or the process, that use it first.
 //!
 //! # If something fails
 //! After an error from a save the connection runs on as before. After an error from a restore the half-built
 //! socket is gone without a packet, and the snapshot, which is never changed, can be restored again. An [`Error`]
 //! names the step, the call and what to do.
+//!
+//! Numbers such as *guide A9* in the notes of this crate are those of the facts about TCP repair that the project
+//! has collected and its conformance suite measures: `conformance/FACTS.md` in the repository.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("TCP_REPAIR is an interface of the Linux kernel");

@@ -9,6 +9,7 @@ pub const MAX_WINDOW_SHIFT: u8 = 14;
 /// What was negotiated: carried as agreed, whatever the new host would have offered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Options {
     /// The largest segment that the peer accepts, bytes of payload and TCP options (kernel `mss_clamp`).
     #[doc(alias = "TCPOPT_MSS")]
@@ -38,8 +39,8 @@ pub struct WindowScale {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Timestamps {
-    /// What `TCP_TIMESTAMP` read at the save: the next TSval, in units of `microseconds`. Bit 0 may be a flag
-    /// of the kernel instead of time.
+    /// What `TCP_TIMESTAMP` read at the save: the next TSval, in microseconds or milliseconds as `microseconds` says.
+    /// Bit 0 may be a flag of the kernel instead of time.
     #[doc(alias = "TCP_TIMESTAMP")]
     pub value: u32,
     /// Whether the clock counts microseconds instead of milliseconds (kernel 6.7, `TCPI_OPT_USEC_TS`).

@@ -126,7 +126,7 @@ options! {
     SO_SNDBUFFORCE = libc::SOL_SOCKET, libc::SO_SNDBUFFORCE;
     /// Receive buffer past `net.core.rmem_max`; needs `CAP_NET_ADMIN` in the initial user namespace.
     SO_RCVBUFFORCE = libc::SOL_SOCKET, libc::SO_RCVBUFFORCE;
-    /// Which buffer sizes are locked against autotuning: bit 0 send, bit 1 receive (kernel 5.14).
+    /// Which buffer sizes are locked against autotuning: bit 0 send, bit 1 receive (kernel 5.15).
     SO_BUF_LOCK = libc::SOL_SOCKET, libc::SO_BUF_LOCK;
 }
 
@@ -294,6 +294,10 @@ pub struct TcpInfo {
     pub snd_cwnd: u32,
     /// `tcpi_total_retrans`, segments.
     pub total_retrans: u32,
+    /// `tcpi_bytes_acked`: payload of ours that the peer has acknowledged since the connection began (kernel 4.1).
+    pub bytes_acked: u64,
+    /// `tcpi_bytes_received`: payload that was acknowledged to the peer since the connection began (kernel 4.1).
+    pub bytes_received: u64,
     /// How many bytes the kernel wrote.
     pub length: usize,
 }
@@ -305,6 +309,10 @@ impl TcpInfo {
         let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
         let word =
             |at: usize| u32::from_ne_bytes([byte(at), byte(at + 1), byte(at + 2), byte(at + 3)]);
+        let long = |at: usize| {
+            let bytes = std::array::from_fn(|index| byte(at + index));
+            u64::from_ne_bytes(bytes)
+        };
         // Two four-bit fields in one byte, the first in the low half (linux/tcp.h, little-endian bit fields).
         let (low, high) = (byte(6) & 0xf, byte(6) >> 4);
         let (snd_wscale, rcv_wscale) = if cfg!(target_endian = "little") {
@@ -324,6 +332,8 @@ impl TcpInfo {
             rtt: word(68),
             snd_cwnd: word(80),
             total_retrans: word(100),
+            bytes_acked: long(120),
+            bytes_received: long(128),
             length: bytes.len(),
         }
     }

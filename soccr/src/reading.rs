@@ -11,6 +11,8 @@ use crate::snapshot::Snapshot;
 use crate::state::TcpState;
 use crate::sys;
 use crate::window::Window;
+use std::fmt;
+use std::io;
 use std::os::fd::BorrowedFd;
 
 /// What is read, and allocated, before the pause.
@@ -24,11 +26,7 @@ pub(crate) struct Inspected {
 impl Inspected {
     /// Looks at a socket that may be saved.
     pub(crate) fn look_at(fd: BorrowedFd<'_>) -> Result<Self, Error> {
-        let protocol =
-            sys::get_int(fd, Opt::SO_PROTOCOL).at(Step::Inspect, Opt::SO_PROTOCOL.getting)?;
-        if protocol != libc::IPPROTO_TCP {
-            return Err(unsupported(Step::Inspect, Unsupported::Protocol(protocol)));
-        }
+        require_tcp(fd, Step::Inspect)?;
         established(fd, Step::Inspect)?;
         refuse_upper_layer(fd)?;
         Ok(Self {
@@ -37,18 +35,25 @@ impl Inspected {
                 remote: sys::remote_address(fd).at(Step::Inspect, "getpeername")?,
             },
             buffers: Buffers::read(fd, Step::Inspect)?,
-            receive: prefaulted(queue_length(sys::siocinq(fd), "ioctl(SIOCINQ)")?),
-            send: prefaulted(queue_length(sys::siocoutq(fd), "ioctl(SIOCOUTQ)")?),
+            receive: prefaulted(queue_length(
+                sys::siocinq(fd),
+                Step::Inspect,
+                "ioctl(SIOCINQ)",
+            )?),
+            send: prefaulted(queue_length(
+                sys::siocoutq(fd),
+                Step::Inspect,
+                "ioctl(SIOCOUTQ)",
+            )?),
         })
     }
 
     /// Reads the bytes of both queues; false where the queues are no longer what `data` says.
     pub(crate) fn read_queues(&mut self, fd: BorrowedFd<'_>, data: &Data) -> Result<bool, Error> {
-        peek_receive(fd, &mut self.receive, data.inq)?;
-        let complete = peek_send(fd, &mut self.send, data.outq)?;
-        // With the send queue selected the kernel would take what it is to send as sent.
-        select(fd, TCP_NO_QUEUE, Step::ReadQueue(Queue::Send))?;
-        Ok(complete)
+        let received = peek_receive(fd, &mut self.receive, data.inq)?;
+        let sent = peek_send(fd, &mut self.send, data.outq)?;
+        deselect(fd, Step::ReadQueue(Queue::Send))?;
+        Ok(received && sent)
     }
 
     /// Puts together what was read.
@@ -73,7 +78,18 @@ impl Inspected {
     }
 }
 
+impl fmt::Debug for Inspected {
+    /// Without the bytes: a queue can be megabytes long.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inspected")
+            .field("endpoints", &self.endpoints)
+            .field("buffers", &self.buffers)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What is read during the pause, but for the bytes of the queues.
+#[derive(Debug)]
 pub(crate) struct Data {
     state: TcpState,
     info: TcpInfo,
@@ -87,11 +103,11 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Reads everything; leaves the receive queue selected.
+    /// Reads everything; leaves no queue selected.
     pub(crate) fn read(fd: BorrowedFd<'_>) -> Result<Self, Error> {
         let (state, info) = established(fd, Step::ReadData)?;
         if sys::siocatmark(fd).at(Step::ReadData, "ioctl(SIOCATMARK)")? {
-            let unread = queue_length(sys::siocinq(fd), "ioctl(SIOCINQ)")?;
+            let unread = queue_length(sys::siocinq(fd), Step::ReadData, "ioctl(SIOCINQ)")?;
             let readable = 0;
             return Err(unsupported(
                 Step::ReadData,
@@ -101,27 +117,41 @@ impl Data {
         // In repair mode this is what the peer announced; outside of it, what a segment now holds (guide A58).
         let mss_clamp =
             sys::get_int(fd, Opt::TCP_MAXSEG).at(Step::ReadData, Opt::TCP_MAXSEG.getting)?;
+        let write_seq = queue_end(fd, Queue::Send)?;
+        let rcv_nxt = queue_end(fd, Queue::Receive)?;
+        deselect(fd, Step::ReadData)?;
         Ok(Self {
             state,
             info,
             mss_clamp: u16::try_from(mss_clamp).unwrap_or(u16::MAX),
             window: read_window(fd, Step::ReadData)?,
-            inq: queue_length(sys::siocinq(fd), "ioctl(SIOCINQ)")?,
-            outq: queue_length(sys::siocoutq(fd), "ioctl(SIOCOUTQ)")?,
+            inq: queue_length(sys::siocinq(fd), Step::ReadData, "ioctl(SIOCINQ)")?,
+            outq: queue_length(sys::siocoutq(fd), Step::ReadData, "ioctl(SIOCOUTQ)")?,
             outq_unsent: unsent_length(fd)?,
-            write_seq: queue_end(fd, Queue::Send)?,
-            rcv_nxt: queue_end(fd, Queue::Receive)?,
+            write_seq,
+            rcv_nxt,
         })
     }
 
     /// Whether nothing has moved since: no data, no acknowledgement, no window update, no FIN.
     pub(crate) fn still_holds(&self, fd: BorrowedFd<'_>) -> Result<bool, Error> {
         let (_, info) = established(fd, Step::ReadData)?;
+        // The counters tell data that came and was read, or was written and acknowledged, in between.
         Ok(info.options == self.info.options
-            && self.inq == queue_length(sys::siocinq(fd), "ioctl(SIOCINQ)")?
-            && self.outq == queue_length(sys::siocoutq(fd), "ioctl(SIOCOUTQ)")?
+            && info.bytes_acked == self.info.bytes_acked
+            && info.bytes_received == self.info.bytes_received
+            && self.inq == queue_length(sys::siocinq(fd), Step::ReadData, "ioctl(SIOCINQ)")?
+            && self.outq == queue_length(sys::siocoutq(fd), Step::ReadData, "ioctl(SIOCOUTQ)")?
             && self.outq_unsent == unsent_length(fd)?
             && self.window == read_window(fd, Step::ReadData)?)
+    }
+}
+
+/// Refuses a socket that is not TCP.
+pub(crate) fn require_tcp(fd: BorrowedFd<'_>, step: Step) -> Result<(), Error> {
+    match sys::get_int(fd, Opt::SO_PROTOCOL).at(step, Opt::SO_PROTOCOL.getting)? {
+        libc::IPPROTO_TCP => Ok(()),
+        other => Err(unsupported(step, Unsupported::Protocol(other))),
     }
 }
 
@@ -173,6 +203,11 @@ fn select(fd: BorrowedFd<'_>, queue: i32, step: Step) -> Result<(), Error> {
     sys::set_int(fd, Opt::TCP_REPAIR_QUEUE, queue).at(step, Opt::TCP_REPAIR_QUEUE.setting)
 }
 
+/// A write to a paused socket goes into the queue that is selected, even into the receive queue: select none.
+fn deselect(fd: BorrowedFd<'_>, step: Step) -> Result<(), Error> {
+    select(fd, TCP_NO_QUEUE, step)
+}
+
 /// Selects a queue and reads the sequence number at its end.
 fn queue_end(fd: BorrowedFd<'_>, queue: Queue) -> Result<Seq, Error> {
     select(fd, queue.number(), Step::ReadData)?;
@@ -181,9 +216,9 @@ fn queue_end(fd: BorrowedFd<'_>, queue: Queue) -> Result<Seq, Error> {
     Ok(Seq(end as u32))
 }
 
-fn queue_length(answer: std::io::Result<i32>, call: &'static str) -> Result<usize, Error> {
+fn queue_length(answer: io::Result<i32>, step: Step, call: &'static str) -> Result<usize, Error> {
     // The kernel counts bytes of a queue: never negative.
-    Ok(answer.at(Step::ReadData, call)?.unsigned_abs() as usize)
+    Ok(answer.at(step, call)?.unsigned_abs() as usize)
 }
 
 fn unsent_length(fd: BorrowedFd<'_>) -> Result<u32, Error> {
@@ -191,24 +226,28 @@ fn unsent_length(fd: BorrowedFd<'_>) -> Result<u32, Error> {
     Ok(unsent.unsigned_abs())
 }
 
-/// Peeks at `length` bytes of the receive queue.
-fn peek_receive(fd: BorrowedFd<'_>, bytes: &mut Vec<u8>, length: usize) -> Result<(), Error> {
+/// Peeks at `length` bytes of the receive queue; false where there are fewer now.
+fn peek_receive(fd: BorrowedFd<'_>, bytes: &mut Vec<u8>, length: usize) -> Result<bool, Error> {
     let step = Step::ReadQueue(Queue::Receive);
     bytes.resize(length, 0);
     if length == 0 {
-        return Ok(());
+        return Ok(true);
     }
     select(fd, Queue::Receive.number(), step)?;
-    let count = sys::recv(fd, bytes, MSG_PEEK | MSG_DONTWAIT).at(step, "recv(MSG_PEEK)")?;
-    if count < length {
-        // SO_OOBINLINE is on, so that `length` counts past a mark; only an urgent mark stops a peek early.
-        let urgent = Unsupported::UrgentData {
-            readable: count,
-            unread: length,
-        };
-        return Err(unsupported(step, urgent));
+    let readable = match sys::recv(fd, bytes, MSG_PEEK | MSG_DONTWAIT) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+        answer => answer.at(step, "recv(MSG_PEEK)")?,
+    };
+    if readable == length {
+        return Ok(true);
     }
-    Ok(())
+    let unread = queue_length(sys::siocinq(fd), step, "ioctl(SIOCINQ)")?;
+    if unread != length {
+        return Ok(false);
+    }
+    // SO_OOBINLINE is on, so that `unread` counts past a mark; only an urgent mark stops a peek early.
+    let urgent = Unsupported::UrgentData { readable, unread };
+    Err(unsupported(step, urgent))
 }
 
 /// Peeks at the last `length` bytes of the send queue; false where there are fewer now.

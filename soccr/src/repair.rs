@@ -22,6 +22,7 @@ pub(crate) enum Probe {
 /// It also holds what an application has set and a save has to set aside, and puts it back: `SO_REUSEADDR`, which
 /// repair mode overwrites (guide A6), `SO_PEEK_OFF`, which would move the start of the receive queue (guide A28),
 /// and `SO_OOBINLINE`, without which an urgent mark hides what lies behind it (guide A29).
+#[derive(Debug)]
 pub(crate) struct Repair<'fd> {
     fd: BorrowedFd<'fd>,
     aside: Aside,
@@ -29,7 +30,7 @@ pub(crate) struct Repair<'fd> {
 }
 
 /// What was set aside. `None`: nothing to put back.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Aside {
     reuse_address: bool,
     peek_offset: Option<i32>,
@@ -102,8 +103,6 @@ impl<'fd> Repair<'fd> {
         let set = |option: Opt, value| {
             sys::set_int(self.fd, option, value).at(Step::Resume, option.setting)
         };
-        let off = leave_repair(self.fd, probe).at(Step::Resume, Opt::TCP_REPAIR.setting);
-        let reuse = set(Opt::SO_REUSEADDR, self.aside.reuse_address.into());
         let inline = match self.aside.urgent_out_of_line {
             true => set(Opt::SO_OOBINLINE, 0),
             false => Ok(()),
@@ -112,6 +111,9 @@ impl<'fd> Repair<'fd> {
             Some(offset) => set(Opt::SO_PEEK_OFF, offset),
             None => Ok(()),
         };
+        let off = leave_repair(self.fd, probe).at(Step::Resume, Opt::TCP_REPAIR.setting);
+        // Leaving repair mode clears it (guide A6).
+        let reuse = set(Opt::SO_REUSEADDR, self.aside.reuse_address.into());
         off.and(reuse).and(inline).and(peek)
     }
 }

@@ -5,15 +5,17 @@
 //! last one nothing leaves the host, and dropping any of them makes the half-built socket vanish without a packet.
 
 use crate::buffers::Buffers;
+use crate::endpoints::Family;
 use crate::error::{At, Error, ErrorKind, Step, Unsupported};
 use crate::filling::write_all;
 use crate::options::Timestamps;
 use crate::queue::Queue;
 use crate::raw::{self, Opt, TCP_NO_QUEUE, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON, TCPI_OPT_USEC_TS};
-use crate::reading::read_window;
+use crate::reading::{read_window, require_tcp};
 use crate::restored::Restored;
 use crate::seq::Seq;
 use crate::snapshot::Snapshot;
+use crate::state::TcpState;
 use crate::sys;
 use crate::window::Window;
 use std::marker::PhantomData;
@@ -54,7 +56,7 @@ impl Snapshot {
     /// [`Error`] with the step; the half-built socket is gone without a packet. Needs `CAP_NET_ADMIN` in the user
     /// namespace that owns the network namespace.
     #[doc(alias = "libsoccr_restore")]
-    pub fn restore(&self) -> Result<Restored<'_>, Error> {
+    pub fn restore(&self) -> Result<Restored, Error> {
         create(self)?
             .pause()?
             .unbound_data()?
@@ -81,17 +83,36 @@ pub fn create(snapshot: &Snapshot) -> Result<Restoring<'_, stage::Created>, Erro
     Ok(Restoring::new(snapshot, fd))
 }
 
-/// As [`create`], with a new socket of the caller's own, who may have set `SO_MARK`, `SO_BINDTODEVICE` or
-/// `IP_FREEBIND` on it. It is consumed: on failure it is closed.
+/// As [`create`], with a new socket of the caller's own, who may have set on it what has to be there before an
+/// address is bound or a connection made: `SO_MARK`, `SO_BINDTODEVICE`, `IP_FREEBIND`, `TCP_MD5SIG`.
+///
+/// It may be bound already; then `bind` is left out. It is consumed: on failure it is closed.
 ///
 /// # Errors
-/// What [`Snapshot::validate`] refuses.
+/// What [`Snapshot::validate`] refuses; [`ErrorKind::Unsupported`] for a socket that is not TCP;
+/// [`ErrorKind::Mismatch`] for one of the other family, or one that is connected or listens.
 pub fn create_from(
     snapshot: &Snapshot,
     socket: impl Into<OwnedFd>,
 ) -> Result<Restoring<'_, stage::Created>, Error> {
     snapshot.validate()?;
-    Ok(Restoring::new(snapshot, socket.into()))
+    let (socket, step) = (socket.into(), Step::Create);
+    require_tcp(socket.as_fd(), step)?;
+    let wanted = snapshot.endpoints.family();
+    let local = sys::local_address(socket.as_fd()).at(step, "getsockname")?;
+    if Family::of(local) != wanted {
+        let found = Family::of(local);
+        return Err(mismatch(step, "the family of the socket", wanted, found));
+    }
+    let state = raw::tcp_info(&socket)
+        .at(step, Opt::TCP_INFO.getting)?
+        .state;
+    if TcpState::from_kernel(state) != Some(TcpState::Close) {
+        let found = TcpState::from_kernel(state).map_or("unknown", TcpState::name);
+        let wanted = TcpState::Close.name();
+        return Err(mismatch(step, "the state of the socket", wanted, found));
+    }
+    Ok(Restoring::new(snapshot, socket))
 }
 
 /// A connection that is being restored, at the stage `S`.
@@ -221,12 +242,12 @@ impl<'s> Restoring<'s, stage::Unbound> {
     /// Connects a socket that the caller has bound by a standard call, to the snapshot's local address.
     ///
     /// # Errors
-    /// [`ErrorKind::NotTaken`] where the socket is bound to another address.
+    /// [`ErrorKind::Mismatch`] where the socket is bound to another address.
     pub fn connect(self) -> Result<Restoring<'s, stage::Connected>, Error> {
         let wanted = self.snapshot.endpoints.local;
         let found = sys::local_address(self.as_fd()).at(Step::Connect, "getsockname")?;
         if found != wanted {
-            return Err(not_taken(Step::Connect, "the local address", wanted, found));
+            return Err(mismatch(Step::Connect, "the local address", wanted, found));
         }
         connect(self)
     }
@@ -254,7 +275,7 @@ impl<'s> Restoring<'s, stage::Connected> {
     /// timer (guide A42, H7).
     ///
     /// # Errors
-    /// [`ErrorKind::NotTaken`] where the snapshot's clock counts microseconds and this kernel's cannot.
+    /// [`ErrorKind::Mismatch`] where the snapshot's clock counts microseconds and this kernel's cannot.
     #[doc(alias = "libsoccr_set_sk_data_noq")]
     pub fn no_queue_data(self) -> Result<Restoring<'s, stage::NoQueue>, Error> {
         let (fd, step, options) = (self.as_fd(), Step::NoQueueData, self.snapshot.options);
@@ -283,7 +304,7 @@ impl<'s> Restoring<'s, stage::Connected> {
                     "milliseconds"
                 }
             };
-            return Err(not_taken(
+            return Err(mismatch(
                 step,
                 "the unit of the timestamp clock",
                 unit(timestamps.microseconds),
@@ -324,11 +345,17 @@ impl<'s> Restoring<'s, stage::Queued> {
     /// # Errors
     /// [`Unsupported::QuietOff`] where there is such a tail and the kernel cannot hold it (before 4.19).
     #[doc(alias = "libsoccr_set_sk_data")]
-    pub fn remaining_data(self) -> Result<Restored<'s>, Error> {
+    pub fn remaining_data(self) -> Result<Restored, Error> {
         let (fd, step) = (self.as_fd(), Step::RemainingData);
+        let rcv_nxt = self.snapshot.receive.end;
         let window = match self.snapshot.window {
-            Some(window) => Some(window.acceptable(self.snapshot.receive.end)),
-            None => read_window(fd, step)?,
+            Some(window) => Some(window.acceptable(rcv_nxt)),
+            // After a connect in repair mode snd_wl1 is 0, so that for half of all sequence numbers the kernel would
+            // refuse its own window, and take no window from the peer either (guide A54).
+            None => read_window(fd, step)?.map(|window| Window {
+                snd_wl1: rcv_nxt.back(1),
+                ..window
+            }),
         };
         if !self.snapshot.send.unsent().is_empty() {
             let window = window.ok_or_else(quiet_off)?;
@@ -363,7 +390,7 @@ impl<'s> Restoring<'s, stage::Queued> {
     }
 }
 
-pub(crate) fn set(fd: BorrowedFd<'_>, step: Step, option: Opt, value: i32) -> Result<(), Error> {
+fn set(fd: BorrowedFd<'_>, step: Step, option: Opt, value: i32) -> Result<(), Error> {
     sys::set_int(fd, option, value).at(step, option.setting)
 }
 
@@ -379,8 +406,8 @@ fn quiet_off() -> Error {
     )
 }
 
-fn not_taken(step: Step, what: &'static str, wanted: impl ToString, found: impl ToString) -> Error {
-    let kind = ErrorKind::NotTaken {
+fn mismatch(step: Step, what: &'static str, wanted: impl ToString, found: impl ToString) -> Error {
+    let kind = ErrorKind::Mismatch {
         what,
         wanted: wanted.to_string(),
         found: found.to_string(),

@@ -18,9 +18,11 @@ const MAX_ATTEMPTS: u32 = 64;
 
 /// Saves a connection and lets it run on.
 ///
-/// The socket is in repair mode for some microseconds; no packet is sent because of it. Traffic that arrives
-/// while it is read makes the reading start again. What arrives **after** the snapshot is not in it: to move a
-/// connection, block its traffic first and use [`save_and_close`].
+/// The socket is in repair mode for some microseconds; no packet is sent because of it, but for an acknowledgement
+/// that was due already. Traffic that arrives while it is read makes the reading start again. What arrives **after**
+/// the snapshot is not in it: to move a connection, block its traffic first and use [`save_and_close`].
+///
+/// Nobody else may use the socket meanwhile: see [the notes](crate#what-it-needs).
 ///
 /// # Errors
 /// [`Error`] with the step; the connection runs on as before. Needs `CAP_NET_ADMIN` in the user namespace that
@@ -68,15 +70,14 @@ impl<T> fmt::Display for NotSaved<T> {
     }
 }
 
-impl<T: fmt::Debug> std::error::Error for NotSaved<T> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
-    }
-}
+impl<T: fmt::Debug> std::error::Error for NotSaved<T> {}
 
 /// Pauses a socket: the first step of a save, and all of it that happens before anything is read.
 ///
-/// What needs no repair mode is done before it is entered: the checks, the addresses, the buffers for the queues.
+/// What needs no repair mode is done before it is entered: the checks, the addresses, the buffers for the queues. An
+/// acknowledgement that is due is sent now.
+///
+/// Until it is resumed, nobody else may use the socket: see [the notes](crate#what-it-needs).
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] for what cannot be saved, [`ErrorKind::AlreadyInRepair`], or the kernel's refusal;
@@ -93,6 +94,7 @@ pub fn pause(socket: &impl AsFd) -> Result<Paused<'_>, Error> {
 
 /// A paused socket of which nothing was read yet. Dropping it resumes the socket.
 #[must_use = "dropping it resumes the socket"]
+#[derive(Debug)]
 pub struct Paused<'fd> {
     repair: Repair<'fd>,
     inspected: Inspected,
@@ -100,6 +102,7 @@ pub struct Paused<'fd> {
 
 /// A paused socket, everything but the queues read. Dropping it resumes the socket.
 #[must_use = "dropping it resumes the socket"]
+#[derive(Debug)]
 pub struct DataRead<'fd> {
     paused: Paused<'fd>,
     data: Data,
@@ -107,6 +110,7 @@ pub struct DataRead<'fd> {
 
 /// A paused socket, all of it read. Dropping it resumes the socket.
 #[must_use = "dropping it resumes the socket"]
+#[derive(Debug)]
 pub struct Saved<'fd> {
     repair: Repair<'fd>,
     snapshot: Snapshot,
@@ -140,7 +144,8 @@ impl<'fd> DataRead<'fd> {
     /// would tear the snapshot (guide G10).
     ///
     /// # Errors
-    /// [`ErrorKind::Unstable`] if traffic never paused; [`Unsupported::UrgentData`](crate::Unsupported::UrgentData); the socket is resumed.
+    /// [`ErrorKind::Unstable`] if traffic never paused;
+    /// [`Unsupported::UrgentData`](crate::Unsupported::UrgentData); the socket is resumed.
     #[doc(alias = "libsoccr_get_queue_bytes")]
     pub fn queue_bytes(self) -> Result<Saved<'fd>, Error> {
         let Self {

@@ -84,3 +84,37 @@ impl Snapshot {
         self.buffers.validate()
     }
 }
+
+#[cfg(all(test, feature = "serde"))]
+mod tests {
+    use super::*;
+    use crate::options::{Timestamps, WindowScale};
+    use crate::seq::Seq;
+
+    #[test]
+    fn what_was_written_as_json_is_read_back() {
+        let mut snapshot = Snapshot::new(Endpoints {
+            local: "[fe80::1%3]:80".parse().unwrap(),
+            remote: "[fe80::2%3]:5000".parse().unwrap(),
+        });
+        snapshot.options.mss_clamp = 1440;
+        snapshot.options.window_scale = Some(WindowScale { snd: 7, rcv: 9 });
+        snapshot.options.timestamps = Some(Timestamps {
+            value: u32::MAX,
+            microseconds: true,
+        });
+        snapshot.window = Some(Window {
+            snd_wl1: Seq(u32::MAX),
+            ..Window::default()
+        });
+        snapshot.send.bytes = (0..=255).collect();
+        snapshot.send.unsent = 3;
+        snapshot.buffers.locks = Some(2);
+        let json = serde_json::to_string(&snapshot).unwrap();
+        assert_eq!(serde_json::from_str::<Snapshot>(&json).unwrap(), snapshot);
+        // Data from outside is not to be trusted: what is missing is not made up.
+        let without = json.replacen("\"unsent\":3", "\"other\":3", 1);
+        assert_ne!(without, json);
+        assert!(serde_json::from_str::<Snapshot>(&without).is_err());
+    }
+}

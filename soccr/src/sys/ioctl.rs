@@ -4,8 +4,17 @@ use super::check;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// `libc` has it for some C libraries only; the same number on every Linux but MIPS, SPARC and PA-RISC.
-const SIOCATMARK: libc::Ioctl = 0x8905;
+/// `libc` has it for some C libraries only. The number of the generic ABI, and that of MIPS (`_IOR('s', 7, int)`).
+const SIOCATMARK: libc::Ioctl = if cfg!(any(
+    target_arch = "mips",
+    target_arch = "mips32r6",
+    target_arch = "mips64",
+    target_arch = "mips64r6"
+)) {
+    0x4004_7307
+} else {
+    0x8905
+};
 
 /// Asks an ioctl that writes one `int`.
 fn read_int(fd: BorrowedFd<'_>, request: libc::Ioctl) -> io::Result<i32> {
