@@ -123,7 +123,7 @@ struct Last {
     /// The end of what was sent.
     snd_nxt: Seq,
     ack: Seq,
-    /// The right edge of the window; `None` before one was advertised.
+    /// The right edge of the window; `None` before one was advertised that has to be kept.
     edge: Option<Seq>,
     tsval: Option<u32>,
     receive_shift: u8,
@@ -141,7 +141,10 @@ impl Last {
             snd_una: snapshot.send.start(),
             snd_nxt: snapshot.send.start() + snapshot.send.sent().len() as u32,
             ack: snapshot.receive.end,
-            edge: said.map(|segment| edge(segment, receive_shift)),
+            // A snapshot without a window cannot keep the one that was advertised.
+            edge: said
+                .filter(|_| snapshot.window.is_some())
+                .map(|segment| edge(segment, receive_shift)),
             tsval: said.and_then(tsval),
             receive_shift,
         }

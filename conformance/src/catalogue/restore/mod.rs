@@ -5,6 +5,7 @@ mod generated;
 mod host;
 mod matrix;
 mod sequence;
+mod settled;
 mod window;
 
 use crate::case::Case;
@@ -16,6 +17,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(window::cases());
     cases.extend(sequence::cases());
     cases.extend(host::cases());
+    cases.extend(settled::cases());
     cases.extend(again::cases());
     cases.extend(generated::cases());
     cases

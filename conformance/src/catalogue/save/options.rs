@@ -43,6 +43,12 @@ pub(super) fn cases() -> Vec<Case> {
             release_then_close,
         ),
         Case::new(
+            "save/guard/foreign-write/v4",
+            "between the steps of a save no queue is selected, so that a foreign write is refused",
+            &["A23", "C23"],
+            foreign_write,
+        ),
+        Case::new(
             "save/again/same-snapshot/v4",
             "a second save of an idle connection reads what the first one read",
             &["G11"],
@@ -153,6 +159,24 @@ fn release_then_close(ctx: &Context) -> Verdict {
         snapshot.receive.bytes.len(),
         5_000,
     )
+}
+
+fn foreign_write(ctx: &Context) -> Verdict {
+    let mut traveller = Traveller::open(ctx, Family::V4)?;
+    traveller.fill(Receive::Small, Send::Unacked)?;
+    let write = || {
+        let written = raw::send(&traveller.subject, b"foreign", MSG_DONTWAIT);
+        written.map_err(|error| error.raw_os_error())
+    };
+    let paused = soccr::pause(&traveller.subject)?;
+    expect_eq("a write once paused", write(), Err(Some(libc::EINVAL)))?;
+    let paused = paused.read_data()?;
+    expect_eq("a write after the data", write(), Err(Some(libc::EINVAL)))?;
+    let saved = paused.queue_bytes()?;
+    expect_eq("a write after the bytes", write(), Err(Some(libc::EINVAL)))?;
+    let snapshot = saved.resume()?;
+    traveller.talk.check_received(&snapshot.receive.bytes)?;
+    traveller.talk.check_sent(&snapshot.send.bytes)
 }
 
 fn same_snapshot(ctx: &Context) -> Verdict {

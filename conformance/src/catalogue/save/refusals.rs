@@ -3,7 +3,7 @@
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::Traveller;
-use crate::verdict::{Failure, Verdict, expect, expect_eq};
+use crate::verdict::{Failure, Verdict, expect_eq};
 use lab::{Family, wait};
 use nix::sys::socket::{MsgFlags, send};
 use soccr::raw::{self, Opt};
@@ -161,18 +161,31 @@ fn urgent(ctx: &Context, before: usize, inline: bool) -> Verdict {
     untouched(&traveller.subject)?;
     let after = raw::get_int(&traveller.subject, Opt::SO_OOBINLINE)?;
     expect_eq("SO_OOBINLINE after the refusal", after, inline.into())?;
-    let mut byte = [0; 8];
+    let mut expected = [&message[..before], b"!def"].concat();
     if !inline {
+        let mut byte = [0; 8];
         let count = raw::recv(&traveller.subject, &mut byte, raw::MSG_OOB)?;
-        return expect_eq("the urgent byte", &byte[..count], b"!");
+        expect_eq("the urgent byte", &byte[..count], b"!")?;
+        expected.retain(|byte| *byte != b'!');
     }
-    let count = raw::recv(&traveller.subject, &mut byte, raw::MSG_DONTWAIT)?;
-    expect(
-        "the first byte read",
-        "what was sent first",
-        format!("{:?}", &byte[..count]),
-        count > 0,
+    expect_eq(
+        "what is read after the refusal",
+        read_all(&traveller.subject)?,
+        expected,
     )
+}
+
+/// Everything that waits; a read ends at the urgent mark and goes on behind it.
+fn read_all(socket: &impl AsFd) -> io::Result<Vec<u8>> {
+    let (mut all, mut bytes) = (Vec::new(), [0; 64]);
+    loop {
+        match raw::recv(socket, &mut bytes, raw::MSG_DONTWAIT) {
+            Ok(0) => return Ok(all),
+            Ok(count) => all.extend_from_slice(&bytes[..count]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(all),
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn refused(socket: &impl AsFd, expected: &Unsupported) -> Verdict {
