@@ -146,6 +146,20 @@ impl Error {
         }
     }
 
+    pub(crate) fn mismatch(
+        step: Step,
+        what: &'static str,
+        wanted: impl ToString,
+        found: impl ToString,
+    ) -> Self {
+        let kind = ErrorKind::Mismatch {
+            what,
+            wanted: wanted.to_string(),
+            found: found.to_string(),
+        };
+        Self::new(step, kind)
+    }
+
     /// What was being done.
     #[must_use]
     pub fn step(&self) -> Step {

@@ -47,6 +47,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("TCP_REPAIR is an interface of the Linux kernel");
 
+mod adopt;
 mod buffers;
 mod endpoints;
 mod error;

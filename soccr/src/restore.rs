@@ -4,18 +4,17 @@
 //! The steps are types: each takes the one before it, so that a step out of order does not compile. Until the
 //! last one nothing leaves the host, and dropping any of them makes the half-built socket vanish without a packet.
 
+use crate::adopt;
 use crate::buffers::Buffers;
-use crate::endpoints::Family;
 use crate::error::{At, Error, ErrorKind, Step, Unsupported};
 use crate::filling::write_all;
 use crate::options::Timestamps;
 use crate::queue::Queue;
 use crate::raw::{self, Opt, TCP_NO_QUEUE, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON, TCPI_OPT_USEC_TS};
-use crate::reading::{read_window, require_tcp};
+use crate::reading::read_window;
 use crate::restored::Restored;
 use crate::seq::Seq;
 use crate::snapshot::Snapshot;
-use crate::state::TcpState;
 use crate::sys;
 use crate::window::Window;
 use std::marker::PhantomData;
@@ -84,7 +83,7 @@ pub fn create(snapshot: &Snapshot) -> Result<Restoring<'_, stage::Created>, Erro
 }
 
 /// As [`create`], with a new socket of the caller's own, who may have set on it what has to be there before an
-/// address is bound or a connection made: `SO_MARK`, `SO_BINDTODEVICE`, `IP_FREEBIND`, `TCP_MD5SIG`.
+/// address is bound or a connection made: `SO_MARK`, `SO_BINDTODEVICE`, `IP_FREEBIND`.
 ///
 /// It may be bound already; then `bind` is left out. It is consumed: on failure it is closed.
 ///
@@ -96,22 +95,8 @@ pub fn create_from(
     socket: impl Into<OwnedFd>,
 ) -> Result<Restoring<'_, stage::Created>, Error> {
     snapshot.validate()?;
-    let (socket, step) = (socket.into(), Step::Create);
-    require_tcp(socket.as_fd(), step)?;
-    let wanted = snapshot.endpoints.family();
-    let local = sys::local_address(socket.as_fd()).at(step, "getsockname")?;
-    if Family::of(local) != wanted {
-        let found = Family::of(local);
-        return Err(mismatch(step, "the family of the socket", wanted, found));
-    }
-    let state = raw::tcp_info(&socket)
-        .at(step, Opt::TCP_INFO.getting)?
-        .state;
-    if TcpState::from_kernel(state) != Some(TcpState::Close) {
-        let found = TcpState::from_kernel(state).map_or("unknown", TcpState::name);
-        let wanted = TcpState::Close.name();
-        return Err(mismatch(step, "the state of the socket", wanted, found));
-    }
+    let socket = socket.into();
+    adopt::check(socket.as_fd(), snapshot)?;
     Ok(Restoring::new(snapshot, socket))
 }
 
@@ -247,7 +232,12 @@ impl<'s> Restoring<'s, stage::Unbound> {
         let wanted = self.snapshot.endpoints.local;
         let found = sys::local_address(self.as_fd()).at(Step::Connect, "getsockname")?;
         if found != wanted {
-            return Err(mismatch(Step::Connect, "the local address", wanted, found));
+            return Err(Error::mismatch(
+                Step::Connect,
+                "the local address",
+                wanted,
+                found,
+            ));
         }
         connect(self)
     }
@@ -304,7 +294,7 @@ impl<'s> Restoring<'s, stage::Connected> {
                     "milliseconds"
                 }
             };
-            return Err(mismatch(
+            return Err(Error::mismatch(
                 step,
                 "the unit of the timestamp clock",
                 unit(timestamps.microseconds),
@@ -404,13 +394,4 @@ fn quiet_off() -> Error {
         Step::RemainingData,
         ErrorKind::Unsupported(Unsupported::QuietOff),
     )
-}
-
-fn mismatch(step: Step, what: &'static str, wanted: impl ToString, found: impl ToString) -> Error {
-    let kind = ErrorKind::Mismatch {
-        what,
-        wanted: wanted.to_string(),
-        found: found.to_string(),
-    };
-    Error::new(step, kind)
 }

@@ -1,14 +1,15 @@
 //! What a socket tells of itself.
 
 use super::live::Live;
-use super::subject::{Lone, fresh, reaches, repair_on, set_options, shifts, state};
+use super::subject::{Lone, eventually, fresh, reaches, repair_on, set_options, shifts, state};
 use crate::case::{Case, Level};
 use crate::context::Context;
 use crate::verdict::{Verdict, expect, expect_eq};
 use lab::{Family, Pair};
 use soccr::TcpState;
-use soccr::raw::{self, TCPI_OPT_WSCALE, TCPOPT_WINDOW};
+use soccr::raw::{self, TCPI_OPT_WSCALE, TCPOPT_WINDOW, TcpInfo};
 use socket2::SockRef;
+use std::io::Write;
 use std::time::Duration;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -31,6 +32,13 @@ pub(super) fn cases() -> Vec<Case> {
             &["H5", "C28"],
             length,
         ),
+        Case::new(
+            "kernel/info/byte-counters",
+            "TCP_INFO counts the bytes that were acknowledged and received (kernel 4.1)",
+            &["A59", "G10"],
+            byte_counters,
+        )
+        .level(Level::Should),
         Case::new(
             "kernel/info/error-once",
             "the error of a connection can be read once, and TCP_INFO does not take it",
@@ -55,6 +63,20 @@ fn unchanged_state(ctx: &Context) -> Verdict {
         repair_on(&closed)?;
     }
     Ok(())
+}
+
+fn byte_counters(ctx: &Context) -> Verdict {
+    let live = Live::open(ctx, Family::V4)?;
+    let before = raw::tcp_info(&live.subject)?;
+    live.receive(&[0; 1_000])?;
+    (&live.subject).write_all(&[0; 300])?;
+    eventually("all is acknowledged", || {
+        Ok(raw::siocoutq(&live.subject)? == 0)
+    })?;
+    let after = raw::tcp_info(&live.subject)?;
+    let counted = |count: fn(&TcpInfo) -> u64| count(&after) - count(&before);
+    expect_eq("bytes received", counted(|info| info.bytes_received), 1_000)?;
+    expect_eq("bytes acknowledged", counted(|info| info.bytes_acked), 300)
 }
 
 fn no_shifts(ctx: &Context) -> Verdict {
