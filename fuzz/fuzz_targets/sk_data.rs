@@ -6,9 +6,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use soccr::{
-    Endpoints, ErrorKind, Options, Seq, Snapshot, TcpState, Timestamps, Window, WindowScale,
-};
+use soccr::{Endpoints, ErrorKind, Seq, Snapshot, TcpState, Timestamps, Window, WindowScale};
 use std::net::SocketAddr;
 
 fuzz_target!(|input: &[u8]| {
@@ -33,18 +31,16 @@ fn decode(input: &[u8]) -> Option<Snapshot> {
     snapshot.send.end = Seq(word(4));
     snapshot.send.unsent = word(5);
     let negotiated = |bit: u32| word(6) & bit != 0;
-    snapshot.options = Options {
-        mss_clamp: word(7) as u16,
-        window_scale: negotiated(4).then_some(WindowScale {
-            snd: word(8) as u8,
-            rcv: word(9) as u8,
-        }),
-        sack: negotiated(2),
-        timestamps: negotiated(1).then_some(Timestamps {
-            value: word(10),
-            microseconds: negotiated(64),
-        }),
-    };
+    snapshot.options.mss_clamp = word(7) as u16;
+    snapshot.options.window_scale = negotiated(4).then_some(WindowScale {
+        snd: word(8) as u8,
+        rcv: word(9) as u8,
+    });
+    snapshot.options.sack = negotiated(2);
+    snapshot.options.timestamps = negotiated(1).then_some(Timestamps {
+        value: word(10),
+        microseconds: negotiated(64),
+    });
     snapshot.window = (word(11) & 1 != 0).then_some(Window {
         snd_wl1: Seq(word(12)),
         snd_wnd: word(13),

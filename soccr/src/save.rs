@@ -39,6 +39,8 @@ pub fn save(socket: &impl AsFd) -> Result<Snapshot, Error> {
 /// with a RST, and what arrived between the save and the close would be lost. The connection only vanishes when
 /// this was the last descriptor of the socket; another one would be left with a socket in repair mode.
 ///
+/// Nobody else may use the socket meanwhile: see [the notes](crate#what-it-needs).
+///
 /// # Errors
 /// [`NotSaved`] gives the socket back; the connection runs on as before.
 pub fn save_and_close<T: AsFd + Into<OwnedFd>>(socket: T) -> Result<Snapshot, NotSaved<T>> {
