@@ -28,7 +28,7 @@ pub(super) fn cases() -> Vec<Case> {
             Case::new(
                 format!("kernel/window-wire/told/{family}"),
                 "the windows of a connection are those that its segments have told",
-                &["A54", "A57"],
+                &["A57"],
                 move |ctx| told(ctx, family),
             )
             .needs(&[Need::RepairWindow]),
@@ -37,7 +37,7 @@ pub(super) fn cases() -> Vec<Case> {
             Case::new(
                 format!("kernel/window-wire/send/{family}"),
                 "a connection sends what fits into the window that was set, and no more",
-                &["A54", "B8"],
+                &["A57", "B8"],
                 move |ctx| send(ctx, family),
             )
             .needs(&[Need::RepairWindow, Need::QuietOff]),
@@ -46,7 +46,7 @@ pub(super) fn cases() -> Vec<Case> {
             Case::new(
                 format!("kernel/window-wire/receive/{family}"),
                 "a connection tells a window no smaller than the one that was set",
-                &["A54", "B1"],
+                &["A57", "B1"],
                 move |ctx| receive(ctx, family),
             )
             .needs(&[Need::RepairWindow]),

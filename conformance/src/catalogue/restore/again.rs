@@ -63,7 +63,7 @@ pub(super) fn cases() -> Vec<Case> {
             cases.push(Case::new(
                 format!("restore/abandoned/{step}/{family}"),
                 format!("a restore that is abandoned after {step} leaves no packet and no trace of its socket"),
-                &["A10", "E13"],
+                &["A10", "E13", "G16"],
                 move |ctx| abandoned(ctx, family, abandon),
             ));
         }

@@ -30,7 +30,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(Case::new(
             format!("restore/window/update-due/{family}"),
             "a window update that is due when the socket is paused does not leave during the pause",
-            &["A9", "G3"],
+            &["A9"],
             move |ctx| update_due(ctx, family),
         ));
         cases.push(Case::new(

@@ -45,7 +45,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new(
             "save/guard/foreign-write/v4",
             "between the steps of a save no queue is selected, so that a foreign write is refused",
-            &["A23", "C23"],
+            &["A30"],
             foreign_write,
         ),
         Case::new(

@@ -39,7 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new(
             "save/refused/fin-wait",
             "a connection that was half closed is refused by this version, and runs on",
-            &["C7", "E2"],
+            &["C7", "E3"],
             fin_wait,
         ),
         Case::new(
