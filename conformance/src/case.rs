@@ -14,7 +14,7 @@ pub struct Case {
     pub level: Level,
     /// The promise, in one sentence.
     pub statement: String,
-    /// Where it is written down: numbers of the field guide, such as `A47`.
+    /// What it goes back to: numbers of [facts](crate::facts), such as `A47`.
     pub guide: &'static [&'static str],
     /// What has to be here for the question to make sense; probed by doing.
     pub needs: &'static [Need],

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod context;
 pub mod evidence;
 mod execute;
+pub mod facts;
 pub mod forge;
 pub mod glob;
 mod guarded;

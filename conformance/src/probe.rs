@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     fn case() -> Case {
-        Case::new("a/b", "x", &["A1"], |_| Ok(())).needs(&[Need::QuietOff, Need::ForceBuffers])
+        Case::new("a/b", "x", &["A2"], |_| Ok(())).needs(&[Need::QuietOff, Need::ForceBuffers])
     }
 
     #[test]

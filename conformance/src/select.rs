@@ -134,7 +134,7 @@ mod tests {
     ];
 
     fn cases() -> Vec<Case> {
-        IDS.map(|id| Case::new(id, "", &["A1"], |_| Ok(()))).into()
+        IDS.map(|id| Case::new(id, "", &["A2"], |_| Ok(()))).into()
     }
 
     fn chosen(filter: &[&str], exclude: &[&str]) -> Result<Vec<String>, NoSuchCase> {

@@ -1,7 +1,9 @@
 //! `conformance list` and `conformance show`.
 
 use crate::case::{Case, Level};
+use crate::facts;
 use crate::report::failure::command;
+use crate::report::style::{hanging, wrapped};
 use crate::select::{NoSuchCase, Selection, by_id};
 use std::fmt::Write as _;
 
@@ -51,8 +53,11 @@ pub(super) fn list(selection: &Selection, cases: Vec<Case>) -> Result<String, No
     Ok(out)
 }
 
-/// Everything about one case.
-pub(super) fn show(id: &str, cases: Vec<Case>) -> Result<String, NoSuchCase> {
+/// Width of the words on the left of a case.
+const LABEL: usize = 8;
+
+/// Everything about one case, in lines of about `width` characters.
+pub(super) fn show(id: &str, cases: Vec<Case>, width: usize) -> Result<String, NoSuchCase> {
     let case = by_id(id, cases)?;
     let needs: Vec<_> = case
         .needs
@@ -64,17 +69,38 @@ pub(super) fn show(id: &str, cases: Vec<Case>) -> Result<String, NoSuchCase> {
     } else {
         needs.join(", ")
     };
-    let (id, statement, guide) = (&case.id, &case.statement, case.guide.join(", "));
-    let (level, meaning) = (case.level.word(), case.level.meaning());
-    let command = command(&case, None);
-    Ok(format!(
-        "{id}\n  \
-         promise  {statement}\n  \
-         level    {level}: {meaning}\n  \
-         guide    {guide}\n  \
-         needs    {needs}\n  \
-         run it   {command}\n"
-    ))
+    let level = format!("{}: {}", case.level.word(), case.level.meaning());
+    let mut out = format!("{}\n", case.id);
+    for (label, text) in [
+        ("promise", &case.statement),
+        ("level", &level),
+        ("guide", &guide(case.guide, width.saturating_sub(LABEL + 3))),
+        ("needs", &needs),
+        ("run it", &command(&case, None)),
+    ] {
+        for line in hanging(label, text, LABEL) {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+    Ok(out)
+}
+
+/// Each number, and beside it what it stands for.
+fn guide(numbers: &[&str], width: usize) -> String {
+    const NUMBER: usize = 4;
+    let entry = |number: &&str| {
+        let text = facts::text(number).unwrap_or_default();
+        hanging(
+            number,
+            &wrapped(text, width.saturating_sub(NUMBER + 1)),
+            NUMBER,
+        )
+    };
+    numbers
+        .iter()
+        .flat_map(entry)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[cfg(test)]
@@ -84,7 +110,7 @@ mod tests {
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("kernel/a", "The first.", &["A1", "A22"], |_| Ok(())),
+            Case::new("kernel/a", "The first.", &["A2", "A22"], |_| Ok(())),
             Case::new("restore/second", "The second.", &["A3"], |_| Ok(()))
                 .level(Level::Should)
                 .needs(&[Need::ForceBuffers]),
@@ -95,7 +121,7 @@ mod tests {
     fn the_list_is_aligned_and_counted() {
         assert_eq!(
             list(&Selection::default(), cases()).unwrap(),
-            "kernel/a        must    A1,A22  The first.\n\
+            "kernel/a        must    A2,A22  The first.\n\
              restore/second  should  A3      The second.\n\
              2 cases\n"
         );
@@ -112,15 +138,39 @@ mod tests {
 
     #[test]
     fn a_case_is_shown_with_the_command_that_runs_it() {
-        let text = show("restore/second", cases()).unwrap();
+        let text = show("restore/second", cases(), 80).unwrap();
         for part in [
-            "The second.",
-            "should: ",
-            "A3",
-            "SO_RCVBUFFORCE (real root only)",
+            "  promise  The second.\n",
+            "  level    should: ",
+            "  needs    SO_RCVBUFFORCE (real root only)",
             "run --filter restore/second\n",
         ] {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_case_is_shown_with_what_its_numbers_stand_for() {
+        let text = show("kernel/a", cases(), 60).unwrap();
+        let [before, after] = text.split("  needs ").collect::<Vec<_>>()[..] else {
+            panic!("{text}");
+        };
+        assert!(after.starts_with("   nothing but a sandbox"), "{text}");
+        let guide: Vec<_> = before.lines().skip(3).collect();
+        assert!(
+            guide[0].starts_with("  guide    A2   A listening "),
+            "{text}"
+        );
+        assert!(guide[1].starts_with("                "), "{text}");
+        let second = guide
+            .iter()
+            .any(|line| line.starts_with("           A22  "));
+        assert!(second, "{text}");
+        assert!(
+            text.lines()
+                .take(3 + guide.len())
+                .all(|line| line.len() <= 60),
+            "{text}"
+        );
     }
 }

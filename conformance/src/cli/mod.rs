@@ -5,6 +5,7 @@ mod list;
 mod run;
 
 use crate::catalogue;
+use crate::report::text::width;
 use crate::select::{NoSuchCase, Selection};
 use crate::summary::Exit;
 use clap::{Parser, Subcommand};
@@ -34,7 +35,7 @@ struct Cli {
 enum Command {
     /// Run cases (the default)
     Run(run::Args),
-    /// List cases: id, level, numbers in the field guide, promise
+    /// List cases: id, level, numbers of facts (`show` says which), promise
     List(Selection),
     /// Say everything about one case
     Show {
@@ -52,7 +53,7 @@ pub fn main() -> ExitCode {
     let exit = match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => run::run(args),
         Command::List(selection) => tell(list::list(&selection, catalogue::all())),
-        Command::Show { id } => tell(list::show(&id, catalogue::all())),
+        Command::Show { id } => tell(list::show(&id, catalogue::all(), width())),
         Command::Doctor => doctor::doctor(),
     };
     exit.into()

@@ -115,7 +115,7 @@ mod tests {
         let case = Case::new(
             "restore/window",
             "The window is as before.",
-            &["A47", "D5"],
+            &["A47", "C30"],
             |_| Ok(()),
         );
         Record {
@@ -143,7 +143,7 @@ mod tests {
             "\
 fail restore/window (31 ms)
   promise   The window is as before.
-  guide     A47, D5
+  guide     A47, C30
   about     the window on the wire
             expected   actual
             64230    | 63

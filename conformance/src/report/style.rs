@@ -108,6 +108,22 @@ pub(crate) fn hanging(title: &str, text: &str, width: usize) -> Vec<String> {
         .collect()
 }
 
+/// The words of a text in lines of `width` characters; a word that is longer has a line of its own.
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
+    let (mut lines, mut column) = (String::new(), 0);
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > 0 {
+            let fits = column + 1 + length <= width;
+            lines.push(if fits { ' ' } else { '\n' });
+            column = if fits { column + 1 } else { 0 };
+        }
+        lines.push_str(word);
+        column += length;
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +175,15 @@ mod tests {
         assert_eq!(shown("", "", 40), "expected   actual");
         assert_eq!(shown("", &"y".repeat(40), 40).lines().count(), 2);
         assert_eq!(shown("a", "b", 0), "expected: a\nactual:   b");
+    }
+
+    #[test]
+    fn lines_are_as_long_as_they_may_be() {
+        assert_eq!(wrapped("one two three", 7), "one two\nthree");
+        assert_eq!(wrapped("one two three", 6), "one\ntwo\nthree");
+        assert_eq!(wrapped(" one\n  two ", 80), "one two");
+        assert_eq!(wrapped("longer a", 3), "longer\na");
+        assert_eq!(wrapped("", 0), "");
     }
 
     #[test]

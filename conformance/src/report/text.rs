@@ -47,13 +47,18 @@ impl Text<Stdout> {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let styles = colours();
         if stdout().is_terminal() && !dumb {
-            let width = terminal_size::terminal_size_of(stdout());
-            let width = width.map_or(USUAL_WIDTH, |(width, _)| width.0.into());
-            Self::live(stdout(), styles, width)
+            Self::live(stdout(), styles, width())
         } else {
             Self::lines(stdout(), styles, USUAL_WIDTH)
         }
     }
+}
+
+/// How many characters fit a line of standard output.
+#[must_use]
+pub fn width() -> usize {
+    let size = terminal_size::terminal_size_of(stdout());
+    size.map_or(USUAL_WIDTH, |(width, _)| width.0.into())
 }
 
 /// The styles that standard output can bear.
