@@ -33,7 +33,7 @@ pub enum Level {
     Must,
     /// Without it something is slower, or a tool has to work around it.
     Should,
-    /// A fact worth recording; it cannot fail a run.
+    /// An observation worth recording; it cannot fail a run.
     Info,
 }
 

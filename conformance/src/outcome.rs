@@ -12,7 +12,7 @@ pub enum Outcome {
     Pass,
     /// The promise is not kept.
     Fail(Failure),
-    /// A fact worth recording is not as it usually is: a case of [`Level::Info`] that failed.
+    /// An observation is not as it usually is: a case of [`Level::Info`] that failed.
     Info(Failure),
     /// What the case needs is not here.
     Skip(String),

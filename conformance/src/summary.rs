@@ -24,7 +24,7 @@ pub struct Summary {
 /// How many cases ended in which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
-    /// Promises kept, and facts that are as they usually are.
+    /// Promises kept, and observations that are as they usually are.
     pub passed: usize,
     /// Promises not kept.
     pub failed: usize,
@@ -32,11 +32,11 @@ pub struct Totals {
     pub skipped: usize,
     /// Cases about which the harness learned nothing.
     pub broken: usize,
-    /// Facts that are not as they usually are.
+    /// Observations that are not as they usually are.
     pub info: usize,
 }
 
-/// How many promises were judged. Facts ([`Level::Info`]) are none.
+/// How many promises were judged. Observations ([`Level::Info`]) are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promises {
     /// Those that are kept.

@@ -41,8 +41,9 @@
 //! socket is gone without a packet, and the snapshot, which is never changed, can be restored again. An [`Error`]
 //! names the step, the call and what to do.
 //!
-//! Numbers such as *guide A9* in the notes of this crate are those of the facts about TCP repair that the project
-//! has collected and its conformance suite measures: `conformance/FACTS.md` in the repository.
+//! Numbers such as *guide A9* in the notes of this crate are those of the project's list of facts about TCP repair,
+//! [`conformance/FACTS.md`](https://github.com/soccr/soccr/blob/HEAD/conformance/FACTS.md); the conformance suite has
+//! cases for each.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("TCP_REPAIR is an interface of the Linux kernel");

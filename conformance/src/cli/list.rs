@@ -24,7 +24,7 @@ impl Level {
         match self {
             Self::Must => "without it connections are damaged or lost",
             Self::Should => "without it something is slower, or a tool has to work around it",
-            Self::Info => "a fact worth recording; it cannot fail a run",
+            Self::Info => "an observation worth recording; it cannot fail a run",
         }
     }
 }
