@@ -2,11 +2,11 @@
 
 use crate::case::Case;
 use crate::context::Context;
-use crate::journey::{Negotiated, Plan, Receive, Send, Traveller};
+use crate::journey::{Lock, Negotiated, Plan, Receive, Send, Traveller};
 use crate::oracle::stream::End;
 use crate::oracle::wire::{Probes, RESTORED};
-use crate::verdict::{Failure, Verdict, expect};
-use lab::{Family, Pair};
+use crate::verdict::{Failure, Verdict, expect, expect_eq};
+use lab::{Direction, Family, Match, Pair};
 use soccr::raw::{self, Opt};
 
 /// What timestamps take of every segment, in bytes (`TCPOLEN_TSTAMP_ALIGNED`).
@@ -38,6 +38,12 @@ pub(super) fn cases() -> Vec<Case> {
             "a restored connection goes on with full segments",
             &["A46", "G2"],
             move |ctx| full_size(ctx, family),
+        ));
+        cases.push(Case::new(
+            format!("restore/tail/at-once/{family}"),
+            "an unsent tail leaves with the resume, before the peer has answered the probe",
+            &["G16", "H9"],
+            move |ctx| tail_at_once(ctx, family),
         ));
         for negotiated in [Negotiated::ALL, Negotiated::NONE] {
             let name = if negotiated == Negotiated::ALL {
@@ -82,6 +88,35 @@ fn update_due(ctx: &Context, family: Family) -> Verdict {
         .block_ingress(&traveller.pair, traveller.flow)?;
     raw::set_int(&traveller.subject, Opt::SO_RCVBUF, ROOM)?;
     traveller.travel(ctx, Probes::One)
+}
+
+/// A flight that was lost is restored as if it had never been sent, while nothing of the peer comes through.
+fn tail_at_once(ctx: &Context, family: Family) -> Verdict {
+    const TAIL: usize = 5_000;
+    let mut traveller = Traveller::open(ctx, family)?;
+    let flow = traveller.flow;
+    let hole = traveller
+        .pair
+        .b()
+        .blackhole(Direction::Ingress, Match::tcp().flow(flow))?;
+    traveller
+        .talk
+        .write(End::Subject, &traveller.subject, TAIL)?;
+    let mut saved = traveller.save()?;
+    saved.snapshot.send.unsent = TAIL as u32;
+    drop(hole);
+    let restored = traveller.pair.a().enter(|| saved.snapshot.restore())??;
+    traveller.capture.mark(RESTORED)?;
+    let restored = restored.resume()?;
+    let trace = traveller.capture.trace()?.of(&flow).after(RESTORED)?;
+    let sent: u32 = trace
+        .outgoing()
+        .segments()
+        .map(|segment| segment.payload_len)
+        .sum();
+    expect_eq("bytes sent by the resume", sent, TAIL as u32)?;
+    traveller.lock = Lock::default();
+    traveller.conclude(ctx, &saved, &restored, Probes::One)
 }
 
 /// Without segmentation offload every segment stands on the wire as it was cut.
