@@ -1,12 +1,17 @@
 //! Reading the process table: who descends from whom, and ending them.
 
 use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::error::{Error, While as _};
+
+/// How long killed processes may take to end: a bound against those that the kernel does not let go.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One line of the process table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +20,8 @@ pub(crate) struct Process {
     parent: u32,
     /// Ended, but not waited for.
     zombie: bool,
+    /// When it was started, in ticks since boot: tells it from a later process with the same id.
+    start: u64,
     /// The command line, or the name in brackets when there is none.
     pub(crate) command: String,
 }
@@ -45,7 +52,8 @@ fn process(pid: u32) -> Option<Process> {
     parse(pid, &stat, &cmdline)
 }
 
-/// `stat` is "pid (name) state parent …"; the name may hold anything, so it ends at the last ')'.
+/// `stat` is "pid (name) state parent …", its 22nd field the start; the name may hold anything, so it ends at the
+/// last ')'.
 fn parse(pid: u32, stat: &str, cmdline: &[u8]) -> Option<Process> {
     let (head, tail) = stat.rsplit_once(')')?;
     let mut fields = tail.split_ascii_whitespace();
@@ -58,6 +66,7 @@ fn parse(pid: u32, stat: &str, cmdline: &[u8]) -> Option<Process> {
         pid,
         zombie: fields.next()? == "Z",
         parent: fields.next()?.parse().ok()?,
+        start: fields.nth(17)?.parse().ok()?,
         command,
     })
 }
@@ -77,19 +86,30 @@ fn family(mut table: Vec<Process>, ancestor: u32) -> Vec<Process> {
 
 /// Kills `root` and what descends from it.
 pub(crate) fn stop_tree(root: u32) {
-    let family = descendants(root);
-    for pid in std::iter::once(root).chain(family.iter().map(|process| process.pid)) {
-        // That it is gone already is no error.
-        let _ = i32::try_from(pid).map(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL));
-    }
+    stop(process(root).into_iter().chain(descendants(root)).collect());
 }
 
 /// Kills what is left of our own family.
 pub(crate) fn stop_all() {
-    for process in descendants(std::process::id()) {
-        stop_tree(process.pid);
-    }
+    stop(descendants(std::process::id()));
     reap();
+}
+
+/// Kills `processes`, and returns when they have ended: the signal is only sent by then, and whoever looks too
+/// early still finds them at work.
+fn stop(mut processes: Vec<Process>) {
+    for process in &processes {
+        // That it is gone already is no error.
+        let _ = i32::try_from(process.pid).map(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL));
+    }
+    let killed = Instant::now();
+    loop {
+        processes.retain(Process::is_alive);
+        if processes.is_empty() || killed.elapsed() >= PATIENCE {
+            return;
+        }
+        sleep(Duration::from_millis(5));
+    }
 }
 
 /// Waits for every child that has ended, ours by birth or by adoption. Only while no command is running.
@@ -98,6 +118,13 @@ pub(crate) fn reap() {
         if status == WaitStatus::StillAlive {
             return;
         }
+    }
+}
+
+impl Process {
+    /// Whether it has not ended since it was found.
+    fn is_alive(&self) -> bool {
+        process(self.pid).is_some_and(|now| now.start == self.start && !now.zombie)
     }
 }
 
@@ -118,12 +145,21 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
-        let stat = "7 (a) b (c) Z 5 7 7 0 -1 4 0 0 0";
+        let stat = "7 (a) b (c) Z 5 7 7 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
         let process = parse(7, stat, b"").unwrap();
-        assert_eq!((process.parent, process.zombie), (5, true));
+        let fields = (process.parent, process.zombie, process.start);
+        assert_eq!(fields, (5, true, 4711));
         assert_eq!(process.command, "[a) b (c]");
         let process = parse(7, stat, b"sleep\x0060\0").unwrap();
         assert_eq!(process.command, "sleep 60");
+    }
+
+    #[test]
+    fn a_process_is_not_taken_for_a_later_one_with_its_id() {
+        let myself = process(std::process::id()).unwrap();
+        let mut earlier = myself.clone();
+        earlier.start -= 1;
+        assert!(myself.is_alive() && !earlier.is_alive());
     }
 
     #[test]
@@ -132,6 +168,7 @@ mod tests {
             pid,
             parent,
             zombie: false,
+            start: 0,
             command: String::new(),
         };
         let table = [process(4, 3), process(3, 2), process(2, 1), process(9, 8)];
