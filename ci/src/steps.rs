@@ -55,9 +55,9 @@ const fn on_request(
 #[rustfmt::skip]
 pub(crate) static STEPS: [Step; 12] = [
     step("fmt", "every file is as rustfmt would write it", checks::fmt),
-    step("clippy", "no warning of the compiler or of clippy, in any target", checks::clippy),
+    step("clippy", "no warning of the compiler or of clippy, in any target (needs a C++ compiler for libFuzzer)", checks::clippy),
     step("docs", "the documentation builds without a warning", checks::docs),
-    step("test", "`cargo test --workspace`, as whoever runs this", checks::test),
+    step("test", "`cargo test --workspace` and the features of soccr, as whoever runs this", checks::test),
     step("conformance", "`cargo run --release -p conformance`, as whoever runs this", checks::conformance),
     step("user", "both again, as an ordinary user without sudo (needs root)", checks::user),
     on_request("deny", "licences, sources and duplicates of the dependencies (needs cargo-deny)", checks::deny),
