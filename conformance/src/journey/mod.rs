@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a condition of the set-up may take: a bound against a hanging run, not an expectation.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes that fit the first congestion window of ten segments, so that all of them are sent at once.
 const SMALL: usize = 5_000;

@@ -49,7 +49,11 @@ impl WireRules<'_> {
         let after = trace.after(RESTORED)?;
         let mut last = Last::new(self, &before.outgoing());
         let mut probes = 0;
-        for segment in after.outgoing().segments() {
+        for segment in after.segments() {
+            if segment.flow != self.flow {
+                last.acknowledged.push(Seq(segment.ack));
+                continue;
+            }
             if last.is_probe(segment) {
                 probes += 1;
             }
@@ -118,8 +122,10 @@ fn no_flags(trace: &Trace) -> Verdict {
 
 /// What the host has said last, which it must not take back.
 struct Last {
-    /// The oldest byte that the peer has not acknowledged.
+    /// The oldest byte that the peer had not acknowledged at the save.
     snd_una: Seq,
+    /// What the peer has acknowledged since: it may speak first, even before the resume.
+    acknowledged: Vec<Seq>,
     /// The end of what was sent.
     snd_nxt: Seq,
     ack: Seq,
@@ -139,6 +145,7 @@ impl Last {
             .last();
         Self {
             snd_una: snapshot.send.start(),
+            acknowledged: Vec::new(),
             snd_nxt: snapshot.send.start() + snapshot.send.sent().len() as u32,
             ack: snapshot.receive.end,
             // A snapshot without a window cannot keep the one that was advertised.
@@ -150,8 +157,12 @@ impl Last {
         }
     }
 
+    /// An empty segment in front of the oldest byte that is not acknowledged, as far as the sender may have known.
     fn is_probe(&self, segment: &Segment) -> bool {
-        segment.payload_len == 0 && Seq(segment.seq) + 1 == self.snd_una
+        let next = Seq(segment.seq) + 1;
+        segment.payload_len == 0
+            && segment.flags == Flags::ACK
+            && (next == self.snd_una || self.acknowledged.contains(&next))
     }
 
     fn judge(&mut self, rules: &WireRules<'_>, segment: &Segment) -> Verdict {

@@ -2,13 +2,14 @@
 
 use crate::case::Case;
 use crate::context::Context;
-use crate::journey::{Receive, Saved, Send, Traveller};
+use crate::journey::{Lock, PATIENCE, Receive, Saved, Send, Traveller};
+use crate::oracle::stream::End;
 use crate::oracle::table;
 use crate::oracle::wire::{self, Probes};
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
-use lab::Family;
+use lab::{Family, wait};
 use soccr::restore::create;
-use soccr::{Error, Step};
+use soccr::{Error, Step, raw};
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
@@ -68,6 +69,12 @@ pub(super) fn cases() -> Vec<Case> {
             ));
         }
         cases.push(Case::new(
+            format!("restore/early/peer-speaks-first/{family}"),
+            "a peer that speaks between the end of the lock and the resume is heard",
+            &["A9", "A14"],
+            move |ctx| peer_speaks_first(ctx, family),
+        ));
+        cases.push(Case::new(
             format!("restore/twice/one-snapshot/{family}"),
             "restoring does not change a snapshot: it can be restored again",
             &["G12", "C8"],
@@ -97,6 +104,23 @@ fn abandoned(ctx: &Context, family: Family, abandon: Abandon) -> Verdict {
     table::expect_absent(traveller.pair.a(), &traveller.flow)?;
     // The silence between the marks covers the abandoned restore as well as the one that follows it.
     let restored = traveller.arrive(&saved)?;
+    traveller.conclude(ctx, &saved, &restored, Probes::One)
+}
+
+/// What it says also acknowledges what was in flight, so that the probe comes from another place.
+fn peer_speaks_first(ctx: &Context, family: Family) -> Verdict {
+    let mut traveller = Traveller::open(ctx, family)?;
+    traveller.fill(Receive::Small, Send::Unacked)?;
+    let saved = traveller.save()?;
+    let restored = traveller.pair.a().enter(|| saved.snapshot.restore())??;
+    traveller.capture.mark(wire::RESTORED)?;
+    traveller.lock = Lock::default();
+    traveller.talk.write(End::Peer, &traveller.peer, 5_000)?;
+    wait::until("the peer is heard", PATIENCE, || {
+        raw::siocoutq(&traveller.peer).is_ok_and(|left| left == 0)
+    })?;
+    expect_eq("bytes in flight", raw::siocoutq(&restored)?, 0)?;
+    let restored = restored.resume()?;
     traveller.conclude(ctx, &saved, &restored, Probes::One)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::case::Case;
 use crate::context::Context;
-use crate::journey::Traveller;
+use crate::journey::{PATIENCE, Traveller};
 use crate::verdict::{Failure, Verdict, expect_eq};
 use lab::{Family, wait};
 use nix::sys::socket::{MsgFlags, send};
@@ -11,9 +11,6 @@ use soccr::{ErrorKind, TcpState, Unsupported};
 use std::io;
 use std::net::{Shutdown, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
-use std::time::Duration;
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
