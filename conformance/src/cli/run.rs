@@ -77,7 +77,10 @@ pub(super) fn run(args: Args) -> Exit {
                 Exit::Failures => Exit::Failures,
                 _ => Exit::Harness,
             };
-            return complain(exit, format!("write {}: {error}", path.display()));
+            return complain(
+                exit,
+                format!("writing the report {}: {error}", path.display()),
+            );
         }
     }
     summary.exit()
@@ -86,7 +89,10 @@ pub(super) fn run(args: Args) -> Exit {
 fn create(path: &Path) -> Result<(PathBuf, File), String> {
     match File::create(path) {
         Ok(file) => Ok((path.to_owned(), file)),
-        Err(error) => Err(format!("create {}: {error}", path.display())),
+        Err(error) => Err(format!(
+            "creating the report {}: {error}\n  choose another file with --json",
+            path.display()
+        )),
     }
 }
 
