@@ -36,11 +36,20 @@ pub(crate) fn clippy(context: &Context) -> Result<Outcome, Error> {
     )
 }
 
-/// Step `docs`.
+/// Step `docs`. First what only this project's developers read, so that what is left to look at is for everybody.
+///
+/// Not of soccr: there, `save` is a function to everybody and a module besides to its developers, and no link means
+/// the same to both.
 pub(crate) fn docs(context: &Context) -> Result<Outcome, Error> {
-    let mut command = context.cargo(["doc", "--workspace", "--no-deps", "--all-features"]);
-    command.env("RUSTDOCFLAGS", "-D warnings");
-    judge(context.limit, [command])
+    let internal =
+        "doc --workspace --exclude soccr --no-deps --all-features --document-private-items";
+    let public = "doc --workspace --no-deps --all-features";
+    let commands = [internal, public].map(|words| {
+        let mut command = context.cargo(words.split(' '));
+        command.env("RUSTDOCFLAGS", "-D warnings");
+        command
+    });
+    judge(context.limit, commands)
 }
 
 /// Step `test`. What is behind a feature is not in the README's command.
