@@ -5,7 +5,7 @@ use crate::case::{Case, Need};
 use crate::catalogue;
 use crate::machine::Machine;
 use crate::probe::{Answer, reason, tcp_socket};
-use crate::report::style::{Styles, hanging, paint};
+use crate::report::style::{Styles, hanging, number, paint};
 use crate::report::text::colours;
 use crate::summary::Exit;
 use lab::{Direction, Family, Match, Pair, Sandbox};
@@ -153,7 +153,7 @@ fn blackhole(pair: &Pair) -> Result<String, Missing> {
 
 fn check_need(need: Need, cases: &[Case]) -> Check {
     let skipped = cases.iter().filter(|case| case.needs.contains(&need));
-    let advice = format!("without it {} cases are skipped", skipped.count());
+    let advice = format!("skipped without it: {}", number(skipped.count()));
     let found = match need.probe() {
         Answer::Here => Ok(String::new()),
         Answer::Missing(reason) => Err(missing(reason, advice)),

@@ -3,7 +3,7 @@
 use crate::case::{Case, Level};
 use crate::facts;
 use crate::report::failure::command;
-use crate::report::style::{hanging, wrapped};
+use crate::report::style::{hanging, number, wrapped};
 use crate::select::{NoSuchCase, Selection, by_id};
 use std::fmt::Write as _;
 
@@ -48,8 +48,7 @@ pub(super) fn list(selection: &Selection, cases: Vec<Case>) -> Result<String, No
             case.statement
         );
     }
-    let plural = if cases.len() == 1 { "" } else { "s" };
-    let _ = writeln!(out, "{} case{plural}", cases.len());
+    let _ = writeln!(out, "{}", number(cases.len()));
     Ok(out)
 }
 

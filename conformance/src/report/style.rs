@@ -65,6 +65,12 @@ pub(crate) fn paint(style: Style, text: impl Display) -> impl Display {
     Painted(style, text)
 }
 
+/// So many cases, in words that fit the number.
+pub(crate) fn number(cases: usize) -> String {
+    let plural = if cases == 1 { "" } else { "s" };
+    format!("{cases} case{plural}")
+}
+
 /// Two texts beside each other in `width` characters, lines that differ marked with `|`; one above the other if
 /// they are too wide for that.
 pub(crate) fn side_by_side(left: (&str, &str), right: (&str, &str), width: usize) -> Vec<String> {
@@ -184,6 +190,11 @@ mod tests {
         assert_eq!(wrapped(" one\n  two ", 80), "one two");
         assert_eq!(wrapped("longer a", 3), "longer\na");
         assert_eq!(wrapped("", 0), "");
+    }
+
+    #[test]
+    fn one_case_is_not_several() {
+        assert_eq!([0, 1, 2].map(number), ["0 cases", "1 case", "2 cases"]);
     }
 
     #[test]

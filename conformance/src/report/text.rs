@@ -1,6 +1,6 @@
 //! The report for people: line by line, or one line that changes and the failures above it.
 
-use super::style::{Styles, paint};
+use super::style::{Styles, number, paint};
 use super::{Report, failure, summary};
 use crate::case::Case;
 use crate::machine::Machine;
@@ -138,12 +138,12 @@ impl<W: Write> Report for Text<W> {
             *progress = Progress::new(cases.len());
         }
         self.write(&format!(
-            "kernel {} ({}), {}, seed {}: {} cases, {} at a time\n",
+            "kernel {} ({}), {}, seed {}: {}, {} at a time\n",
             machine.release,
             machine.machine,
             machine.user(),
             options.seed,
-            cases.len(),
+            number(cases.len()),
             options.jobs
         ));
     }
