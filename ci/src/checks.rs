@@ -37,12 +37,8 @@ pub(crate) fn clippy(context: &Context) -> Result<Outcome, Error> {
 }
 
 /// Step `docs`. First what only this project's developers read, so that what is left to look at is for everybody.
-///
-/// Not of soccr: there, `save` is a function to everybody and a module besides to its developers, and no link means
-/// the same to both.
 pub(crate) fn docs(context: &Context) -> Result<Outcome, Error> {
-    let internal =
-        "doc --workspace --exclude soccr --no-deps --all-features --document-private-items";
+    let internal = "doc --workspace --no-deps --all-features --document-private-items";
     let public = "doc --workspace --no-deps --all-features";
     let commands = [internal, public].map(|words| {
         let mut command = context.cargo(words.split(' '));

@@ -14,7 +14,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! [`save`] takes a snapshot and lets the connection run on.
+//! [`save()`] takes a snapshot and lets the connection run on.
 //!
 //! Below these three calls lies a staged interface, [`pause`] and [`restore::create`], that mirrors the documented
 //! steps of a checkpoint one for one and does not compile out of order; below that, [`raw`] makes the kernel's

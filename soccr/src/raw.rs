@@ -2,7 +2,7 @@
 //!
 //! This is for those who ask what the kernel does rather than move a connection: the conformance suite asks its
 //! questions here, and a kernel developer can put the same ones from a ten-line program. Everything else wants
-//! [`save`](crate::save) and [`Snapshot::restore`](crate::Snapshot::restore).
+//! [`save`](crate::save()) and [`Snapshot::restore`](crate::Snapshot::restore).
 //!
 //! Every function makes exactly one system call and returns what the kernel said.
 
