@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// A host: a network namespace with one link to the other host of its [`Pair`](crate::Pair).
+/// A host: a network namespace with one link, to the other host of its [`Pair`](crate::Pair).
 ///
 /// Sockets belong to the host they were created in: create them inside [`Host::enter`], use them anywhere.
 #[derive(Debug)]
@@ -26,8 +26,8 @@ pub struct Host {
     pub(crate) wire: Arc<Wire>,
     /// Sends out of the other end of its link.
     pub(crate) far: Arc<Wire>,
-    pub(crate) name: &'static str,
-    pub(crate) link: &'static str,
+    pub(crate) name: String,
+    pub(crate) link: String,
     pub(crate) index: u32,
     pub(crate) mac: Mac,
     pub(crate) mtu: u32,
@@ -41,7 +41,7 @@ impl Host {
     /// Its name in the lab: `a` or `b`.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.name
+        &self.name
     }
 
     /// Its IPv4 address.
@@ -80,7 +80,7 @@ impl Host {
     /// The name of its link inside its namespace.
     #[must_use]
     pub fn link(&self) -> &str {
-        self.link
+        &self.link
     }
 
     /// The largest IP packet that its link takes, in bytes.

@@ -30,7 +30,7 @@
 //! |---|---|
 //! | enter the namespaces, or learn why not and what to do about it | [`Sandbox`], [`available`], [`SandboxError`] |
 //! | write a test program that ignores its tests where there is no sandbox | [`require`] |
-//! | build a network: MTU, offloads, sysctls, addresses | [`Pair`], [`PairBuilder`], [`sysctl`] |
+//! | build a network: MTU, offloads, sysctls, addresses | [`Pair`], [`Builder`], [`sysctl`] |
 //! | run code on a host, for one to open sockets there | [`Host::enter`] |
 //! | have both ends of a connection, over IPv4, IPv6, or IPv4 from an IPv6 socket | [`Connection`], [`Family`] |
 //! | see what is on the wire | [`Host::capture`], [`Capture`], [`Packet`], [`Segment`], [`TcpOption`] |
@@ -75,6 +75,7 @@ mod host;
 mod link;
 mod mark;
 mod netlink;
+mod network;
 mod ns;
 mod offload;
 mod options;
@@ -86,6 +87,7 @@ mod qdisc;
 pub mod require;
 mod sandbox;
 mod segment;
+mod settings;
 mod sys;
 pub mod sysctl;
 mod trace;
@@ -106,4 +108,5 @@ pub use packet::{Checksum, Direction, Packet};
 pub use pair::{Pair, PairBuilder};
 pub use sandbox::{Sandbox, SandboxError, available};
 pub use segment::{DecodeError, Segment};
+pub use settings::Builder;
 pub use trace::{Item, Trace};

@@ -2,7 +2,7 @@
 
 use crate::error::{Doing, Error};
 use crate::netlink::Netlink;
-use crate::ns::Namespace;
+use crate::network::Node;
 use crate::wait;
 use futures_util::TryStreamExt;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags};
@@ -13,8 +13,6 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
-/// The name of the link on either host.
-pub(crate) const LINK: &str = "veth0";
 /// The loopback link is the first in every network namespace.
 const LOOPBACK: u32 = 1;
 /// On kernels that notice a carrier by a timer it takes up to a second.
@@ -33,47 +31,52 @@ impl fmt::Display for Mac {
 
 /// One end of a veth pair that is to be made.
 pub(crate) struct End<'a> {
-    pub(crate) namespace: &'a Namespace,
-    pub(crate) netlink: &'a Netlink,
+    pub(crate) node: &'a Node,
+    /// Its name.
+    pub(crate) link: &'a str,
     pub(crate) mac: Mac,
 }
 
-/// Makes a veth pair with one end in each namespace; returns the index of each end.
-pub(crate) fn create_veth(a: &End<'_>, b: &End<'_>, mtu: u32) -> Result<(u32, u32), Error> {
+/// Makes a veth pair with one end on each node; returns the index of each end.
+pub(crate) fn create_veth([a, b]: &[End<'_>; 2], mtu: u32) -> Result<[u32; 2], Error> {
     let fd = b
+        .node
         .namespace
         .as_fd()
         .try_clone_to_owned()
         .doing(|| "hold the namespace of the far end".to_owned())?;
     // Neither end is set up here: the kernel refuses that with ENOTCONN while there is no peer yet.
     let far = LinkMessageBuilder::<LinkUnspec>::new()
-        .name(LINK)
+        .name(b.link.to_owned())
         .mtu(mtu)
         .address(b.mac.0.to_vec())
         .setns_by_fd(fd.as_raw_fd())
         .build();
-    let pair = LinkMessageBuilder::<LinkVeth>::new(LINK, LINK)
+    let pair = LinkMessageBuilder::<LinkVeth>::new(a.link, b.link)
         .mtu(mtu)
         .address(a.mac.0.to_vec())
         .set_info_data(InfoData::Veth(InfoVeth::Peer(far)))
         .build();
-    a.netlink.run(
+    a.node.netlink.run(
         || format!("make a veth pair with an MTU of {mtu} bytes"),
         |handle| handle.link().add(pair).execute(),
     )?;
-    Ok((index_of(a.netlink)?, index_of(b.netlink)?))
+    Ok([index_of(a)?, index_of(b)?])
 }
 
-fn index_of(netlink: &Netlink) -> Result<u32, Error> {
-    let link = get(netlink, |request| request.match_name(LINK))?;
+fn index_of(end: &End<'_>) -> Result<u32, Error> {
+    let link = get(&end.node.netlink, end.link, |request| {
+        request.match_name(end.link.to_owned())
+    })?;
     Ok(link.header.index)
 }
 
 fn get(
     netlink: &Netlink,
+    name: &str,
     which: impl FnOnce(rtnetlink::LinkGetRequest) -> rtnetlink::LinkGetRequest,
 ) -> Result<LinkMessage, Error> {
-    let doing = || format!("look at link {LINK}");
+    let doing = || format!("look at link {name}");
     netlink
         .run(doing, |handle| async move {
             which(handle.link().get()).execute().try_next().await
@@ -99,19 +102,19 @@ pub(crate) fn set_up(netlink: &Netlink, index: u32) -> Result<(), Error> {
 /// After "up" the kernel notices the carrier from a work queue, up to a second later, and drops until then: about
 /// one first connect in three would lose its first packet. A request for one link by its index makes recent kernels
 /// look at once; on older ones the state has to be watched.
-pub(crate) fn settle(netlink: &Netlink, index: u32) -> Result<(), Error> {
+pub(crate) fn settle(netlink: &Netlink, index: u32, name: &str) -> Result<(), Error> {
     let mut failure = None;
-    wait::until(
-        format!("the carrier of link {LINK}"),
-        SETTLE,
-        || match get(netlink, |request| request.match_index(index)) {
-            Ok(link) => passes_packets(&link),
-            Err(error) => {
-                failure = Some(error);
-                true
-            }
-        },
-    )?;
+    wait::until(format!("the carrier of link {name}"), SETTLE, || match get(
+        netlink,
+        name,
+        |request| request.match_index(index),
+    ) {
+        Ok(link) => passes_packets(&link),
+        Err(error) => {
+            failure = Some(error);
+            true
+        }
+    })?;
     failure.map_or(Ok(()), Err)
 }
 

@@ -1,0 +1,198 @@
+//! What every topology is made of: nodes, links between them, and what makes a node a host.
+//!
+//! A topology goes through the same steps in the same order, and decides only who is joined to whom:
+//! [`Node::host`] or [`Node::middle`], [`join`], [`Node::configure`], [`raise`], [`Node::settle`],
+//! [`Node::add_neighbour`], [`Node::into_host`].
+
+use crate::error::Error;
+use crate::host::Host;
+use crate::link::{self, End, Mac};
+use crate::netlink::Netlink;
+use crate::ns::Namespace;
+use crate::settings::Settings;
+use crate::wire::Wire;
+use crate::{offload, sysctl};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
+
+/// The name of the link on every host.
+pub(crate) const LINK: &str = "veth0";
+const PREFIX_V4: u8 = 24;
+const PREFIX_V6: u8 = 64;
+
+/// A network namespace on its way to be a host, or something between hosts.
+pub(crate) struct Node {
+    // First, so that it goes first: the socket would keep the namespace alive.
+    pub(crate) netlink: Arc<Netlink>,
+    pub(crate) namespace: Arc<Namespace>,
+    name: String,
+}
+
+/// One end of a link.
+pub(crate) struct Port {
+    pub(crate) index: u32,
+    pub(crate) mac: Mac,
+    /// The name of the link on its node.
+    pub(crate) link: String,
+    /// Sends out of this end.
+    pub(crate) wire: Arc<Wire>,
+}
+
+/// Who a host is among the hosts of its network.
+pub(crate) struct Seat {
+    pub(crate) mac: Mac,
+    pub(crate) v4: Ipv4Addr,
+    pub(crate) v6: Ipv6Addr,
+    /// Further addresses, with their prefix lengths.
+    pub(crate) extra: Vec<(IpAddr, u8)>,
+}
+
+impl Seat {
+    /// Host `number` of a network, from 1 on: 10.77.0.number, fd77::number.
+    pub(crate) fn new(number: u8) -> Self {
+        Self {
+            // Locally administered, and "LAB" in ASCII.
+            mac: Mac([0x02, b'L', b'A', b'B', 0, number]),
+            v4: Ipv4Addr::new(10, 77, 0, number),
+            v6: Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, number.into()),
+            extra: Vec::new(),
+        }
+    }
+
+    /// All its addresses, with their prefix lengths.
+    fn addresses(&self) -> impl Iterator<Item = (IpAddr, u8)> {
+        [(self.v4.into(), PREFIX_V4), (self.v6.into(), PREFIX_V6)]
+            .into_iter()
+            .chain(self.extra.iter().copied())
+    }
+}
+
+/// The Ethernet address of end `number` of the links between hosts, where it is not a host's.
+#[allow(dead_code, reason = "for what stands between hosts")]
+pub(crate) fn middle_mac(number: u8) -> Mac {
+    Mac([0x02, b'L', b'A', b'B', 1, number])
+}
+
+impl Node {
+    /// A node for a host: with the baseline, and those sysctls of the settings that need no link.
+    pub(crate) fn host(name: &str, settings: &Settings) -> Result<Self, Error> {
+        let node = Self::middle(name)?;
+        node.namespace.enter(|| {
+            sysctl::apply_baseline()?;
+            settings.apply_sysctls(|name| !belongs_to_link(name))
+        })??;
+        Ok(node)
+    }
+
+    /// A node that is nobody's host: as the kernel makes it.
+    pub(crate) fn middle(name: &str) -> Result<Self, Error> {
+        let namespace = Arc::new(Namespace::new(name)?);
+        Ok(Self {
+            netlink: Arc::new(Netlink::open(&namespace)?),
+            namespace,
+            name: name.to_owned(),
+        })
+    }
+
+    /// Prepares a host's end of its link, which is still down: sysctls, offloads, addresses.
+    pub(crate) fn configure(
+        &self,
+        port: &Port,
+        seat: &Seat,
+        settings: &Settings,
+    ) -> Result<(), Error> {
+        self.namespace.enter(|| {
+            settings.apply_sysctls(belongs_to_link)?;
+            if settings.offload {
+                Ok(())
+            } else {
+                offload::disable(&port.link)
+            }
+        })??;
+        seat.addresses().try_for_each(|(address, prefix)| {
+            link::add_address(&self.netlink, port.index, address, prefix)
+        })
+    }
+
+    /// Waits until the host takes packets for all of its addresses.
+    pub(crate) fn settle(&self, seat: &Seat) -> Result<(), Error> {
+        let v6 = seat.addresses().filter_map(|(address, _)| match address {
+            IpAddr::V6(address) => Some(address),
+            IpAddr::V4(_) => None,
+        });
+        self.namespace.enter(|| {
+            for address in v6 {
+                link::settle_address(address)?;
+            }
+            Ok(())
+        })?
+    }
+
+    /// Says for good where another host is to be found.
+    pub(crate) fn add_neighbour(&self, port: &Port, other: &Seat) -> Result<(), Error> {
+        other.addresses().try_for_each(|(address, _)| {
+            link::add_neighbour(&self.netlink, port.index, address, other.mac)
+        })
+    }
+
+    /// Makes a host of it; `far` sends out of the other end of its link.
+    pub(crate) fn into_host(
+        self,
+        port: Port,
+        far: Arc<Wire>,
+        seat: &Seat,
+        settings: &Settings,
+    ) -> Host {
+        Host {
+            netlink: self.netlink,
+            namespace: self.namespace,
+            far,
+            name: self.name,
+            index: port.index,
+            mac: port.mac,
+            link: port.link,
+            wire: port.wire,
+            mtu: settings.mtu,
+            filters: AtomicU16::new(0),
+            v4: seat.v4,
+            v6: seat.v6,
+        }
+    }
+}
+
+/// Joins two nodes by a link, whose ends get these names and Ethernet addresses; it is down on both.
+pub(crate) fn join(
+    (a, link_a, mac_a): (&Node, &str, Mac),
+    (b, link_b, mac_b): (&Node, &str, Mac),
+    settings: &Settings,
+) -> Result<[Port; 2], Error> {
+    let end = |node, link, mac| End { node, link, mac };
+    let ends = [end(a, link_a, mac_a), end(b, link_b, mac_b)];
+    let [index_a, index_b] = link::create_veth(&ends, settings.mtu)?;
+    let port = |end: &End<'_>, index| Port {
+        index,
+        mac: end.mac,
+        link: end.link.to_owned(),
+        wire: Arc::new(Wire::new(&end.node.namespace, index, end.mac)),
+    };
+    let [a, b] = &ends;
+    Ok([port(a, index_a), port(b, index_b)])
+}
+
+/// Sets links up, and waits until packets pass; both ends of each have to be among `ports`.
+pub(crate) fn raise(ports: &[(&Node, &Port)]) -> Result<(), Error> {
+    // A link has a carrier only when both of its ends are up.
+    for (node, port) in ports {
+        link::set_up(&node.netlink, port.index)?;
+    }
+    for (node, port) in ports {
+        link::settle(&node.netlink, port.index, &port.link)?;
+    }
+    Ok(())
+}
+
+/// Whether a sysctl exists only once the link does; all others come before, for the link to inherit from.
+fn belongs_to_link(name: &str) -> bool {
+    name.split('.').any(|part| part == LINK)
+}

@@ -1,0 +1,103 @@
+//! How a network is to be, whatever its topology: the options, and the builder that collects them.
+
+use crate::error::Error;
+use crate::sysctl;
+use std::marker::PhantomData;
+use std::net::Ipv6Addr;
+
+/// What can be chosen for every topology.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// In bytes.
+    pub(crate) mtu: u32,
+    pub(crate) offload: bool,
+    pub(crate) sysctls: Vec<(String, String)>,
+    /// Further addresses of the first and the second host, with their prefix length.
+    pub(crate) extra_v6: Vec<(Ipv6Addr, Ipv6Addr, u8)>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mtu: 1500,
+            offload: true,
+            sysctls: Vec::new(),
+            extra_v6: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Refuses what no network can have.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if (1280..=65_535).contains(&self.mtu) {
+            return Ok(());
+        }
+        Err(Error::Invalid {
+            what: "the MTU",
+            value: format!("{} bytes", self.mtu),
+            why: "IPv6 needs 1280 bytes, and a veth takes 65535 at most",
+        })
+    }
+
+    /// Sets those sysctls that `which` chooses, on the host that the calling thread is in.
+    pub(crate) fn apply_sysctls(&self, which: impl Fn(&str) -> bool) -> Result<(), Error> {
+        self.sysctls
+            .iter()
+            .filter(|(name, _)| which(name))
+            .try_for_each(|(name, value)| sysctl::write(name, value))
+    }
+}
+
+/// How a network of the topology `T` is to be; every topology has these options.
+#[must_use = "nothing is built before build()"]
+pub struct Builder<T> {
+    pub(crate) settings: Settings,
+    topology: PhantomData<fn() -> T>,
+}
+
+impl<T> Default for Builder<T> {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            topology: PhantomData,
+        }
+    }
+}
+
+impl<T> Clone for Builder<T> {
+    fn clone(&self) -> Self {
+        Self {
+            settings: self.settings.clone(),
+            topology: PhantomData,
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for Builder<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Builder").field(&self.settings).finish()
+    }
+}
+
+impl<T> Builder<T> {
+    /// The largest IP packet that a link takes, in bytes; at least 1280, which IPv6 asks for.
+    pub fn mtu(mut self, bytes: u32) -> Self {
+        self.settings.mtu = bytes;
+        self
+    }
+
+    /// Whether checksums and the cutting into segments are left to the link, as on real hardware.
+    ///
+    /// With `false` every packet on the wire is at most as large as the MTU and carries its checksum.
+    pub fn offload(mut self, on: bool) -> Self {
+        self.settings.offload = on;
+        self
+    }
+
+    /// Sets a sysctl on every host, after the baseline.
+    pub fn sysctl(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.sysctls.push((name.into(), value.into()));
+        self
+    }
+}
