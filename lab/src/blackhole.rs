@@ -5,6 +5,7 @@
 use crate::address::Flow;
 use crate::bpf;
 use crate::error::Error;
+use crate::flags::Flags;
 use crate::netlink::Netlink;
 use crate::packet::Direction;
 use crate::qdisc;
@@ -16,12 +17,16 @@ use std::sync::Arc;
 #[must_use]
 pub struct Match {
     flow: Option<Flow>,
+    flags: Flags,
 }
 
 impl Match {
     /// Every TCP packet, IPv4 and IPv6; not fragments, and not TCP behind IPv6 extension headers.
     pub fn tcp() -> Self {
-        Self { flow: None }
+        Self {
+            flow: None,
+            flags: Flags::default(),
+        }
     }
 
     /// Only those of one direction of one connection, by both addresses and both ports.
@@ -29,14 +34,26 @@ impl Match {
         self.flow = Some(flow);
         self
     }
+
+    /// Only segments with all of these control bits set, whatever the others are.
+    ///
+    /// With `Match::tcp().flags(Flags::RST)` on the way out, a host that has no socket for a segment stays silent.
+    pub fn flags(mut self, flags: Flags) -> Self {
+        self.flags = flags;
+        self
+    }
 }
 
 impl fmt::Display for Match {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.flow {
-            None => f.write_str("every TCP packet"),
-            Some(flow) => write!(f, "{flow}"),
+            None => f.write_str("every TCP packet")?,
+            Some(flow) => write!(f, "{flow}")?,
         }
+        if self.flags == Flags::default() {
+            return Ok(());
+        }
+        write!(f, " with flags {}", self.flags)
     }
 }
 
@@ -65,7 +82,7 @@ impl Blackhole {
             priority,
             direction,
         };
-        let program = bpf::swallow(matching.flow);
+        let program = bpf::swallow(matching.flow, matching.flags);
         qdisc::add_filter(netlink, filter, &program, || {
             format!("swallow {matching} by a classic BPF filter (sch_ingress and cls_bpf)")
         })?;

@@ -1,24 +1,28 @@
 //! Classic BPF programs that tell TCP packets apart.
 
 use crate::address::Flow;
+use crate::flags::Flags;
 use std::net::{IpAddr, SocketAddr};
 
-/// The instructions, as bytes, of a program that swallows every TCP packet, or only those of `flow`, and has no
-/// opinion on any other.
-pub(crate) fn swallow(flow: Option<Flow>) -> Vec<u8> {
-    program(flow).iter().flat_map(Instruction::bytes).collect()
+/// The instructions, as bytes, of a program that swallows every TCP packet with all of `flags`, or only those of `flow`,
+/// and has no opinion on any other.
+pub(crate) fn swallow(flow: Option<Flow>, flags: Flags) -> Vec<u8> {
+    program(flow, flags)
+        .iter()
+        .flat_map(Instruction::bytes)
+        .collect()
 }
 
-/// The program that swallows every TCP packet, or only those of `flow`: the first alternative that holds decides.
-fn program(flow: Option<Flow>) -> Vec<Instruction> {
-    let alternatives = match flow.map(|flow| (flow, flow.source.ip(), flow.destination.ip())) {
-        None => vec![tcp_over_v4(), tcp_over_v6()],
+/// The program that does so: the first alternative that holds decides.
+fn program(flow: Option<Flow>, flags: Flags) -> Vec<Instruction> {
+    let mut alternatives = match flow.map(|flow| (flow, flow.source.ip(), flow.destination.ip())) {
+        None => vec![(tcp_over_v4(), V4_SEGMENT), (tcp_over_v6(), V6_SEGMENT)],
         Some((flow, IpAddr::V4(source), IpAddr::V4(destination))) => {
             let mut tests = tcp_over_v4();
             tests.push(word(26, source.into()));
             tests.push(word(30, destination.into()));
-            tests.extend(ports(flow, Offset::BehindV4Header(14)));
-            vec![tests]
+            tests.extend(ports(flow, V4_SEGMENT));
+            vec![(tests, V4_SEGMENT)]
         }
         Some((flow, source, destination)) => {
             let mut tests = tcp_over_v6();
@@ -33,13 +37,16 @@ fn program(flow: Option<Flow>) -> Vec<Instruction> {
                     tests.push(word(at, u32::from_be_bytes(*bytes)));
                 }
             }
-            tests.extend(ports(flow, Offset::Fixed(54)));
-            vec![tests]
+            tests.extend(ports(flow, V6_SEGMENT));
+            vec![(tests, V6_SEGMENT)]
         }
     };
+    for (tests, segment) in &mut alternatives {
+        tests.extend(all_set(flags, *segment));
+    }
     let mut program: Vec<_> = alternatives
         .iter()
-        .flat_map(|tests| assemble(tests))
+        .flat_map(|(tests, _)| assemble(tests))
         .collect();
     program.push(Instruction::answer(PASS));
     program
@@ -89,7 +96,22 @@ enum Offset {
     BehindV4Header(u32),
 }
 
-/// Something that has to be equal, or, with a mask, to have none of its bits set.
+impl Offset {
+    fn plus(self, bytes: u32) -> Self {
+        match self {
+            Self::Fixed(at) => Self::Fixed(at + bytes),
+            Self::BehindV4Header(at) => Self::BehindV4Header(at + bytes),
+        }
+    }
+}
+
+/// Where the TCP header begins.
+const V4_SEGMENT: Offset = Offset::BehindV4Header(14);
+const V6_SEGMENT: Offset = Offset::Fixed(54);
+/// Where in a TCP header the control bits are.
+const FLAGS: u32 = 13;
+
+/// Something that has to be equal, or, with a mask, to have none or any of its bits set.
 struct Test {
     size: u32,
     at: Offset,
@@ -99,6 +121,7 @@ struct Test {
 enum Expected {
     Equal(u32),
     NoneOf(u32),
+    AnyOf(u32),
 }
 
 fn test(size: u32, at: u32, expected: Expected) -> Test {
@@ -130,11 +153,7 @@ fn tcp_over_v6() -> Vec<Test> {
 }
 
 fn ports(flow: Flow, source: Offset) -> [Test; 2] {
-    let destination = match source {
-        Offset::Fixed(at) => Offset::Fixed(at + 2),
-        Offset::BehindV4Header(at) => Offset::BehindV4Header(at + 2),
-    };
-    [(source, flow.source), (destination, flow.destination)].map(
+    [(source, flow.source), (source.plus(2), flow.destination)].map(
         |(at, address): (_, SocketAddr)| Test {
             size: libc::BPF_H,
             at,
@@ -142,6 +161,21 @@ fn ports(flow: Flow, source: Offset) -> [Test; 2] {
         },
     )
 }
+
+/// One test for each of `flags`.
+fn all_set(flags: Flags, segment: Offset) -> impl Iterator<Item = Test> {
+    (0..8)
+        .map(|bit| 1 << bit)
+        .filter(move |&bit| flags.contains(Flags(bit)))
+        .map(move |bit| Test {
+            size: libc::BPF_B,
+            at: segment.plus(FLAGS),
+            expected: Expected::AnyOf(bit.into()),
+        })
+}
+
+/// Stands for the end of the tests until it is known where that is; no program of ours is that long.
+const MISS: u8 = u8::MAX;
 
 /// The instructions that swallow the packet when all tests hold, and run on behind themselves otherwise.
 fn assemble(tests: &[Test]) -> Vec<Instruction> {
@@ -157,20 +191,25 @@ fn assemble(tests: &[Test]) -> Vec<Instruction> {
             }
         };
         program.push(Instruction::new(libc::BPF_LD | test.size | mode, at));
-        program.push(match test.expected {
-            Expected::Equal(value) => Instruction::new(libc::BPF_JMP | libc::BPF_JEQ, value),
-            Expected::NoneOf(mask) => Instruction::new(libc::BPF_JMP | libc::BPF_JSET, mask),
+        let (jump, operand, if_true, if_false) = match test.expected {
+            Expected::Equal(value) => (libc::BPF_JEQ, value, 0, MISS),
+            Expected::NoneOf(mask) => (libc::BPF_JSET, mask, MISS, 0),
+            Expected::AnyOf(mask) => (libc::BPF_JSET, mask, 0, MISS),
+        };
+        program.push(Instruction {
+            if_true,
+            if_false,
+            ..Instruction::new(libc::BPF_JMP | jump, operand)
         });
     }
     program.push(Instruction::answer(SWALLOW));
     let end = program.len();
     for (at, instruction) in program.iter_mut().enumerate() {
-        // No program of ours is long enough for a jump that does not fit.
         let miss = (end - at - 1) as u8;
-        if instruction.code == libc::BPF_JMP | libc::BPF_JEQ {
-            instruction.if_false = miss;
-        } else if instruction.code == libc::BPF_JMP | libc::BPF_JSET {
-            instruction.if_true = miss;
+        for target in [&mut instruction.if_true, &mut instruction.if_false] {
+            if *target == MISS {
+                *target = miss;
+            }
         }
     }
     program
@@ -183,7 +222,11 @@ mod tests {
     /// Runs a program as the kernel does: a load from beyond the end passes the packet (`bpf_prog_run` returns 0,
     /// which cls_bpf takes for `TC_ACT_OK`).
     fn swallows(flow: Option<Flow>, frame: &[u8]) -> bool {
-        let program = program(flow);
+        swallows_with(flow, Flags::default(), frame)
+    }
+
+    fn swallows_with(flow: Option<Flow>, flags: Flags, frame: &[u8]) -> bool {
+        let program = program(flow, flags);
         let (mut a, mut x, mut pc) = (0, 0, 0);
         loop {
             let Instruction {
@@ -308,6 +351,32 @@ mod tests {
             let mut fragment = frame(wanted, 0);
             fragment[21] = 1;
             assert!(!swallows(matching, &fragment));
+        }
+    }
+
+    #[test]
+    fn all_of_the_flags_have_to_be_set() {
+        let reset = Flags::RST.and(Flags::ACK);
+        for (wanted, options) in [
+            (flow("10.77.0.1:4000", "10.77.0.2:80"), 0),
+            (flow("10.77.0.1:4000", "10.77.0.2:80"), 12),
+            (flow("[fd77::1]:4000", "[fd77::2]:80"), 0),
+        ] {
+            let mut frame = frame(wanted, options);
+            let at = frame.len() - 20 + FLAGS as usize;
+            for matching in [None, Some(wanted)] {
+                for flags in 0..=u8::MAX {
+                    frame[at] = flags;
+                    for mask in [Flags::default(), Flags::RST, reset] {
+                        let expected = Flags(flags).contains(mask);
+                        assert_eq!(
+                            swallows_with(matching, mask, &frame),
+                            expected,
+                            "{mask} {flags:#x}"
+                        );
+                    }
+                }
+            }
         }
     }
 

@@ -72,6 +72,7 @@ pub struct Capture {
     reader: Option<JoinHandle<()>>,
     near: Arc<Wire>,
     far: Arc<Wire>,
+    links_between: usize,
 }
 
 impl Capture {
@@ -99,6 +100,7 @@ impl Capture {
             reader: Some(reader),
             near: Arc::clone(&host.wire),
             far: Arc::clone(&host.far),
+            links_between: host.links_between,
         })
     }
 
@@ -129,13 +131,22 @@ impl Capture {
     pub fn sync(&self) -> Result<(), Error> {
         // A trace with holes stays one: there is nothing to wait for, least of all for a message that was lost itself.
         self.shared.check_losses()?;
+        // What this host sends goes through one queue.
         let mut awaited = vec![self.send_sync(&self.near)?];
-        // What this host sends is captured before send(2) returns. What it receives may wait in a queue of the
-        // processor that the sender ran on: a message behind it in each of these queues tells when it is through.
-        on_each_cpu(|| {
-            awaited.push(self.send_sync(&self.far)?);
-            Ok(())
-        })?;
+        // What it receives may wait in a queue of the processor that the sender ran on: a message behind it in each of
+        // these queues tells when it is through. Behind a switch it waits in such a queue once per link.
+        for _ in 0..self.links_between {
+            on_each_cpu(|| {
+                awaited.push(self.send_sync(&self.far)?);
+                Ok(())
+            })?;
+            self.pass(&std::mem::take(&mut awaited))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until these sync messages have been read.
+    fn pass(&self, awaited: &[u64]) -> Result<(), Error> {
         let what = || {
             format!(
                 "the capture on {} to read what is on the link",

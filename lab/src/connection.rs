@@ -1,9 +1,8 @@
-//! A TCP connection between the hosts of a pair, both ends in hand.
+//! A TCP connection between two hosts, both ends in hand.
 
 use crate::address::{Family, Flow};
 use crate::error::{Doing, Error};
 use crate::host::Host;
-use crate::pair::Pair;
 use crate::wait;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::fmt;
@@ -17,12 +16,12 @@ const BACKLOG: i32 = 128;
 
 type Setup<'a> = Box<dyn FnOnce(&SockRef<'_>) -> io::Result<()> + 'a>;
 
-/// A connected pair of sockets: the client on host `a`, the server on host `b`.
+/// A connected pair of sockets: by custom the client on host `a`, the server on host `b` of a pair.
 #[derive(Debug)]
 pub struct Connection {
-    /// The end that called connect, on host `a`.
+    /// The end that called connect.
     pub client: TcpStream,
-    /// The end that was accepted, on host `b`.
+    /// The end that was accepted.
     pub server: TcpStream,
     /// The listener that accepted it, if it was to be kept.
     pub listener: Option<TcpListener>,
@@ -40,7 +39,8 @@ impl Connection {
 /// How a [`Connection`] is to be opened.
 #[must_use = "nothing is opened before open()"]
 pub struct ConnectionBuilder<'a> {
-    pair: &'a Pair,
+    client_host: &'a Host,
+    server_host: &'a Host,
     family: Family,
     client: SocketAddr,
     server: SocketAddr,
@@ -50,12 +50,13 @@ pub struct ConnectionBuilder<'a> {
 }
 
 impl<'a> ConnectionBuilder<'a> {
-    pub(crate) fn new(pair: &'a Pair, family: Family) -> Self {
+    pub(crate) fn new(client: &'a Host, server: &'a Host, family: Family) -> Self {
         Self {
-            pair,
+            client_host: client,
+            server_host: server,
             family,
-            client: SocketAddr::new(pair.a().address(family), 0),
-            server: SocketAddr::new(pair.b().address(family), 0),
+            client: SocketAddr::new(client.address(family), 0),
+            server: SocketAddr::new(server.address(family), 0),
             on_client: None,
             on_server: None,
             keep_listener: false,
@@ -104,7 +105,7 @@ impl<'a> ConnectionBuilder<'a> {
     /// # Errors
     /// [`Error::Os`] with the step that failed, [`Error::Timeout`] when there is no answer within ten seconds.
     pub fn open(self) -> Result<Connection, Error> {
-        let listener = socket(self.pair.b(), self.server)?;
+        let listener = socket(self.server_host, self.server)?;
         if let Some(setup) = self.on_server {
             setup(&SockRef::from(&listener)).doing(|| "set up the listener".to_owned())?;
         }
@@ -121,7 +122,7 @@ impl<'a> ConnectionBuilder<'a> {
             Family::V4 | Family::V6 => (self.client, server_address),
             Family::V4Mapped => (mapped(self.client), mapped(server_address)),
         };
-        let client = socket(self.pair.a(), from)?;
+        let client = socket(self.client_host, from)?;
         if let Some(setup) = self.on_client {
             setup(&SockRef::from(&client)).doing(|| "set up the client".to_owned())?;
         }

@@ -3,18 +3,20 @@
 use crate::address::Family;
 use crate::blackhole::{Blackhole, Match};
 use crate::capture::{Capture, CaptureOptions};
+use crate::connection::ConnectionBuilder;
 use crate::error::Error;
 use crate::link::Mac;
 use crate::netlink::Netlink;
 use crate::ns::Namespace;
 use crate::packet::Direction;
+use crate::settings::Families;
 use crate::sysctl;
 use crate::wire::Wire;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// A host: a network namespace with one link, to the other host of its [`Pair`](crate::Pair).
+/// A host: a network namespace with one link, to another host or to the switch between hosts.
 ///
 /// Sockets belong to the host they were created in: create them inside [`Host::enter`], use them anywhere.
 #[derive(Debug)]
@@ -26,6 +28,9 @@ pub struct Host {
     pub(crate) wire: Arc<Wire>,
     /// Sends out of the other end of its link.
     pub(crate) far: Arc<Wire>,
+    /// How many links a frame takes from another host to this one.
+    pub(crate) links_between: usize,
+    pub(crate) families: Families,
     pub(crate) name: String,
     pub(crate) link: String,
     pub(crate) index: u32,
@@ -38,19 +43,19 @@ pub struct Host {
 }
 
 impl Host {
-    /// Its name in the lab: `a` or `b`.
+    /// Its name in the lab, such as `a`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its IPv4 address.
+    /// Its IPv4 address; it is nobody's where the network has no IPv4.
     #[must_use]
     pub fn v4(&self) -> Ipv4Addr {
         self.v4
     }
 
-    /// Its IPv6 address.
+    /// Its IPv6 address; it is nobody's where the network has no IPv6.
     #[must_use]
     pub fn v6(&self) -> Ipv6Addr {
         self.v6
@@ -63,6 +68,11 @@ impl Host {
             Family::V4 | Family::V4Mapped => self.v4.into(),
             Family::V6 => self.v6.into(),
         }
+    }
+
+    /// Whether the network has addresses like this one.
+    pub(crate) fn has(&self, address: IpAddr) -> bool {
+        self.families.include(address)
     }
 
     /// The Ethernet address of its link.
@@ -114,6 +124,11 @@ impl Host {
     /// [`Error::Invalid`] for a name that is not below `net`, [`Error::Os`] when the kernel refuses.
     pub fn read_sysctl(&self, name: &str) -> Result<String, Error> {
         self.enter(|| sysctl::read(name))?
+    }
+
+    /// A TCP connection from this host to `server`, with settings of its own.
+    pub fn connection_to<'a>(&'a self, server: &'a Self, family: Family) -> ConnectionBuilder<'a> {
+        ConnectionBuilder::new(self, server, family)
     }
 
     /// Captures on its link, from now until the capture is dropped.

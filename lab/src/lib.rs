@@ -65,6 +65,7 @@
 //! - [`Sandbox::enter`] is for the whole process and for good.
 
 mod address;
+mod announce;
 mod blackhole;
 mod bpf;
 mod capture;
@@ -88,9 +89,12 @@ pub mod require;
 mod sandbox;
 mod segment;
 mod settings;
+mod star;
+mod switch;
 mod sys;
 pub mod sysctl;
 mod trace;
+mod trio;
 pub mod wait;
 mod wire;
 
@@ -108,5 +112,7 @@ pub use packet::{Checksum, Direction, Packet};
 pub use pair::{Pair, PairBuilder};
 pub use sandbox::{Sandbox, SandboxError, available};
 pub use segment::{DecodeError, Segment};
-pub use settings::Builder;
+pub use settings::{Builder, Families};
+pub use star::{Star, StarBuilder};
 pub use trace::{Item, Trace};
+pub use trio::{Trio, TrioBuilder};

@@ -5,9 +5,15 @@ use crate::netlink::Netlink;
 use crate::network::Node;
 use crate::wait;
 use futures_util::TryStreamExt;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags};
-use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage};
-use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth};
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage,
+};
+use rtnetlink::packet_route::link::{
+    InfoBridge, InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage,
+};
+use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourState};
+use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd};
@@ -178,6 +184,111 @@ pub(crate) fn add_address(
             request.execute()
         },
     )
+}
+
+/// Takes an address away.
+pub(crate) fn remove_address(
+    netlink: &Netlink,
+    index: u32,
+    address: IpAddr,
+    prefix: u8,
+) -> Result<(), Error> {
+    let mut message = AddressMessage::default();
+    message.header.family = match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    };
+    message.header.prefix_len = prefix;
+    message.header.index = index;
+    message.attributes.push(AddressAttribute::Local(address));
+    netlink.run(
+        || format!("take address {address}/{prefix} away"),
+        |handle| handle.address().del(message).execute(),
+    )
+}
+
+/// Makes a bridge without an address, which forwards at once and to every port that a frame is for.
+pub(crate) fn create_bridge(netlink: &Netlink, name: &str) -> Result<u32, Error> {
+    let bridge = LinkMessageBuilder::<LinkBridge>::new(name)
+        .append_info_data(InfoBridge::ForwardDelay(0))
+        // Otherwise it would listen, and ask, who wants which multicast.
+        .append_info_data(InfoBridge::MulticastSnooping(false))
+        .build();
+    netlink.run(
+        || format!("make the bridge {name} (needs the kernel's bridge)"),
+        |handle| handle.link().add(bridge).execute(),
+    )?;
+    let link = get(netlink, name, |request| request.match_name(name.to_owned()))?;
+    Ok(link.header.index)
+}
+
+/// Makes link `index` a port of the bridge.
+pub(crate) fn add_to_bridge(netlink: &Netlink, bridge: u32, index: u32) -> Result<(), Error> {
+    let port = LinkUnspec::new_with_index(index).controller(bridge).build();
+    netlink.run(
+        || format!("make link number {index} a port of the bridge"),
+        |handle| handle.link().set(port).execute(),
+    )
+}
+
+/// Tells a bridge for good behind which of its ports `mac` is.
+pub(crate) fn add_to_forwarding_table(netlink: &Netlink, port: u32, mac: Mac) -> Result<(), Error> {
+    netlink.run(
+        || format!("add {mac} to the forwarding table, behind link number {port}"),
+        |handle| {
+            handle
+                .neighbours()
+                .add_bridge(port, &mac.0)
+                // What the bridge calls static; "permanent" would be an address of its own.
+                .state(NeighbourState::Noarp)
+                .execute()
+        },
+    )
+}
+
+/// Says which Ethernet address a neighbour has, as if it had been learned: it can change.
+pub(crate) fn learn_neighbour(
+    netlink: &Netlink,
+    index: u32,
+    address: IpAddr,
+    mac: Mac,
+) -> Result<(), Error> {
+    netlink.run(
+        || format!("learn that {address} is at {mac}"),
+        |handle| {
+            handle
+                .neighbours()
+                .add(index, address)
+                .link_layer_address(&mac.0)
+                .state(NeighbourState::Reachable)
+                .execute()
+        },
+    )
+}
+
+/// Which Ethernet address a host has in mind for `address`.
+pub(crate) fn neighbour(netlink: &Netlink, address: IpAddr) -> Result<Option<Mac>, Error> {
+    let wanted = match address {
+        IpAddr::V4(address) => NeighbourAddress::Inet(address),
+        IpAddr::V6(address) => NeighbourAddress::Inet6(address),
+    };
+    let neighbours: Vec<_> = netlink.run(
+        || format!("look for neighbour {address}"),
+        |handle| async move { handle.neighbours().get().execute().try_collect().await },
+    )?;
+    let is_it = |attribute: &NeighbourAttribute| {
+        *attribute == NeighbourAttribute::Destination(wanted.clone())
+    };
+    Ok(neighbours
+        .iter()
+        .filter(|it| it.attributes.iter().any(is_it))
+        .flat_map(|it| &it.attributes)
+        .find_map(|attribute| match attribute {
+            NeighbourAttribute::LinkLayerAddress(mac) => {
+                Some(Mac(mac.as_slice().try_into().ok()?))
+            }
+            _ => None,
+        }))
 }
 
 /// Says for good which Ethernet address a neighbour has, so that no ARP and no neighbour discovery is needed.

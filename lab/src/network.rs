@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::link::{self, End, Mac};
 use crate::netlink::Netlink;
 use crate::ns::Namespace;
-use crate::settings::Settings;
+use crate::settings::{Families, Settings};
 use crate::wire::Wire;
 use crate::{offload, sysctl};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -22,6 +22,7 @@ const PREFIX_V4: u8 = 24;
 const PREFIX_V6: u8 = 64;
 
 /// A network namespace on its way to be a host, or something between hosts.
+#[derive(Debug)]
 pub(crate) struct Node {
     // First, so that it goes first: the socket would keep the namespace alive.
     pub(crate) netlink: Arc<Netlink>,
@@ -30,6 +31,7 @@ pub(crate) struct Node {
 }
 
 /// One end of a link.
+#[derive(Debug)]
 pub(crate) struct Port {
     pub(crate) index: u32,
     pub(crate) mac: Mac,
@@ -40,6 +42,7 @@ pub(crate) struct Port {
 }
 
 /// Who a host is among the hosts of its network.
+#[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) mac: Mac,
     pub(crate) v4: Ipv4Addr,
@@ -60,16 +63,16 @@ impl Seat {
         }
     }
 
-    /// All its addresses, with their prefix lengths.
-    fn addresses(&self) -> impl Iterator<Item = (IpAddr, u8)> {
+    /// Its addresses of `families`, with their prefix lengths.
+    fn addresses(&self, families: Families) -> impl Iterator<Item = (IpAddr, u8)> {
         [(self.v4.into(), PREFIX_V4), (self.v6.into(), PREFIX_V6)]
             .into_iter()
             .chain(self.extra.iter().copied())
+            .filter(move |(address, _)| families.include(*address))
     }
 }
 
 /// The Ethernet address of end `number` of the links between hosts, where it is not a host's.
-#[allow(dead_code, reason = "for what stands between hosts")]
 pub(crate) fn middle_mac(number: u8) -> Mac {
     Mac([0x02, b'L', b'A', b'B', 1, number])
 }
@@ -80,6 +83,10 @@ impl Node {
         let node = Self::middle(name)?;
         node.namespace.enter(|| {
             sysctl::apply_baseline()?;
+            if !settings.families.v6() {
+                sysctl::write("net.ipv6.conf.all.disable_ipv6", "1")?;
+                sysctl::write("net.ipv6.conf.default.disable_ipv6", "1")?;
+            }
             settings.apply_sysctls(|name| !belongs_to_link(name))
         })??;
         Ok(node)
@@ -110,17 +117,20 @@ impl Node {
                 offload::disable(&port.link)
             }
         })??;
-        seat.addresses().try_for_each(|(address, prefix)| {
-            link::add_address(&self.netlink, port.index, address, prefix)
-        })
+        seat.addresses(settings.families)
+            .try_for_each(|(address, prefix)| {
+                link::add_address(&self.netlink, port.index, address, prefix)
+            })
     }
 
     /// Waits until the host takes packets for all of its addresses.
-    pub(crate) fn settle(&self, seat: &Seat) -> Result<(), Error> {
-        let v6 = seat.addresses().filter_map(|(address, _)| match address {
-            IpAddr::V6(address) => Some(address),
-            IpAddr::V4(_) => None,
-        });
+    pub(crate) fn settle(&self, seat: &Seat, settings: &Settings) -> Result<(), Error> {
+        let v6 = seat
+            .addresses(settings.families)
+            .filter_map(|(address, _)| match address {
+                IpAddr::V6(address) => Some(address),
+                IpAddr::V4(_) => None,
+            });
         self.namespace.enter(|| {
             for address in v6 {
                 link::settle_address(address)?;
@@ -130,17 +140,26 @@ impl Node {
     }
 
     /// Says for good where another host is to be found.
-    pub(crate) fn add_neighbour(&self, port: &Port, other: &Seat) -> Result<(), Error> {
-        other.addresses().try_for_each(|(address, _)| {
-            link::add_neighbour(&self.netlink, port.index, address, other.mac)
-        })
+    pub(crate) fn add_neighbour(
+        &self,
+        port: &Port,
+        other: &Seat,
+        settings: &Settings,
+    ) -> Result<(), Error> {
+        other
+            .addresses(settings.families)
+            .try_for_each(|(address, _)| {
+                link::add_neighbour(&self.netlink, port.index, address, other.mac)
+            })
     }
 
-    /// Makes a host of it; `far` sends out of the other end of its link.
+    /// Makes a host of it; `far` sends out of the other end of its link, and to the other hosts a
+    /// frame takes so many links.
     pub(crate) fn into_host(
         self,
         port: Port,
         far: Arc<Wire>,
+        links_between: usize,
         seat: &Seat,
         settings: &Settings,
     ) -> Host {
@@ -148,6 +167,8 @@ impl Node {
             netlink: self.netlink,
             namespace: self.namespace,
             far,
+            links_between,
+            families: settings.families,
             name: self.name,
             index: port.index,
             mac: port.mac,

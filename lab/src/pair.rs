@@ -57,7 +57,7 @@ impl Pair {
 
     /// A TCP connection from `a` to `b`, with settings of its own.
     pub fn connection(&self, family: Family) -> ConnectionBuilder<'_> {
-        ConnectionBuilder::new(self, family)
+        self.a().connection_to(self.b(), family)
     }
 }
 
@@ -87,15 +87,15 @@ impl Builder<Pair> {
         a.configure(&port_a, seat_a, settings)?;
         b.configure(&port_b, seat_b, settings)?;
         network::raise(&[(&a, &port_a), (&b, &port_b)])?;
-        a.settle(seat_a)?;
-        b.settle(seat_b)?;
-        a.add_neighbour(&port_a, seat_b)?;
-        b.add_neighbour(&port_b, seat_a)?;
+        a.settle(seat_a, settings)?;
+        b.settle(seat_b, settings)?;
+        a.add_neighbour(&port_a, seat_b, settings)?;
+        b.add_neighbour(&port_b, seat_a, settings)?;
         let (far_a, far_b) = (Arc::clone(&port_b.wire), Arc::clone(&port_a.wire));
         Ok(Pair {
             hosts: [
-                a.into_host(port_a, far_a, seat_a, settings),
-                b.into_host(port_b, far_b, seat_b, settings),
+                a.into_host(port_a, far_a, 1, seat_a, settings),
+                b.into_host(port_b, far_b, 1, seat_b, settings),
             ],
         })
     }

@@ -3,7 +3,33 @@
 use crate::error::Error;
 use crate::sysctl;
 use std::marker::PhantomData;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Which addresses the hosts of a network have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Families {
+    /// IPv4 and IPv6.
+    #[default]
+    Both,
+    /// IPv4 only: IPv6 is switched off on every host.
+    V4Only,
+    /// IPv6 only: no link of a host has an IPv4 address.
+    V6Only,
+}
+
+impl Families {
+    pub(crate) fn v6(self) -> bool {
+        self != Self::V4Only
+    }
+
+    /// Whether there are addresses like this one.
+    pub(crate) fn include(self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(_) => self != Self::V6Only,
+            IpAddr::V6(_) => self.v6(),
+        }
+    }
+}
 
 /// What can be chosen for every topology.
 #[derive(Clone, Debug)]
@@ -11,6 +37,7 @@ pub(crate) struct Settings {
     /// In bytes.
     pub(crate) mtu: u32,
     pub(crate) offload: bool,
+    pub(crate) families: Families,
     pub(crate) sysctls: Vec<(String, String)>,
     /// Further addresses of the first and the second host, with their prefix length.
     pub(crate) extra_v6: Vec<(Ipv6Addr, Ipv6Addr, u8)>,
@@ -21,6 +48,7 @@ impl Default for Settings {
         Self {
             mtu: 1500,
             offload: true,
+            families: Families::Both,
             sysctls: Vec::new(),
             extra_v6: Vec::new(),
         }
@@ -92,6 +120,12 @@ impl<T> Builder<T> {
     /// With `false` every packet on the wire is at most as large as the MTU and carries its checksum.
     pub fn offload(mut self, on: bool) -> Self {
         self.settings.offload = on;
+        self
+    }
+
+    /// Which addresses the hosts have; without it both IPv4 and IPv6 ones.
+    pub fn families(mut self, families: Families) -> Self {
+        self.settings.families = families;
         self
     }
 

@@ -11,8 +11,10 @@ mod inject;
 mod marks;
 mod offload;
 mod sandbox;
+mod star;
 mod sysctl;
 mod trace;
+mod trio;
 
 use lab::require::{self, Requirement};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -30,8 +32,10 @@ const CASES: &[&[Case]] = &[
     marks::CASES,
     offload::CASES,
     sandbox::CASES,
+    star::CASES,
     sysctl::CASES,
     trace::CASES,
+    trio::CASES,
 ];
 
 fn main() -> ExitCode {
