@@ -76,6 +76,13 @@ pub enum Error {
         why: &'static str,
     },
 
+    /// This kernel was built without something, or its module is not there.
+    #[error("this kernel has no {what}")]
+    NotInKernel {
+        /// What the kernel calls it.
+        what: &'static str,
+    },
+
     /// A blocking call was made where blocking is not possible.
     #[error(
         "{doing}: the lab blocks, so it cannot be used inside an async runtime; use spawn_blocking"

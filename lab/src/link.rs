@@ -20,7 +20,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 /// The loopback link is the first in every network namespace.
-const LOOPBACK: u32 = 1;
+pub(crate) const LOOPBACK: u32 = 1;
 /// On kernels that notice a carrier by a timer it takes up to a second.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -241,6 +241,8 @@ pub(crate) fn add_to_forwarding_table(netlink: &Netlink, port: u32, mac: Mac) ->
                 .add_bridge(port, &mac.0)
                 // What the bridge calls static; "permanent" would be an address of its own.
                 .state(NeighbourState::Noarp)
+                // It may have been learned already: a host that is up reports its multicast groups.
+                .replace()
                 .execute()
         },
     )

@@ -11,7 +11,7 @@ use crate::netlink::Netlink;
 use crate::ns::Namespace;
 use crate::settings::{Families, Settings};
 use crate::wire::Wire;
-use crate::{offload, sysctl};
+use crate::{offload, shaping, sysctl};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
@@ -117,6 +117,13 @@ impl Node {
                 offload::disable(&port.link)
             }
         })??;
+        shaping::shape(
+            &self.netlink,
+            port.index,
+            settings.mtu,
+            settings.rate,
+            settings.netem.as_ref(),
+        )?;
         seat.addresses(settings.families)
             .try_for_each(|(address, prefix)| {
                 link::add_address(&self.netlink, port.index, address, prefix)

@@ -1,4 +1,4 @@
-//! Traffic control: filters on a link, by the `clsact` queueing discipline.
+//! Traffic control: queueing disciplines of a link, and filters by that called `clsact`.
 
 use crate::error::Error;
 use crate::netlink::Netlink;
@@ -10,9 +10,13 @@ use rtnetlink::packet_core::{
 };
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::tc::{
-    TcAttribute, TcBpfFlags, TcFilterBpf, TcFilterBpfOption, TcHandle, TcMessage, TcOption,
+    TcAttribute, TcBpfFlags, TcFilterBpf, TcFilterBpfOption, TcMessage, TcOption,
 };
 
+pub(crate) use rtnetlink::packet_route::tc::TcHandle;
+
+/// `TCA_OPTIONS`, for those kinds that the crate does not know.
+const OPTIONS: u16 = 2;
 /// `TCA_BPF_OPS_LEN` and `TCA_BPF_OPS`, which the crate has no names for.
 const OPS_LEN: u16 = 4;
 const OPS: u16 = 5;
@@ -82,6 +86,29 @@ pub(crate) fn add_filter(
             other => other?,
         }
         send(&handle, RouteNetlinkMessage::NewTrafficFilter(message), new).await
+    })
+}
+
+/// Gives a link a queueing discipline; `options` are the bytes of `TCA_OPTIONS`, whose form each kind has of its own.
+pub(crate) fn add_qdisc(
+    netlink: &Netlink,
+    index: u32,
+    parent: TcHandle,
+    handle: TcHandle,
+    kind: &str,
+    options: Vec<u8>,
+    doing: impl Fn() -> String,
+) -> Result<(), Error> {
+    let mut message = link_message(index);
+    message.header.parent = parent;
+    message.header.handle = handle;
+    message.attributes.push(TcAttribute::Kind(kind.to_owned()));
+    message
+        .attributes
+        .push(TcAttribute::Other(DefaultNla::new(OPTIONS, options)));
+    netlink.run(doing, |netlink| async move {
+        let message = RouteNetlinkMessage::NewQueueDiscipline(message);
+        send(&netlink, message, NLM_F_CREATE | NLM_F_EXCL).await
     })
 }
 

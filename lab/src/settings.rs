@@ -1,6 +1,7 @@
 //! How a network is to be, whatever its topology: the options, and the builder that collects them.
 
 use crate::error::Error;
+use crate::shaping::Netem;
 use crate::sysctl;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv6Addr};
@@ -31,6 +32,9 @@ impl Families {
     }
 }
 
+/// In bits per second.
+const SLOWEST: u64 = 8000;
+
 /// What can be chosen for every topology.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -38,6 +42,9 @@ pub(crate) struct Settings {
     pub(crate) mtu: u32,
     pub(crate) offload: bool,
     pub(crate) families: Families,
+    /// In bits per second.
+    pub(crate) rate: Option<u64>,
+    pub(crate) netem: Option<Netem>,
     pub(crate) sysctls: Vec<(String, String)>,
     /// Further addresses of the first and the second host, with their prefix length.
     pub(crate) extra_v6: Vec<(Ipv6Addr, Ipv6Addr, u8)>,
@@ -49,6 +56,8 @@ impl Default for Settings {
             mtu: 1500,
             offload: true,
             families: Families::Both,
+            rate: None,
+            netem: None,
             sysctls: Vec::new(),
             extra_v6: Vec::new(),
         }
@@ -58,14 +67,21 @@ impl Default for Settings {
 impl Settings {
     /// Refuses what no network can have.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if (1280..=65_535).contains(&self.mtu) {
-            return Ok(());
+        if !(1280..=65_535).contains(&self.mtu) {
+            return Err(Error::Invalid {
+                what: "the MTU",
+                value: format!("{} bytes", self.mtu),
+                why: "IPv6 needs 1280 bytes, and a veth takes 65535 at most",
+            });
         }
-        Err(Error::Invalid {
-            what: "the MTU",
-            value: format!("{} bytes", self.mtu),
-            why: "IPv6 needs 1280 bytes, and a veth takes 65535 at most",
-        })
+        if let Some(rate) = self.rate.filter(|&rate| rate < SLOWEST) {
+            return Err(Error::Invalid {
+                what: "the rate of a link",
+                value: format!("{rate} bit/s"),
+                why: "below 8000 bit/s a packet takes more than a second",
+            });
+        }
+        self.netem.as_ref().map_or(Ok(()), Netem::check)
     }
 
     /// Sets those sysctls that `which` chooses, on the host that the calling thread is in.
@@ -126,6 +142,22 @@ impl<T> Builder<T> {
     /// Which addresses the hosts have; without it both IPv4 and IPv6 ones.
     pub fn families(mut self, families: Families) -> Self {
         self.settings.families = families;
+        self
+    }
+
+    /// How many bits per second each host can send, Ethernet headers included; by the kernel's `tbf`.
+    ///
+    /// Up to 8 MiB wait, more are dropped. What leaves the switch of a larger topology is as fast as before.
+    pub fn rate(mut self, bits_per_second: u64) -> Self {
+        self.settings.rate = Some(bits_per_second);
+        self
+    }
+
+    /// What the kernel's `netem` does to the packets that leave each host.
+    ///
+    /// Building is an [`Error::NotInKernel`] where the kernel has none.
+    pub fn netem(mut self, netem: Netem) -> Self {
+        self.settings.netem = Some(netem);
         self
     }
 

@@ -2,13 +2,14 @@
 
 use crate::address::Family;
 use crate::announce;
-use crate::error::Error;
+use crate::error::{Doing, Error};
 use crate::host::Host;
 use crate::link;
 use crate::network::Seat;
 use crate::settings::Builder;
 use crate::switch::Switch;
 use crate::wait;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -159,7 +160,9 @@ impl Builder<Trio> {
             .map(|(name, number)| (name.to_owned(), Seat::new(number)));
         let (switch, hosts) = Switch::with_hosts(&seats, &self.settings)?;
         let Ok([client, old, new]) = <[Host; 3]>::try_from(hosts) else {
-            unreachable!("three seats, three hosts");
+            // As many hosts as seats: it cannot be.
+            return Err(io::Error::other("another number of hosts than three"))
+                .doing(|| "seat the hosts of a trio".to_owned());
         };
         for (address, prefix) in MOVING.into_iter().filter(|(ip, _)| old.has(*ip)) {
             give(&old, address, prefix)?;

@@ -11,6 +11,7 @@ mod inject;
 mod marks;
 mod offload;
 mod sandbox;
+mod shaping;
 mod star;
 mod sysctl;
 mod trace;
@@ -32,11 +33,17 @@ const CASES: &[&[Case]] = &[
     marks::CASES,
     offload::CASES,
     sandbox::CASES,
+    shaping::CASES,
     star::CASES,
     sysctl::CASES,
     trace::CASES,
     trio::CASES,
 ];
+
+/// A test of what not every kernel has, and whether this one has.
+type NeedyCase = (Case, fn() -> Result<(), lab::Error>);
+
+const NEEDY: &[&[NeedyCase]] = &[shaping::NEEDY];
 
 fn main() -> ExitCode {
     // Some tests need a process of their own: they start this program again.
@@ -50,7 +57,12 @@ fn main() -> ExitCode {
         eprintln!("every test is ignored: {reason}");
     }
     let cases = CASES.iter().copied().flatten();
-    let trials = cases.map(|case| trial(case, &requirement)).collect();
+    let mut trials: Vec<_> = cases.map(|case| trial(case, &requirement)).collect();
+    let needy = NEEDY.iter().copied().flatten();
+    trials.extend(needy.map(|(case, need)| match &requirement {
+        Requirement::Met(_) => needy_trial(case, *need),
+        _ => trial(case, &requirement),
+    }));
     libtest_mimic::run(&args, trials).exit_code()
 }
 
@@ -67,4 +79,17 @@ fn trial(&(name, run): &Case, requirement: &Requirement) -> Trial {
             Trial::test(name, move || Err(Failed::from(reason)))
         }
     }
+}
+
+/// A test that is ignored where the kernel has not what it needs, and says so.
+fn needy_trial(&(name, run): &Case, need: fn() -> Result<(), lab::Error>) -> Trial {
+    Trial::ignorable_test(name, move || match need() {
+        Err(error @ lab::Error::NotInKernel { .. }) => {
+            Ok(Completion::ignored_with(error.to_string()))
+        }
+        other => {
+            other?;
+            run().map(|()| Completion::Completed)
+        }
+    })
 }

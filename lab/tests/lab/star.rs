@@ -5,6 +5,7 @@ use crate::connect::talk;
 use lab::{Error, Families, Family, Pair, Star};
 use libtest_mimic::Failed;
 use std::net::UdpSocket;
+use std::thread;
 
 pub(crate) const CASES: &[Case] = &[
     (
@@ -15,6 +16,7 @@ pub(crate) const CASES: &[Case] = &[
     ("star/others_see_nothing", others_see_nothing),
     ("star/a_number_that_cannot_be", a_number_that_cannot_be),
     ("families/only_one", only_one),
+    ("star/eight_at_once", eight_at_once),
 ];
 
 fn everybody_talks_to_everybody() -> Result<(), Failed> {
@@ -95,6 +97,34 @@ fn only_one() -> Result<(), Failed> {
                 .at(trio.client().address(there), trio.address(there))
                 .open()?,
         )?;
+    }
+    Ok(())
+}
+
+/// Each is a world of its own, with the same addresses.
+fn eight_at_once() -> Result<(), Failed> {
+    let builders: Vec<_> = (0..8)
+        .map(|_| {
+            thread::spawn(|| -> Result<_, Error> {
+                let (star, trio) = (Star::new(3)?, lab::Trio::new()?);
+                trio.move_address()?;
+                Ok((star, trio))
+            })
+        })
+        .collect();
+    let mut labs = Vec::new();
+    for builder in builders {
+        labs.push(builder.join().map_err(|_| "a thread panicked")??);
+    }
+    // All are alive.
+    for (star, trio) in &labs {
+        let [a, _, c] = star.hosts() else {
+            return Err("three hosts".into());
+        };
+        talk(&a.connection_to(c, Family::V4).open()?)?;
+        let address = trio.address(Family::V6);
+        let connection = trio.client().connection_to(trio.new_host(), Family::V6);
+        talk(&connection.at(trio.client().v6(), address).open()?)?;
     }
     Ok(())
 }
