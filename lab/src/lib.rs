@@ -30,12 +30,15 @@
 //! |---|---|
 //! | enter the namespaces, or learn why not and what to do about it | [`Sandbox`], [`available`], [`SandboxError`] |
 //! | write a test program that ignores its tests where there is no sandbox | [`require`] |
-//! | build a network: MTU, offloads, sysctls, addresses | [`Pair`], [`Builder`], [`sysctl`] |
+//! | build a network of two hosts, or of several around a switch | [`Pair`], [`Star`] |
+//! | let an address move from one host to another | [`Trio`] |
+//! | choose MTU, offloads, IPv4 or IPv6 only, sysctls | [`Builder`], [`Families`], [`sysctl`] |
+//! | make a link slow, or delay and lose packets by the kernel's own means | [`Builder::rate`], [`Builder::netem`], [`Netem`] |
 //! | run code on a host, for one to open sockets there | [`Host::enter`] |
-//! | have both ends of a connection, over IPv4, IPv6, or IPv4 from an IPv6 socket | [`Connection`], [`Family`] |
+//! | have both ends of a connection, over IPv4, IPv6, or IPv4 from an IPv6 socket | [`Connection`], [`Family`], [`Host::connection_to`] |
 //! | see what is on the wire | [`Host::capture`], [`Capture`], [`Packet`], [`Segment`], [`TcpOption`] |
 //! | tell before from after | [`Capture::mark`], [`Trace::between`] |
-//! | swallow packets, one direction of one connection at a time if need be | [`Host::blackhole`], [`Match`] |
+//! | swallow packets: one direction of one connection, or resets only | [`Host::blackhole`], [`Match`] |
 //! | send a frame of one's own | [`Host::inject`] |
 //! | wait for something without sleeping | [`wait`](mod@wait), [`Capture::until`] |
 //!
@@ -52,13 +55,18 @@
 //! # What it takes
 //!
 //! Linux with user, network and mount namespaces, veth links and packet sockets; for blackholes also `sch_ingress`
-//! and `cls_bpf`. Root needs nothing else. An ordinary user needs the permission to make user namespaces, which most
-//! systems give; [`SandboxError::hint`] says what to do where one does not, or inside a container.
+//! and `cls_bpf`, for more than two hosts `bridge`, for a rate `sch_tbf`, for netem `sch_netem`.
+//! Root needs nothing else. An ordinary user needs the permission to make user namespaces, which most systems give;
+//! [`SandboxError::hint`] says what to do where one does not, or inside a container.
 //!
 //! # Limits
 //!
-//! - Two hosts, one link. Labs are apart from each other and from the machine: nothing is routed anywhere.
-//! - Time is real. There is no virtual clock, and no delay on the link.
+//! - Every host has one link, and all hosts of a lab are on one Ethernet. Labs are apart from each other and from the
+//!   machine: nothing is routed anywhere.
+//! - Time is real. There is no virtual clock, and no delay on the link but that of [`Builder::rate`] and
+//!   [`Builder::netem`], whose chances have no seed.
+//! - Behind a switch a mark, which is nobody's, shows up on the links of all hosts.
+//! - [`Capture::sync`] waits behind what waits: where netem delays or drops, it is delayed or dropped as well.
 //! - With offloads, which are on unless asked otherwise, a captured packet can be larger than the MTU, and its
 //!   checksum is nobody's business: see [`Packet::gso`] and [`Checksum::Partial`].
 //! - Calls block. Inside an async runtime the building of a lab is an [`Error::InsideRuntime`], not a panic.

@@ -139,6 +139,8 @@ fn passes_packets(link: &LinkMessage) -> bool {
 /// The kernel adds the route that says so from a work queue (`addrconf_dad_work`), also where duplicate address
 /// detection is off, and drops what arrives before.
 pub(crate) fn settle_address(address: Ipv6Addr) -> Result<(), Error> {
+    /// The flag, in include/uapi/linux/ipv6_route.h, of a route to the host itself.
+    const RTF_LOCAL: u32 = 0x8000_0000;
     const ROUTES: &str = "/proc/thread-self/net/ipv6_route";
     let route: String = address
         .octets()
@@ -146,12 +148,21 @@ pub(crate) fn settle_address(address: Ipv6Addr) -> Result<(), Error> {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let route = format!("{route} 80 ");
+    // The route to a prefix of 128 bits has the same destination, and is there at once.
+    let is_local = |line: &str| {
+        let flags = line.split_whitespace().nth(8);
+        flags
+            .and_then(|it| u32::from_str_radix(it, 16).ok())
+            .is_some_and(|it| it & RTF_LOCAL != 0)
+    };
     let mut failure = None;
     wait::until(
         format!("the host to take packets for {address}"),
         SETTLE,
         || match std::fs::read_to_string(ROUTES) {
-            Ok(routes) => routes.lines().any(|line| line.starts_with(&route)),
+            Ok(routes) => routes
+                .lines()
+                .any(|line| line.starts_with(&route) && is_local(line)),
             Err(error) => {
                 failure = Some(error);
                 true

@@ -13,6 +13,7 @@ pub(crate) const CASES: &[Case] = &[
         "trio/the_next_packet_goes_to_the_new_host",
         the_next_packet_goes_to_the_new_host,
     ),
+    ("trio/back_and_forth", back_and_forth),
     ("trio/everybody_is_told", everybody_is_told),
     (
         "trio/a_connection_does_not_follow",
@@ -68,6 +69,18 @@ fn the_next_packet_goes_to_the_new_host() -> Result<(), Failed> {
             reach(&trio, family)?;
             expected.push(holder);
             assert_eq!(datagrams_to(&capture)?, expected, "{family}");
+        }
+        trio.move_address()?;
+    }
+    Ok(())
+}
+
+/// Ready on return, however often: a host that has the address back takes its first packet, too.
+fn back_and_forth() -> Result<(), Failed> {
+    let trio = Trio::new()?;
+    for _ in 0..20 {
+        for family in [Family::V4, Family::V6] {
+            reach(&trio, family)?;
         }
         trio.move_address()?;
     }
