@@ -39,6 +39,7 @@
 //! | see what is on the wire | [`Host::capture`], [`Capture`], [`Packet`], [`Segment`], [`TcpOption`] |
 //! | tell before from after | [`Capture::mark`], [`Trace::between`] |
 //! | swallow packets: one direction of one connection, or resets only | [`Host::blackhole`], [`Match`] |
+//! | learn what the kernel of a host counted meanwhile | [`Host::counters`], [`Counters::since`] |
 //! | send a frame of one's own | [`Host::inject`] |
 //! | wait for something without sleeping | [`wait`](mod@wait), [`Capture::until`] |
 //!
@@ -78,6 +79,7 @@ mod blackhole;
 mod bpf;
 mod capture;
 mod connection;
+mod counters;
 mod error;
 mod flags;
 mod host;
@@ -111,6 +113,7 @@ pub use address::{Family, Flow};
 pub use blackhole::{Blackhole, Match};
 pub use capture::{Capture, CaptureOptions};
 pub use connection::{Connection, ConnectionBuilder};
+pub use counters::{Counters, Moved};
 pub use error::Error;
 pub use flags::Flags;
 pub use host::Host;

@@ -8,14 +8,14 @@ pub use lock::Lock;
 pub use plan::{Negotiated, Plan, Receive, Send};
 
 use crate::context::Context;
-use crate::oracle::peer::{Counters, PEER_TELLTALES, TELLTALES};
+use crate::oracle::peer::{self, PEER_TELLTALES, TELLTALES};
 use crate::oracle::state::KernelView;
 use crate::oracle::stream::{End, Talk};
 use crate::oracle::table;
 use crate::oracle::wire::{self, Probes, WireRules};
 use crate::verdict::{Stop, Verdict, expect_eq};
 use lab::wait;
-use lab::{Capture, Connection, Family, Flow, Pair};
+use lab::{Capture, Connection, Counters, Family, Flow, Pair};
 use soccr::{Restored, Snapshot, raw};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
@@ -274,10 +274,7 @@ impl Traveller {
     }
 
     fn counters(&self) -> Result<[Counters; 2], Stop> {
-        Ok([
-            Counters::read(self.pair.a())?,
-            Counters::read(self.pair.b())?,
-        ])
+        Ok([self.pair.a().counters()?, self.pair.b().counters()?])
     }
 }
 
@@ -288,11 +285,10 @@ impl Saved {
     /// [`Stop::Fail`] with the counters that moved.
     pub fn expect_undisturbed(&self, pair: &Pair) -> Verdict {
         for (host, before) in pair.hosts().into_iter().zip(&self.counters) {
-            Counters::read(host)?.expect_unmoved(TELLTALES, before, host.name())?;
+            peer::expect_unmoved(host, before, TELLTALES)?;
         }
         let [_, before] = &self.counters;
-        let peer = pair.b();
-        Counters::read(peer)?.expect_unmoved(PEER_TELLTALES, before, peer.name())
+        peer::expect_unmoved(pair.b(), before, PEER_TELLTALES)
     }
 }
 

@@ -1,8 +1,7 @@
 //! What a host noticed: the counters that move when a connection is disturbed.
 
-use crate::verdict::{Failure, Stop, Verdict};
-use lab::Host;
-use std::collections::BTreeMap;
+use crate::verdict::{Failure, Verdict};
+use lab::{Counters, Host, Moved};
 
 /// Counters of `/proc/net/snmp` and `/proc/net/netstat` that an undisturbed connection leaves alone.
 ///
@@ -23,94 +22,43 @@ pub const TELLTALES: &[&str] = &[
 /// One more, which speaks at the peer only: a silent close counts as a reset too (`tcp_set_state`).
 pub const PEER_TELLTALES: &[&str] = &["Tcp.EstabResets"];
 
-/// The counters of one host at one time.
-#[derive(Clone, Debug)]
-pub struct Counters(BTreeMap<String, u64>);
-
-impl Counters {
-    /// Reads the counters of a host.
-    ///
-    /// # Errors
-    /// [`Stop::Broken`] where the kernel's files cannot be read.
-    pub fn read(host: &Host) -> Result<Self, Stop> {
-        let text = host.enter(|| -> std::io::Result<String> {
-            let snmp = std::fs::read_to_string("/proc/thread-self/net/snmp")?;
-            let netstat = std::fs::read_to_string("/proc/thread-self/net/netstat")?;
-            Ok(snmp + &netstat)
-        })??;
-        Ok(Self(parse(&text)))
-    }
-
-    /// Fails if one of the counters named has moved since `before`.
-    ///
-    /// # Errors
-    /// [`Stop::Fail`] with the counters that moved.
-    pub fn expect_unmoved(&self, telltales: &[&str], before: &Self, host: &str) -> Verdict {
-        let moved: Vec<_> = telltales
-            .iter()
-            .filter_map(|&name| {
-                let (before, after) = (before.get(name)?, self.get(name)?);
-                (before != after).then(|| format!("{name} {before} -> {after}"))
-            })
-            .collect();
-        if moved.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::new(
-            format!("the counters of host {host}"),
-            "none has moved",
-            moved.join(", "),
-        )
-        .into())
-    }
-
-    /// One counter, such as `TcpExt.PAWSEstab`; `None` where this kernel does not count it.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<u64> {
-        self.0.get(name).copied()
-    }
+/// Fails if one of the counters named has moved on `host` since `before`.
+///
+/// # Errors
+/// [`Stop::Fail`](crate::verdict::Stop::Fail) with the counters that moved; [`Stop::Broken`](crate::verdict::Stop::Broken) where they cannot be read.
+pub fn expect_unmoved(host: &Host, before: &Counters, telltales: &[&str]) -> Verdict {
+    judge(&host.counters()?.since(before), telltales, host.name())
 }
 
-/// Two lines a group: `Tcp: Name Name …` and `Tcp: 1 2 …`.
-fn parse(text: &str) -> BTreeMap<String, u64> {
-    let lines: Vec<_> = text.lines().collect();
-    let mut counters = BTreeMap::new();
-    for pair in lines.chunks_exact(2) {
-        let (Some((group, names)), Some((_, values))) =
-            (pair[0].split_once(':'), pair[1].split_once(':'))
-        else {
-            continue;
-        };
-        for (name, value) in names.split_whitespace().zip(values.split_whitespace()) {
-            if let Ok(value) = value.parse() {
-                counters.insert(format!("{group}.{name}"), value);
-            }
-        }
+fn judge(moved: &Moved, telltales: &[&str], host: &str) -> Verdict {
+    let moved = moved.only(|name| telltales.contains(&name));
+    if moved.is_empty() {
+        return Ok(());
     }
-    counters
+    Err(Failure::new(
+        format!("the counters of host {host}"),
+        "none has moved",
+        moved.to_string().trim_end().replace('\n', ", "),
+    )
+    .into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verdict::Stop;
 
-    const TEXT: &str = "Tcp: MaxConn OutRsts\nTcp: -1 3\nTcpExt: PAWSEstab\nTcpExt: 0\n";
-
-    #[test]
-    fn counters_are_named_by_their_group() {
-        let counters = parse(TEXT);
-        assert_eq!(counters.get("Tcp.OutRsts"), Some(&3));
-        assert_eq!(counters.get("TcpExt.PAWSEstab"), Some(&0));
-    }
+    const TEXT: &str = "Tcp: MaxConn OutRsts InSegs\nTcp: -1 3 7\nTcpExt: PAWSEstab\nTcpExt: 0\n";
 
     #[test]
     fn a_counter_that_moves_is_named() {
-        let before = Counters(parse(TEXT));
-        let after = Counters(parse(&TEXT.replace("-1 3", "-1 4")));
-        let Err(Stop::Fail(failure)) = after.expect_unmoved(TELLTALES, &before, "b") else {
+        let before = Counters::parse(TEXT);
+        let after = Counters::parse(&TEXT.replace("-1 3 7", "-1 4 9"));
+        let Err(Stop::Fail(failure)) = judge(&after.since(&before), TELLTALES, "b") else {
             panic!("a reset went unnoticed");
         };
         assert_eq!(failure.actual, "Tcp.OutRsts 3 -> 4");
-        assert!(before.expect_unmoved(TELLTALES, &before, "b").is_ok());
+        let innocent = Counters::parse(&TEXT.replace("-1 3 7", "-1 3 9"));
+        assert!(judge(&innocent.since(&before), TELLTALES, "b").is_ok());
     }
 }

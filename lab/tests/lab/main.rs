@@ -7,6 +7,7 @@ mod capture;
 mod child;
 mod cleanup;
 mod connect;
+mod counters;
 mod inject;
 mod marks;
 mod offload;
@@ -29,6 +30,7 @@ const CASES: &[&[Case]] = &[
     capture::CASES,
     cleanup::CASES,
     connect::CASES,
+    counters::CASES,
     inject::CASES,
     marks::CASES,
     offload::CASES,

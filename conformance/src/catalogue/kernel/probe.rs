@@ -5,7 +5,6 @@ use super::repair_window::RepairWindow;
 use super::subject::{expect_silence, expect_soon, queue_seq, reaches, repair_on};
 use crate::case::{Case, Level, Need};
 use crate::context::Context;
-use crate::oracle::peer::Counters;
 use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::{Direction, Family, Flags, Segment};
 use soccr::TcpState;
@@ -120,8 +119,7 @@ fn close_wait(ctx: &Context) -> Verdict {
 
 fn counted(ctx: &Context) -> Verdict {
     let live = Live::open(ctx, Family::V4)?;
-    let probes =
-        || -> Result<_, Stop> { Ok(Counters::read(live.pair.a())?.get("TcpExt.TCPWinProbe")) };
+    let probes = || -> Result<_, Stop> { Ok(live.pair.a().counters()?.get("TcpExt.TCPWinProbe")) };
     let before = probes()?;
     live.leave(TCP_REPAIR_OFF)?;
     expect_eq("TCPWinProbe", probes()?, before.map(|count| count + 1))

@@ -1,0 +1,144 @@
+//! What the kernel of a host counts: SNMP and its extensions, to be compared before and after.
+
+use crate::error::{Doing, Error};
+use crate::host::Host;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Of the namespace that the calling thread is in; `/proc/net` would be that of the process.
+const FILES: [&str; 2] = [
+    "/proc/thread-self/net/snmp",
+    "/proc/thread-self/net/netstat",
+];
+
+/// The counters of one host at one time, named as `nstat` groups them: `Tcp.RetransSegs`, `TcpExt.TCPTimeouts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters(BTreeMap<String, u64>);
+
+impl Counters {
+    /// One counter; `None` where this kernel does not count it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<u64> {
+        self.0.get(name).copied()
+    }
+
+    /// What has moved since `before`; a counter that only one of the two has did not.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Moved {
+        let moved = self.0.iter().filter_map(|(name, &after)| {
+            let before = before.get(name)?;
+            (before != after).then(|| (name.clone(), (before, after)))
+        });
+        Moved(moved.collect())
+    }
+
+    /// Reads what the kernel writes: two lines a group, `Tcp: Name Name …` and `Tcp: 1 2 …`.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let lines: Vec<_> = text.lines().collect();
+        let mut counters = BTreeMap::new();
+        for pair in lines.chunks_exact(2) {
+            let [names, values] = pair else { continue };
+            let (Some((group, names)), Some((_, values))) =
+                (names.split_once(':'), values.split_once(':'))
+            else {
+                continue;
+            };
+            for (name, value) in names.split_whitespace().zip(values.split_whitespace()) {
+                // Tcp.MaxConn is -1, for "no limit": it is no counter.
+                if let Ok(value) = value.parse() {
+                    counters.insert(format!("{group}.{name}"), value);
+                }
+            }
+        }
+        Self(counters)
+    }
+}
+
+/// The counters that differ between two times; `Display` prints one a line, such as `Tcp.RetransSegs 0 -> 1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved(BTreeMap<String, (u64, u64)>);
+
+impl Moved {
+    /// Whether no counter has moved.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// By how much one has grown: 0 if it has not moved, negative for a gauge that fell.
+    #[must_use]
+    pub fn by(&self, name: &str) -> i64 {
+        self.0.get(name).map_or(0, |&(before, after)| {
+            after.wrapping_sub(before).cast_signed()
+        })
+    }
+
+    /// Those that `keep` chooses by their name.
+    #[must_use]
+    pub fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let mut chosen = self.clone();
+        chosen.0.retain(|name, _| keep(name));
+        chosen
+    }
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, (before, after)) in &self.0 {
+            writeln!(f, "{name} {before} -> {after}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Host {
+    /// What its kernel has counted so far: SNMP (`Ip`, `Tcp`, …) and the extensions (`TcpExt`, `IpExt`).
+    ///
+    /// # Errors
+    /// [`Error::Os`] when the kernel's files cannot be read.
+    pub fn counters(&self) -> Result<Counters, Error> {
+        self.enter(|| {
+            let mut text = String::new();
+            for file in FILES {
+                let read = std::fs::read_to_string(file);
+                text += &read.doing(|| format!("read {file} on host {}", self.name()))?;
+            }
+            Ok(Counters::parse(&text))
+        })?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str =
+        "Tcp: MaxConn OutRsts CurrEstab\nTcp: -1 3 2\nTcpExt: PAWSEstab\nTcpExt: 0\n";
+
+    #[test]
+    fn counters_are_named_by_their_group() {
+        let counters = Counters::parse(TEXT);
+        assert_eq!(counters.get("Tcp.OutRsts"), Some(3));
+        assert_eq!(counters.get("TcpExt.PAWSEstab"), Some(0));
+        assert_eq!(counters.get("Tcp.MaxConn"), None);
+    }
+
+    #[test]
+    fn only_what_moved_is_printed() {
+        let before = Counters::parse(TEXT);
+        let after = Counters::parse(&TEXT.replace("-1 3 2", "-1 4 1"));
+        let moved = after.since(&before);
+        assert_eq!(
+            moved.to_string(),
+            "Tcp.CurrEstab 2 -> 1\nTcp.OutRsts 3 -> 4\n"
+        );
+        assert_eq!(
+            (moved.by("Tcp.OutRsts"), moved.by("Tcp.CurrEstab")),
+            (1, -1)
+        );
+        assert_eq!(moved.by("TcpExt.PAWSEstab"), 0);
+        assert!(moved.only(|name| name == "Tcp.InErrs").is_empty());
+        assert!(before.since(&before).is_empty());
+    }
+}
