@@ -37,6 +37,7 @@
 //! | run code on a host, for one to open sockets there | [`Host::enter`] |
 //! | have both ends of a connection, over IPv4, IPv6, or IPv4 from an IPv6 socket | [`Connection`], [`Family`], [`Host::connection_to`] |
 //! | see what is on the wire | [`Host::capture`], [`Capture`], [`Packet`], [`Segment`], [`TcpOption`] |
+//! | learn what a segment means: retransmission, duplicate acknowledgment, SACK, probe | [`Trace::annotated`], [`Note`] |
 //! | tell before from after | [`Capture::mark`], [`Trace::between`] |
 //! | swallow packets: one direction of one connection, or resets only | [`Host::blackhole`], [`Match`] |
 //! | learn what the kernel of a host counted meanwhile | [`Host::counters`], [`Counters::since`] |
@@ -75,6 +76,7 @@
 
 mod address;
 mod announce;
+mod annotated;
 mod blackhole;
 mod bpf;
 mod capture;
@@ -87,6 +89,7 @@ mod link;
 mod mark;
 mod netlink;
 mod network;
+mod note;
 mod ns;
 mod offload;
 mod options;
@@ -110,6 +113,7 @@ pub mod wait;
 mod wire;
 
 pub use address::{Family, Flow};
+pub use annotated::{Annotated, Observed};
 pub use blackhole::{Blackhole, Match};
 pub use capture::{Capture, CaptureOptions};
 pub use connection::{Connection, ConnectionBuilder};
@@ -119,6 +123,7 @@ pub use flags::Flags;
 pub use host::Host;
 pub use link::Mac;
 pub use mark::Mark;
+pub use note::Note;
 pub use options::{OptionError, TcpOption};
 pub use packet::{Checksum, Direction, Packet};
 pub use pair::{Pair, PairBuilder};

@@ -5,6 +5,7 @@
 //! each frame. Unlike pcap it has room for directions, for checksum states, and for the remarks of the test.
 
 use crate::error::{Doing, Error};
+use crate::note::Judge;
 use crate::packet::{Checksum, Direction, Packet};
 use crate::trace::{Item, Trace};
 use std::fs::File;
@@ -42,7 +43,7 @@ impl Trace {
     /// Writes the trace to a new pcapng file, for Wireshark and its kin; a file that is there already is replaced.
     ///
     /// Time stamps are in nanoseconds. Every packet has its direction; whether its checksum is left to the link, and
-    /// whether the cutting into segments is. A mark is the frame that it was on the link (EtherType 0x88b5), with
+    /// whether the cutting into segments is. What a segment means ([`Note`](crate::Note)) is its comment. A mark is the frame that it was on the link (EtherType 0x88b5), with
     /// its text as a comment: `frame.comment` is the filter that finds it.
     ///
     /// # Errors
@@ -57,9 +58,22 @@ impl Trace {
     fn write_blocks(&self, mut to: impl Write) -> io::Result<()> {
         to.write_all(&section_header())?;
         to.write_all(&interface_description(self.link()))?;
+        let (mut judge, mut number) = (Judge::default(), 0);
         for item in self.items() {
             to.write_all(&match item {
-                Item::Packet(packet) => Frame::of(packet).block(),
+                Item::Packet(packet) => {
+                    number += 1;
+                    let notes = packet
+                        .segment()
+                        .map(|segment| judge.judge(number, segment).notes);
+                    let notes: Vec<_> = notes.iter().flatten().map(ToString::to_string).collect();
+                    let comment = notes.join(", ");
+                    Frame {
+                        comment: (!comment.is_empty()).then_some(&comment),
+                        ..Frame::of(packet)
+                    }
+                    .block()
+                }
                 Item::Mark(mark) => Frame {
                     time: mark.time,
                     original_len: mark.bytes.len() as u32,
@@ -200,9 +214,12 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Flow;
+    use crate::flags::Flags;
     use crate::link::Mac;
     use crate::mark::{Mark, Message};
     use crate::packet::Content;
+    use crate::segment::Segment;
     use std::sync::Arc;
 
     type Options = Vec<(u16, Vec<u8>)>;
@@ -352,6 +369,29 @@ mod tests {
                 [(1, text.as_bytes().to_vec()), (2, vec![2, 0, 0, 0])]
             );
         }
+    }
+
+    #[test]
+    fn what_a_segment_means_is_its_comment() {
+        let Item::Packet(packet) = packet(Direction::Egress, Checksum::Valid, false, b"") else {
+            panic!("a packet");
+        };
+        let flow = Flow::new("10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap());
+        let reset = Content::Segment(Segment {
+            flow,
+            seq: 1,
+            ack: 1,
+            flags: Flags::RST,
+            window: 0,
+            options: Vec::new(),
+            payload_len: 0,
+            payload: Vec::new(),
+        });
+        let blocks = written(vec![Item::Packet(Arc::new(Packet {
+            content: reset,
+            ..(*packet).clone()
+        }))]);
+        assert_eq!(blocks[2].2[0], (1, b"reset".to_vec()));
     }
 
     #[test]

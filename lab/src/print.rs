@@ -1,9 +1,11 @@
 //! Printing traces, as packetdrill and tcpdump do.
 //!
 //! Sequence numbers are relative to the first one seen in each direction, times to the first packet. An arrow tells
-//! the direction: `>` out of the host, `<` into it.
+//! the direction: `>` out of the host, `<` into it. What a segment means stands at the end of its line; the packets
+//! that this speaks of are counted from 1.
 
 use crate::address::Flow;
+use crate::note::Judge;
 use crate::packet::{Direction, Packet};
 use crate::segment::Segment;
 use crate::trace::{Item, Trace};
@@ -13,6 +15,7 @@ use std::fmt::{self, Write as _};
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut numbers = Numbers::default();
+        let (mut judge, mut number) = (Judge::default(), 0);
         let start = self.packets().next().map_or(0, |packet| packet.time);
         writeln!(f, "{}: {} packets", self.link(), self.len())?;
         for item in self.items() {
@@ -32,7 +35,15 @@ impl fmt::Display for Trace {
                     if let Some(introduction) = numbers.introduction.take() {
                         writeln!(f, "{introduction}")?;
                     }
-                    writeln!(f, "{seconds}.{microseconds:06} {arrow} {line}")?;
+                    write!(f, "{seconds}.{microseconds:06} {arrow} {line}")?;
+                    number += 1;
+                    if let Some(segment) = packet.segment() {
+                        let notes = judge.judge(number, segment).notes;
+                        for (at, note) in notes.iter().enumerate() {
+                            write!(f, "{}{note}", if at == 0 { " # " } else { ", " })?;
+                        }
+                    }
+                    writeln!(f)?;
                 }
             }
         }

@@ -2,12 +2,18 @@
 
 use crate::Case;
 use crate::connect::talk;
-use lab::{Family, Pair};
+use lab::{Direction, Family, Match, Note, Pair};
 use libtest_mimic::Failed;
+use std::io::{Read, Write};
+use std::time::Duration;
 
 pub(crate) const CASES: &[Case] = &[
     ("trace/questions_have_answers", questions_have_answers),
     ("trace/it_reads_like_packetdrill", it_reads_like_packetdrill),
+    (
+        "trace/a_lost_segment_is_seen_again",
+        a_lost_segment_is_seen_again,
+    ),
 ];
 
 fn questions_have_answers() -> Result<(), Failed> {
@@ -75,5 +81,37 @@ fn it_reads_like_packetdrill() -> Result<(), Failed> {
             "{wanted:?} in {line}\n{text}"
         );
     }
+    Ok(())
+}
+
+/// The blackhole at the receiver swallows what the capture at the sender has seen leave.
+fn a_lost_segment_is_seen_again() -> Result<(), Failed> {
+    let pair = Pair::new()?;
+    let capture = pair.a().capture()?;
+    let mut connection = pair.connection(Family::V4).open()?;
+    let flow = connection.flow();
+    let blackhole = pair
+        .b()
+        .blackhole(Direction::Ingress, Match::tcp().flow(flow))?;
+    connection.client.write_all(b"hello")?;
+    let mut sent = 0;
+    capture.until("a retransmission", Duration::from_secs(10), |packet| {
+        let of_flow = packet.segment().filter(|it| it.flow == flow);
+        sent += usize::from(of_flow.is_some_and(|it| it.payload_len > 0));
+        sent == 2
+    })?;
+    drop(blackhole);
+    connection.server.read_exact(&mut [0; 5])?;
+    let trace = capture.trace()?.of(&flow);
+    let annotated = trace.annotated();
+
+    let [syn, answer, ack] = annotated.handshake().ok_or("a handshake")?;
+    assert_eq!((syn.number, answer.number, ack.number), (1, 2, 3));
+    let again = annotated.retransmissions().of_bytes(1..6);
+    assert!(again.count() > 0, "{trace}");
+    assert_eq!(annotated.retransmissions().of_bytes(6..).count(), 0);
+    let first = again.first(|_| true).ok_or("a retransmission")?;
+    assert!(first.is(&Note::Retransmission { of: 4 }), "{trace}");
+    assert!(trace.to_string().contains(" # retransmission of packet 4"));
     Ok(())
 }
