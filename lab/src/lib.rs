@@ -75,8 +75,8 @@
 //! - [`Sandbox::enter`] is for the whole process and for good.
 
 mod address;
-mod announce;
 mod annotated;
+mod announce;
 mod blackhole;
 mod bpf;
 mod capture;

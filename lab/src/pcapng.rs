@@ -43,8 +43,9 @@ impl Trace {
     /// Writes the trace to a new pcapng file, for Wireshark and its kin; a file that is there already is replaced.
     ///
     /// Time stamps are in nanoseconds. Every packet has its direction; whether its checksum is left to the link, and
-    /// whether the cutting into segments is. What a segment means ([`Note`](crate::Note)) is its comment. A mark is the frame that it was on the link (EtherType 0x88b5), with
-    /// its text as a comment: `frame.comment` is the filter that finds it.
+    /// whether the cutting into segments is. What a segment means ([`Note`](crate::Note)) is its comment. A mark is the
+    /// frame that it was on the link (EtherType 0x88b5), with its text as a comment: `frame.comment` is the filter that
+    /// finds it.
     ///
     /// # Errors
     /// [`Error::Os`] naming `path`, when it cannot be written.
@@ -58,11 +59,11 @@ impl Trace {
     fn write_blocks(&self, mut to: impl Write) -> io::Result<()> {
         to.write_all(&section_header())?;
         to.write_all(&interface_description(self.link()))?;
-        let (mut judge, mut number) = (Judge::default(), 0);
-        for item in self.items() {
+        let mut judge = Judge::default();
+        // Notes name frames of the file, in which a mark is one as well.
+        for (number, item) in (1..).zip(self.items()) {
             to.write_all(&match item {
                 Item::Packet(packet) => {
-                    number += 1;
                     let notes = packet
                         .segment()
                         .map(|segment| judge.judge(number, segment).notes);
@@ -350,14 +351,12 @@ mod tests {
     #[test]
     fn a_mark_is_a_frame_with_a_comment() {
         for text in ["", "restored", "wiederhergestellt: ✓"] {
-            let bytes = Message::Text(text.to_owned()).frame(Mac([2, 0, 0, 0, 0, 1]));
-            let length = bytes.len() as u32;
-            let blocks = written(vec![Item::Mark(Arc::new(Mark {
-                text: text.to_owned(),
-                time: 1,
-                direction: Direction::Egress,
-                bytes: bytes.clone(),
-            }))]);
+            let item = mark(text);
+            let Item::Mark(mark) = &item else {
+                panic!("a mark");
+            };
+            let (bytes, length) = (mark.bytes.clone(), mark.bytes.len() as u32);
+            let blocks = written(vec![item]);
             let (6, fixed, options) = &blocks[2] else {
                 panic!("{blocks:?}");
             };
@@ -371,27 +370,38 @@ mod tests {
         }
     }
 
+    fn mark(text: &str) -> Item {
+        Item::Mark(Arc::new(Mark {
+            text: text.to_owned(),
+            time: 1,
+            direction: Direction::Egress,
+            bytes: Message::Text(text.to_owned()).frame(Mac([2, 0, 0, 0, 0, 1])),
+        }))
+    }
+
+    /// A reader counts marks as well, which are frames to it.
     #[test]
-    fn what_a_segment_means_is_its_comment() {
+    fn what_a_segment_means_is_its_comment_and_names_frames_of_the_file() {
         let Item::Packet(packet) = packet(Direction::Egress, Checksum::Valid, false, b"") else {
             panic!("a packet");
         };
         let flow = Flow::new("10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap());
-        let reset = Content::Segment(Segment {
-            flow,
-            seq: 1,
-            ack: 1,
-            flags: Flags::RST,
-            window: 0,
-            options: Vec::new(),
-            payload_len: 0,
-            payload: Vec::new(),
-        });
-        let blocks = written(vec![Item::Packet(Arc::new(Packet {
-            content: reset,
+        let data = Item::Packet(Arc::new(Packet {
+            content: Content::Segment(Segment {
+                flow,
+                seq: 1,
+                ack: 1,
+                flags: Flags::ACK,
+                window: 0,
+                options: Vec::new(),
+                payload_len: 1,
+                payload: vec![0],
+            }),
             ..(*packet).clone()
-        }))]);
-        assert_eq!(blocks[2].2[0], (1, b"reset".to_vec()));
+        }));
+        let blocks = written(vec![mark("first"), data.clone(), mark("again"), data]);
+        let comment = String::from_utf8(blocks[5].2[0].1.clone()).unwrap();
+        assert_eq!(comment, "retransmission of packet 2, zero window");
     }
 
     #[test]
