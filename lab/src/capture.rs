@@ -9,9 +9,9 @@ use crate::error::{Doing, Error};
 use crate::host::Host;
 use crate::mark::{LONGEST_TEXT, Message};
 use crate::packet::Packet;
+use crate::sender::Sender;
 use crate::sys::{self, Ring};
 use crate::trace::{Item, Trace};
-use crate::wire::Wire;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use reader::{Shared, State};
@@ -70,8 +70,8 @@ pub struct Capture {
     /// Outlives nothing: closing it ends the reader.
     stop: Option<PipeWriter>,
     reader: Option<JoinHandle<()>>,
-    near: Arc<Wire>,
-    far: Arc<Wire>,
+    near: Arc<Sender>,
+    far: Arc<Sender>,
     links_between: usize,
 }
 
@@ -98,7 +98,7 @@ impl Capture {
             shared,
             stop: Some(stop),
             reader: Some(reader),
-            near: Arc::clone(&host.wire),
+            near: Arc::clone(&host.sender),
             far: Arc::clone(&host.far),
             links_between: host.links_between,
         })
@@ -195,10 +195,10 @@ impl Capture {
         result
     }
 
-    fn send_sync(&self, wire: &Wire) -> Result<u64, Error> {
+    fn send_sync(&self, sender: &Sender) -> Result<u64, Error> {
         let (number, message) = Message::sync();
         self.shared.lock().awaited.insert(number);
-        wire.send(&message.frame(wire.mac()))?;
+        sender.send(&message.frame(sender.mac()))?;
         Ok(number)
     }
 }

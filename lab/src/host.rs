@@ -9,9 +9,9 @@ use crate::link::Mac;
 use crate::netlink::Netlink;
 use crate::ns::Namespace;
 use crate::packet::Direction;
+use crate::sender::Sender;
 use crate::settings::Families;
 use crate::sysctl;
-use crate::wire::Wire;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -25,9 +25,9 @@ pub struct Host {
     pub(crate) netlink: Arc<Netlink>,
     pub(crate) namespace: Arc<Namespace>,
     /// Sends out of its own link.
-    pub(crate) wire: Arc<Wire>,
+    pub(crate) sender: Arc<Sender>,
     /// Sends out of the other end of its link.
-    pub(crate) far: Arc<Wire>,
+    pub(crate) far: Arc<Sender>,
     /// How many links a frame takes from another host to this one.
     pub(crate) links_between: usize,
     pub(crate) families: Families,
@@ -152,7 +152,7 @@ impl Host {
     /// # Errors
     /// [`Error::Os`] when the kernel refuses: `EMSGSIZE` for a frame that is larger than the link takes.
     pub fn inject(&self, frame: &[u8]) -> Result<(), Error> {
-        self.wire.send(frame)
+        self.sender.send(frame)
     }
 
     /// Swallows packets on its link, in one direction, until the [`Blackhole`] is dropped.

@@ -101,6 +101,7 @@ mod qdisc;
 pub mod require;
 mod sandbox;
 mod segment;
+mod sender;
 mod settings;
 mod shaping;
 mod star;
@@ -110,7 +111,6 @@ pub mod sysctl;
 mod trace;
 mod trio;
 pub mod wait;
-mod wire;
 
 pub use address::{Family, Flow};
 pub use annotated::{Annotated, Observed};

@@ -9,8 +9,8 @@ use crate::host::Host;
 use crate::link::{self, End, Mac};
 use crate::netlink::Netlink;
 use crate::ns::Namespace;
+use crate::sender::Sender;
 use crate::settings::{Families, Settings};
-use crate::wire::Wire;
 use crate::{offload, shaping, sysctl};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(crate) struct Port {
     /// The name of the link on its node.
     pub(crate) link: String,
     /// Sends out of this end.
-    pub(crate) wire: Arc<Wire>,
+    pub(crate) sender: Arc<Sender>,
 }
 
 /// Who a host is among the hosts of its network.
@@ -165,7 +165,7 @@ impl Node {
     pub(crate) fn into_host(
         self,
         port: Port,
-        far: Arc<Wire>,
+        far: Arc<Sender>,
         links_between: usize,
         seat: &Seat,
         settings: &Settings,
@@ -180,7 +180,7 @@ impl Node {
             index: port.index,
             mac: port.mac,
             link: port.link,
-            wire: port.wire,
+            sender: port.sender,
             mtu: settings.mtu,
             filters: AtomicU16::new(0),
             v4: seat.v4,
@@ -202,7 +202,7 @@ pub(crate) fn join(
         index,
         mac: end.mac,
         link: end.link.to_owned(),
-        wire: Arc::new(Wire::new(&end.node.namespace, index, end.mac)),
+        sender: Arc::new(Sender::new(&end.node.namespace, index, end.mac)),
     };
     let [a, b] = &ends;
     Ok([port(a, index_a), port(b, index_b)])

@@ -91,7 +91,7 @@ impl Builder<Pair> {
         b.settle(seat_b, settings)?;
         a.add_neighbour(&port_a, seat_b, settings)?;
         b.add_neighbour(&port_b, seat_a, settings)?;
-        let (far_a, far_b) = (Arc::clone(&port_b.wire), Arc::clone(&port_a.wire));
+        let (far_a, far_b) = (Arc::clone(&port_b.sender), Arc::clone(&port_a.sender));
         Ok(Pair {
             hosts: [
                 a.into_host(port_a, far_a, 1, seat_a, settings),

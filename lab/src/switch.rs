@@ -64,7 +64,7 @@ impl Switch {
         let hosts = joined
             .into_iter()
             .map(|(node, port, far, seat)| {
-                node.into_host(port, far.wire, LINKS_BETWEEN_HOSTS, seat, settings)
+                node.into_host(port, far.sender, LINKS_BETWEEN_HOSTS, seat, settings)
             })
             .collect();
         Ok((Self { _node: switch }, hosts))

@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock, Weak};
 /// It is opened when it is first used: the kernel takes ten milliseconds and more to close one, which is most of what
 /// the end of a pair costs.
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub(crate) struct Sender {
     /// Weak, so that a capture does not keep the host alive.
     namespace: Weak<Namespace>,
     index: u32,
@@ -21,7 +21,7 @@ pub(crate) struct Wire {
     socket: OnceLock<OwnedFd>,
 }
 
-impl Wire {
+impl Sender {
     /// The link number `index` of `namespace`, whose address is `mac`.
     pub(crate) fn new(namespace: &Arc<Namespace>, index: u32, mac: Mac) -> Self {
         Self {
