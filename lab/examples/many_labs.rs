@@ -62,6 +62,11 @@ fn one_lab(number: usize) -> Result<(), lab::Error> {
             pair.connection(Family::V4).open()?;
             capture.trace().map(drop)
         }
+        3 => {
+            let pair = Pair::with_wire()?;
+            pair.connection(Family::V4).open()?;
+            pair.wire().until_quiet()
+        }
         _ => Pair::new()?.connection(Family::V4).open().map(drop),
     }
 }

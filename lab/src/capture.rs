@@ -5,15 +5,14 @@
 
 mod reader;
 
+use crate::cpus::on_each_cpu;
 use crate::error::{Doing, Error};
 use crate::host::Host;
 use crate::mark::{LONGEST_TEXT, Message};
 use crate::packet::Packet;
 use crate::sender::Sender;
-use crate::sys::{self, Ring};
+use crate::sys::{self, Receive, Ring};
 use crate::trace::{Item, Trace};
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
 use reader::{Shared, State};
 use std::io::PipeWriter;
 use std::sync::Arc;
@@ -84,7 +83,7 @@ impl Capture {
             let kib = options.slot * options.slots / 1024;
             format!("capture on {link}, with a ring of {kib} KiB")
         })?;
-        sys::bind_packet(&socket, host.ifindex(), true).doing(doing)?;
+        sys::bind_packet(&socket, host.ifindex(), Receive::Everything).doing(doing)?;
         let (stopped, stop) = io::pipe().doing(doing)?;
         let shared = Arc::new(Shared::new(socket, Arc::clone(&link), host.mtu()));
         let reader = thread::Builder::new()
@@ -218,36 +217,5 @@ impl Drop for Capture {
             // The reader does not panic; and if it did, there would be nothing to do.
             let _ = reader.join();
         }
-    }
-}
-
-/// Runs `f` on every processor that the calling thread may use; only once where it cannot be moved.
-fn on_each_cpu(mut f: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
-    let this_thread = Pid::from_raw(0);
-    let Ok(allowed) = sched_getaffinity(this_thread) else {
-        return f();
-    };
-    let _restore = Affinity(allowed);
-    let mut ran = false;
-    for cpu in (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu) == Ok(true)) {
-        let mut only = CpuSet::new();
-        if only
-            .set(cpu)
-            .and_then(|()| sched_setaffinity(this_thread, &only))
-            .is_ok()
-        {
-            f()?;
-            ran = true;
-        }
-    }
-    if ran { Ok(()) } else { f() }
-}
-
-/// Lets the calling thread run where it could before.
-struct Affinity(CpuSet);
-
-impl Drop for Affinity {
-    fn drop(&mut self) {
-        let _ = sched_setaffinity(Pid::from_raw(0), &self.0);
     }
 }

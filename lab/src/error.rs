@@ -56,6 +56,10 @@ pub enum Error {
         frames: u64,
     },
 
+    /// A wire cannot move frames any more.
+    #[error("the wire has failed: {0}")]
+    Wire(String),
+
     /// A trace has no such mark.
     #[error("the trace has no mark {wanted:?}; its marks are {present:?}")]
     NoSuchMark {

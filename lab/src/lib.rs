@@ -31,6 +31,8 @@
 //! | enter the namespaces, or learn why not and what to do about it | [`Sandbox`], [`available`], [`SandboxError`] |
 //! | write a test program that ignores its tests where there is no sandbox | [`require`] |
 //! | build a network of two hosts, or of several around a switch | [`Pair`], [`Star`] |
+//! | decide about every frame between two hosts: lose, hold, reorder, duplicate, corrupt, rewrite it | [`Pair::with_wire`], [`wire`](mod@wire) |
+//! | leave that to chance, from a seed | [`wire::Random`] |
 //! | let an address move from one host to another | [`Trio`] |
 //! | choose MTU, offloads, IPv4 or IPv6 only, sysctls | [`Builder`], [`Families`], [`sysctl`] |
 //! | make a link slow, or delay and lose packets by the kernel's own means | [`Builder::rate`], [`Builder::netem`], [`Netem`] |
@@ -42,7 +44,7 @@
 //! | swallow packets: one direction of one connection, or resets only | [`Host::blackhole`], [`Match`] |
 //! | learn what the kernel of a host counted meanwhile | [`Host::counters`], [`Counters::since`] |
 //! | send a frame of one's own | [`Host::inject`] |
-//! | wait for something without sleeping | [`wait`](mod@wait), [`Capture::until`] |
+//! | wait for something without sleeping | [`wait`](mod@wait), [`Capture::until`], [`Wire::until_quiet`](wire::Wire::until_quiet) |
 //!
 //! # How to think about it
 //!
@@ -65,8 +67,10 @@
 //!
 //! - Every host has one link, and all hosts of a lab are on one Ethernet. Labs are apart from each other and from the
 //!   machine: nothing is routed anywhere.
-//! - Time is real. There is no virtual clock, and no delay on the link but that of [`Builder::rate`] and
-//!   [`Builder::netem`], whose chances have no seed.
+//! - Time is real. There is no virtual clock, and no delay on the link but that of a [`wire`](mod@wire), of
+//!   [`Builder::rate`] and of [`Builder::netem`], whose chances have no seed.
+//! - A [`wire`](mod@wire) moves frames in a thread of this process: on a machine with nothing to spare it is late, and
+//!   so is everything that passes it.
 //! - Behind a switch a mark, which is nobody's, shows up on the links of all hosts.
 //! - [`Capture::sync`] waits behind what waits: where netem delays or drops, it is delayed or dropped as well.
 //! - With offloads, which are on unless asked otherwise, a captured packet can be larger than the MTU, and its
@@ -82,6 +86,7 @@ mod bpf;
 mod capture;
 mod connection;
 mod counters;
+mod cpus;
 mod error;
 mod flags;
 mod host;
@@ -111,6 +116,8 @@ pub mod sysctl;
 mod trace;
 mod trio;
 pub mod wait;
+pub mod wire;
+mod wired;
 
 pub use address::{Family, Flow};
 pub use annotated::{Annotated, Observed};
@@ -134,3 +141,4 @@ pub use shaping::Netem;
 pub use star::{Star, StarBuilder};
 pub use trace::{Item, Trace};
 pub use trio::{Trio, TrioBuilder};
+pub use wired::{PairWithWire, PairWithWireBuilder};

@@ -8,7 +8,7 @@ use crate::packet::Direction;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// IEEE 802 local experimental EtherType 1: no kernel does anything with it.
-const ETHERTYPE: [u8; 2] = 0x88b5_u16.to_be_bytes();
+pub(crate) const ETHERTYPE: u16 = 0x88b5;
 /// Nobody's address, so that the far host drops the frame at once.
 const NOBODY: [u8; 6] = [0x02, b'L', b'A', b'B', 0xff, 0xff];
 const MAGIC: [u8; 4] = *b"lab1";
@@ -53,7 +53,7 @@ impl Message {
         let mut frame = Vec::with_capacity(64);
         frame.extend(NOBODY);
         frame.extend(from.0);
-        frame.extend(ETHERTYPE);
+        frame.extend(ETHERTYPE.to_be_bytes());
         frame.extend(MAGIC);
         match self {
             Self::Text(text) => {
@@ -72,7 +72,7 @@ impl Message {
     pub(crate) fn of(frame: &[u8]) -> Option<Self> {
         let rest = frame
             .get(12..)?
-            .strip_prefix(&ETHERTYPE)?
+            .strip_prefix(&ETHERTYPE.to_be_bytes())?
             .strip_prefix(&MAGIC)?;
         match rest.split_first()? {
             (&TEXT, text) => Some(Self::Text(String::from_utf8_lossy(text).into_owned())),

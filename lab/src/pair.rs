@@ -35,6 +35,11 @@ impl Pair {
         PairBuilder::default()
     }
 
+    /// The pair of two hosts that are joined already.
+    pub(crate) fn of(hosts: [Host; 2]) -> Self {
+        Self { hosts }
+    }
+
     /// The first host; by custom the client's.
     #[must_use]
     pub fn a(&self) -> &Host {

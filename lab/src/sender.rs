@@ -3,7 +3,7 @@
 use crate::error::{Doing, Error};
 use crate::link::Mac;
 use crate::ns::Namespace;
-use crate::sys;
+use crate::sys::{self, Receive};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock, Weak};
@@ -55,7 +55,7 @@ impl Sender {
             .ok_or_else(|| io::Error::other("its host is gone"))
             .doing(doing)?;
         let socket = namespace.enter(sys::packet_socket)?.doing(doing)?;
-        sys::bind_packet(&socket, self.index, false).doing(doing)?;
+        sys::bind_packet(&socket, self.index, Receive::Nothing).doing(doing)?;
         // Another thread may have been faster; its socket is as good.
         Ok(self.socket.get_or_init(|| socket))
     }

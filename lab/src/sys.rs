@@ -93,11 +93,38 @@ pub(crate) fn packet_socket() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Binds a packet socket to a link: for sending only, or to receive every frame in both directions as well.
-pub(crate) fn bind_packet(socket: impl AsFd, index: u32, receive: bool) -> io::Result<()> {
+/// Makes a packet socket for somebody in the middle: it does not receive what is sent out of its link, and before each
+/// frame stands a [`VnetHeader`], in both directions.
+pub(crate) fn forwarding_socket() -> io::Result<OwnedFd> {
+    let socket = packet_socket()?;
+    set_packet_option(&socket, libc::PACKET_IGNORE_OUTGOING, &1_i32)?;
+    set_packet_option(&socket, libc::PACKET_VNET_HDR, &1_i32)?;
+    Ok(socket)
+}
+
+/// `struct virtio_net_hdr`: what is still to be done to a frame, in the byte order of the machine.
+pub(crate) type VnetHeader = [u8; 10];
+
+/// What a packet socket receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Receive {
+    /// Nothing: it is for sending.
+    Nothing,
+    /// Every frame, in both directions.
+    Everything,
+    /// Frames of one EtherType that come in.
+    EtherType(u16),
+}
+
+/// Binds a packet socket to a link.
+pub(crate) fn bind_packet(socket: impl AsFd, index: u32, receive: Receive) -> io::Result<()> {
     let address = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
-        sll_protocol: if receive { ALL_PROTOCOLS } else { 0 },
+        sll_protocol: match receive {
+            Receive::Nothing => 0,
+            Receive::Everything => ALL_PROTOCOLS,
+            Receive::EtherType(number) => number.to_be(),
+        },
         sll_ifindex: index as i32,
         sll_hatype: 0,
         sll_pkttype: 0,
@@ -164,6 +191,8 @@ pub(crate) struct RingFrame<'a> {
     pub(crate) gso: bool,
     /// Its length on the link.
     pub(crate) original_len: u32,
+    /// What stands before it; means something on a [`forwarding_socket`] only.
+    pub(crate) vnet_header: VnetHeader,
     /// What fitted into the ring.
     pub(crate) bytes: &'a [u8],
 }
@@ -241,9 +270,13 @@ impl Ring {
         let address = unsafe { ptr::read_unaligned(address.cast::<libc::sockaddr_ll>()) };
         let start = usize::from(header.tp_mac).min(self.frame_size);
         let length = (header.tp_snaplen as usize).min(self.frame_size - start);
-        let bytes = slot.wrapping_add(start);
-        // SAFETY: start + length is at most the size of the slot, which is ours until the status is given back.
-        let bytes = unsafe { std::slice::from_raw_parts(bytes, length) };
+        // SAFETY: the slot is inside of the mapping, and ours until the status is given back.
+        let slot = unsafe { std::slice::from_raw_parts(slot, self.frame_size) };
+        let bytes = &slot[start..start + length];
+        let vnet_header = slot[..start]
+            .last_chunk()
+            .copied()
+            .unwrap_or(VnetHeader::default());
         let result = f(&RingFrame {
             time: u64::from(header.tp_sec) * 1_000_000_000 + u64::from(header.tp_nsec),
             outgoing: address.sll_pkttype == libc::PACKET_OUTGOING,
@@ -251,6 +284,7 @@ impl Ring {
             checksum_verified: state & libc::TP_STATUS_CSUM_VALID != 0,
             gso: state & GSO_TCP != 0,
             original_len: header.tp_len,
+            vnet_header,
             bytes,
         });
         status.store(libc::TP_STATUS_KERNEL, Ordering::Release);

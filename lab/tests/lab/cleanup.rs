@@ -5,7 +5,8 @@
 use crate::Case;
 use crate::child::{self, Playing, Role};
 use crate::connect::{namespace, talk};
-use lab::{Capture, Connection, Direction, Family, Match, Pair, Sandbox, wait};
+use lab::wire::{Frame, Matcher, Verdict};
+use lab::{Capture, Connection, Direction, Family, Match, Pair, PairWithWire, Sandbox, wait};
 use libtest_mimic::Failed;
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,10 +35,33 @@ const LONG: Duration = Duration::from_secs(10);
 
 /// A lab with everything that it can have.
 struct Everything {
+    _wired: Wired,
     _blackholes: Vec<lab::Blackhole>,
     _captures: Vec<Capture>,
     _connections: Vec<Connection>,
     pair: Pair,
+}
+
+/// A wire with all that it can have; the rule outlives it.
+struct Wired {
+    _connection: Connection,
+    _pair: PairWithWire,
+    _rule: lab::wire::RuleGuard,
+}
+
+fn wired() -> Result<Wired, Failed> {
+    let pair = Pair::with_wire()?;
+    let connection = pair.connection(Family::V4).open()?;
+    let rule = pair.wire().rule(|_: &Frame| Verdict::Delay(LONG))?;
+    pair.wire().hold(Matcher::nth_data(1))?;
+    (&connection.client).write_all(b"held for ever")?;
+    (&connection.client).write_all(b"delayed for ever")?;
+    pair.wire().until_held(1, LONG)?;
+    Ok(Wired {
+        _connection: connection,
+        _pair: pair,
+        _rule: rule,
+    })
 }
 
 fn everything() -> Result<Everything, Failed> {
@@ -59,6 +83,7 @@ fn everything() -> Result<Everything, Failed> {
         capture.mark("ready")?;
     }
     Ok(Everything {
+        _wired: wired()?,
         _blackholes: blackholes,
         _captures: captures,
         _connections: connections,
@@ -188,8 +213,19 @@ fn after_a_kill() -> Result<(), Failed> {
             .all(|it| it.starts_with(&format!("/proc/{pid}/"))),
         "{held:?}"
     );
+    // As long as they are open here, no namespace of a test beside this one gets their numbers.
+    let open_here: io::Result<Vec<_>> = held
+        .iter()
+        .filter(|it| !it.ends_with("mountinfo"))
+        .map(fs::File::open)
+        .collect();
+    let open_here = open_here?;
     holder.kill()?;
-    assert_eq!(holders(&namespaces)?, BTreeSet::new());
+    let mut left = holders(&namespaces)?;
+    let ourselves = format!("/proc/{}/", std::process::id());
+    left.retain(|it| !it.starts_with(&ourselves));
+    assert_eq!(left, BTreeSet::new());
+    drop(open_here);
     assert_eq!(links()?, before);
     assert_eq!(entries(temporary.path())?, BTreeSet::new());
     Ok(())

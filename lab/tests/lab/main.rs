@@ -17,6 +17,7 @@ mod star;
 mod sysctl;
 mod trace;
 mod trio;
+mod wire;
 
 use lab::require::{self, Requirement};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -40,6 +41,7 @@ const CASES: &[&[Case]] = &[
     sysctl::CASES,
     trace::CASES,
     trio::CASES,
+    wire::CASES,
 ];
 
 /// A test of what not every kernel has, and whether this one has.

@@ -1,0 +1,268 @@
+//! The thread that moves frames from port to port, and what it shares with those who give it orders.
+
+use super::engine::{Departure, Engine};
+use super::frame::Way;
+use crate::error::{Doing, Error};
+use crate::mark::Message;
+use crate::network::{Node, Port};
+use crate::segment::Segment;
+use crate::sys::{self, Receive, Ring, VnetHeader};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::collections::HashSet;
+use std::fmt;
+use std::io::{self, PipeReader};
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// After so many frames of one port the other one has its turn.
+const BATCH: usize = 64;
+/// Memory for frames that have not been read yet, in bytes a port.
+const RING: usize = 32 << 20;
+/// Room for the largest frame that the kernel leaves to the link to cut.
+const WHOLE_SLOT: usize = 128 << 10;
+/// What the ring needs of a slot for itself.
+const SLOT_HEADER: usize = 256;
+
+/// What the forwarder and those who give it orders share.
+pub(super) struct Shared {
+    sockets: [OwnedFd; 2],
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// Everything about a wire that changes.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) engine: Engine,
+    /// Sync messages that have been sent and have not arrived yet.
+    pub(super) awaited: HashSet<u64>,
+    /// Why frames are not moved any more, if they are not.
+    failure: Option<String>,
+}
+
+impl Shared {
+    /// Sockets on both ports, and a ring for each.
+    pub(super) fn new(
+        node: &Node,
+        ports: [&Port; 2],
+        largest: usize,
+        offload: bool,
+    ) -> Result<(Self, [Ring; 2]), Error> {
+        let slot = match offload {
+            true => WHOLE_SLOT,
+            false => (largest + SLOT_HEADER).next_power_of_two(),
+        };
+        let open = |port: &Port| {
+            let doing = || format!("forward at port {} of the wire", port.link);
+            let socket = node.namespace.enter(sys::forwarding_socket)?.doing(doing)?;
+            let ring = Ring::new(&socket, slot, RING / slot).doing(doing)?;
+            sys::bind_packet(&socket, port.index, Receive::Everything).doing(doing)?;
+            Ok::<_, Error>((socket, ring))
+        };
+        let [a, b] = ports;
+        let ((a, ring_a), (b, ring_b)) = (open(a)?, open(b)?);
+        let shared = Self {
+            sockets: [a, b],
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        };
+        Ok((shared, [ring_a, ring_b]))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives an order; what it lets go has gone when this returns.
+    pub(super) fn order<R>(&self, order: impl FnOnce(&mut Engine) -> R) -> Result<R, Error> {
+        let mut state = self.lock();
+        state.check()?;
+        let result = order(&mut state.engine);
+        self.forward(&mut state);
+        self.changed.notify_all();
+        state.check()?;
+        Ok(result)
+    }
+
+    /// Looks at the state.
+    pub(super) fn look<R>(&self, look: impl FnOnce(&mut State) -> R) -> Result<R, Error> {
+        let mut state = self.lock();
+        state.check()?;
+        Ok(look(&mut state))
+    }
+
+    /// Waits until `found` finds something.
+    pub(super) fn wait<R>(
+        &self,
+        what: impl Fn() -> String,
+        timeout: Duration,
+        mut found: impl FnMut(&mut State) -> Option<R>,
+    ) -> Result<R, Error> {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.lock();
+        loop {
+            state.check()?;
+            if let Some(result) = found(&mut state) {
+                return Ok(result);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::Timeout {
+                    what: what(),
+                    timeout,
+                });
+            }
+            let (woken, _) = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+        }
+    }
+
+    /// The forwarder: until `stopped` is closed at its other end.
+    pub(super) fn run(&self, mut rings: [Ring; 2], stopped: &PipeReader) {
+        loop {
+            let due = self.round(&mut rings);
+            let timeout = due.map_or(PollTimeout::NONE, until);
+            let [a, b] = &self.sockets;
+            let mut fds = [
+                PollFd::new(a.as_fd(), PollFlags::POLLIN),
+                PollFd::new(b.as_fd(), PollFlags::POLLIN),
+                PollFd::new(stopped.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut fds, timeout) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(error) => return self.fail(format!("poll: {error}")),
+            }
+            let [a, b, stop] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+            if !stop.is_empty() {
+                return;
+            }
+            for (events, socket) in [a, b].into_iter().zip(&self.sockets) {
+                if events.contains(PollFlags::POLLERR) {
+                    // The link went down with its host. Reading the error clears it, or poll would never block again.
+                    let error = nix::sys::socket::sockopt::SocketError;
+                    let _ = nix::sys::socket::getsockopt(socket, error);
+                }
+            }
+        }
+    }
+
+    /// Decides about what has come in; says when something is due that has been delayed.
+    fn round(&self, rings: &mut [Ring; 2]) -> Option<Instant> {
+        loop {
+            let mut idle = true;
+            let mut state = self.lock();
+            for (ring, way) in rings.iter_mut().zip([Way::AToB, Way::BToA]) {
+                for _ in 0..BATCH {
+                    let taken = ring.take(|frame| {
+                        state.admit(way, frame.vnet_header, frame.original_len, frame.bytes);
+                    });
+                    if taken.is_none() {
+                        break;
+                    }
+                    idle = false;
+                }
+            }
+            let due = state.engine.send_due(Instant::now());
+            self.forward(&mut state);
+            for socket in &self.sockets {
+                match sys::frames_lost(socket) {
+                    Ok(0) | Err(_) => {}
+                    Ok(lost) => state.fail(format!("there was no room for {lost} frames")),
+                }
+            }
+            if !idle {
+                self.changed.notify_all();
+                continue;
+            }
+            return due;
+        }
+    }
+
+    /// Sends what is to go out.
+    fn forward(&self, state: &mut State) {
+        for departure in state.engine.departures() {
+            if let Err(error) = self.send(&departure) {
+                let length = departure.bytes.len();
+                match error {
+                    // A host that is on its way out takes nothing any more.
+                    Errno::ENETDOWN | Errno::ENXIO => {}
+                    error => state.fail(format!("sending a frame of {length} bytes: {error}")),
+                }
+            }
+        }
+    }
+
+    fn send(&self, departure: &Departure) -> nix::Result<()> {
+        let [a, b] = &self.sockets;
+        let port = match departure.way {
+            Way::AToB => b,
+            Way::BToA => a,
+        };
+        let parts = [
+            io::IoSlice::new(&departure.offload),
+            io::IoSlice::new(&departure.bytes),
+        ];
+        nix::sys::uio::writev(port, &parts).map(drop)
+    }
+
+    fn fail(&self, why: String) {
+        self.lock().fail(why);
+        self.changed.notify_all();
+    }
+}
+
+impl State {
+    fn admit(&mut self, way: Way, offload: VnetHeader, original_len: u32, bytes: &[u8]) {
+        match Message::of(bytes) {
+            Some(Message::Sync(number)) if self.awaited.remove(&number) => return,
+            // Remarks of the lab are not part of the network: no rule is asked about them.
+            Some(_) => return self.engine.let_through(way, bytes.to_vec()),
+            None => {}
+        }
+        if bytes.len() < original_len as usize {
+            return self.fail(format!("a frame of {original_len} bytes was cut short"));
+        }
+        let segment = Segment::decode(bytes).ok().flatten();
+        let admitted = catch_unwind(AssertUnwindSafe(|| {
+            let now = Instant::now();
+            self.engine
+                .admit(way, segment, offload, bytes.to_vec(), now);
+        }));
+        if admitted.is_err() {
+            self.fail("a rule has panicked".to_owned());
+        }
+    }
+
+    fn fail(&mut self, why: String) {
+        self.failure.get_or_insert(why);
+    }
+
+    /// A wire that has lost frames on its own account is none.
+    fn check(&self) -> Result<(), Error> {
+        match &self.failure {
+            Some(why) => Err(Error::Wire(why.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The time until `due`, rounded up: waking up early would be waking up twice.
+fn until(due: Instant) -> PollTimeout {
+    let left = due.saturating_duration_since(Instant::now());
+    let milliseconds = left.as_millis() + 1;
+    PollTimeout::from(u16::try_from(milliseconds).unwrap_or(u16::MAX))
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
