@@ -182,3 +182,75 @@ impl fmt::Debug for Matcher {
         f.debug_tuple("Matcher").field(&self.text).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::Segment;
+    use crate::wire::frame::Numbering;
+
+    /// A SYN and two segments with data, of 10 and 5 bytes, whose numbers wrap; and a frame that is not TCP.
+    fn frames() -> Vec<Frame> {
+        let flow = Flow::new("10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap());
+        let segment = |seq: u32, flags, payload_len| Segment {
+            flow,
+            seq,
+            ack: 0,
+            flags,
+            window: 0,
+            options: vec![TcpOption::SackPermitted],
+            payload_len,
+            payload: Vec::new(),
+        };
+        let mut numbering = Numbering::default();
+        [
+            Some(segment(u32::MAX, Flags::SYN, 0)),
+            Some(segment(0, Flags::ACK, 10)),
+            Some(segment(10, Flags::PSH.and(Flags::ACK), 5)),
+            None,
+        ]
+        .map(|it| numbering.frame(Way::BToA, it, false, Vec::new()))
+        .into()
+    }
+
+    /// Which of the frames are meant, by their places.
+    fn meant(matcher: &Matcher) -> Vec<usize> {
+        let frames = frames();
+        let places = frames.iter().enumerate();
+        let meant = places.filter(|(_, frame)| matcher.matches(frame));
+        meant.map(|(place, _)| place).collect()
+    }
+
+    #[test]
+    fn each_means_what_it_says() {
+        for (matcher, expected) in [
+            (Matcher::any(), &[0, 1, 2, 3][..]),
+            (Matcher::tcp(), &[0, 1, 2]),
+            (Matcher::data(), &[1, 2]),
+            (Matcher::nth(1), &[0]),
+            (Matcher::nth(3), &[2]),
+            (Matcher::nth_data(1), &[1]),
+            (Matcher::nth_data(2), &[2]),
+            (Matcher::bytes(1..11), &[1]),
+            (Matcher::bytes(10..11), &[1]),
+            (Matcher::bytes(11..12), &[2]),
+            (Matcher::bytes(10..12), &[1, 2]),
+            (Matcher::bytes(16..20), &[]),
+            (Matcher::flags(Flags::ACK), &[1, 2]),
+            (Matcher::flags(Flags::PSH.and(Flags::ACK)), &[2]),
+            (Matcher::way(Way::AToB), &[]),
+            (Matcher::way(Way::BToA), &[0, 1, 2, 3]),
+            (Matcher::payload_len(..=5), &[0, 2]),
+            (
+                Matcher::option(|it| *it == TcpOption::SackPermitted),
+                &[0, 1, 2],
+            ),
+            (Matcher::nth(1).or(Matcher::nth(2)), &[0, 1]),
+            (Matcher::tcp().and(Matcher::data()), &[1, 2]),
+            (Matcher::tcp().not(), &[3]),
+            (Matcher::from(|frame: &Frame| frame.number == 2), &[1]),
+        ] {
+            assert_eq!(meant(&matcher), expected, "{matcher}");
+        }
+    }
+}

@@ -17,6 +17,10 @@ pub(crate) const CASES: &[Case] = &[
     ("wire/reports_a_hole_by_sack", reports_a_hole_by_sack),
     ("wire/closes_its_window", closes_its_window),
     ("wire/closes_simultaneously", closes_simultaneously),
+    (
+        "wire/quiet_is_when_all_has_arrived",
+        quiet_is_when_all_has_arrived,
+    ),
     ("wire/cut_and_mended", cut_and_mended),
     ("wire/every_verdict", every_verdict),
     ("wire/rule_ends_with_its_guard", rule_ends_with_its_guard),
@@ -185,6 +189,24 @@ fn closes_simultaneously() -> Result<(), Failed> {
         );
         let answer = |it: &lab::Segment| it.flow == flow.reversed() && it.ack == fin.end_seq();
         assert!(trace.any(answer), "it is acknowledged: {trace}");
+    }
+    Ok(())
+}
+
+/// No more is written than the first congestion window takes: what waits for an answer may wait for a timer.
+fn quiet_is_when_all_has_arrived() -> Result<(), Failed> {
+    const LENGTH: usize = 8 * FULL;
+    let (pair, connection) = open()?;
+    let (mut client, mut server) = (&connection.client, &connection.server);
+    server.set_nonblocking(true)?;
+    for round in 0..50 {
+        client.write_all(&pattern(LENGTH))?;
+        pair.wire().until_quiet()?;
+        let mut read = vec![0; LENGTH];
+        server
+            .read_exact(&mut read)
+            .map_err(|error| format!("round {round}: {error}"))?;
+        assert!(read == pattern(LENGTH), "every byte in its place");
     }
     Ok(())
 }
