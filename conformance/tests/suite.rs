@@ -8,7 +8,7 @@ use conformance::outcome::{Outcome, Record};
 use conformance::probe::{Answer, Needs, Unmet};
 use conformance::report::{Silent, failure, style::Styles};
 use conformance::runner::{Options, default_jobs, run_cases};
-use lab::require::{self, Requirement};
+use lab::harness::{self, Requirement};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -22,11 +22,11 @@ const WIDTH: usize = 100;
 
 fn main() -> ExitCode {
     // First: the sandbox is entered by a process without threads, or not at all.
-    let requirement = require::sandbox();
+    let requirement = harness::sandbox();
     let mut args = Arguments::from_args();
     args.test_threads.get_or_insert_with(default_jobs);
     let cases = catalogue::all();
-    let trials = match requirement {
+    let trials = match &requirement {
         Requirement::Met(_) => match options() {
             Ok(options) => with_needs(cases, &options),
             Err(error) => {
@@ -34,17 +34,10 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         },
-        Requirement::Skip(reason) => {
-            eprintln!("every case is ignored: {reason}");
-            let ignored = |case| ignored(case, &reason, "no sandbox");
-            cases.into_iter().map(ignored).collect()
-        }
-        Requirement::Fail(reason) => {
-            let failing = |case: Case| {
-                let reason = reason.clone();
-                Trial::test(case.id, move || Err(Failed::from(reason)))
-            };
-            cases.into_iter().map(failing).collect()
+        Requirement::Skip(reason) | Requirement::Fail(reason) => {
+            eprintln!("no case can be run: {reason}");
+            let unmet = |case: Case| requirement.judge(Trial::test(case.id, || Ok(())));
+            cases.into_iter().map(unmet).collect()
         }
     };
     libtest_mimic::run(&args, trials).exit_code()

@@ -194,6 +194,24 @@ impl Capture {
         result
     }
 
+    /// Ends the capture; what it has seen until then, also when its host is gone and with what holes there are.
+    ///
+    /// For looking at what has gone wrong already; an assertion asks [`Capture::trace`].
+    #[must_use]
+    pub fn finish(mut self) -> Trace {
+        self.stop();
+        let items = std::mem::take(&mut self.shared.lock().items);
+        Trace::new(Arc::clone(&self.shared.link), items)
+    }
+
+    fn stop(&mut self) {
+        drop(self.stop.take());
+        if let Some(reader) = self.reader.take() {
+            // The reader does not panic; and if it did, there would be nothing to do.
+            let _ = reader.join();
+        }
+    }
+
     fn send_sync(&self, sender: &Sender) -> Result<u64, Error> {
         let (number, message) = Message::sync();
         self.shared.lock().awaited.insert(number);
@@ -212,10 +230,6 @@ impl fmt::Debug for Capture {
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(reader) = self.reader.take() {
-            // The reader does not panic; and if it did, there would be nothing to do.
-            let _ = reader.join();
-        }
+        self.stop();
     }
 }

@@ -29,7 +29,7 @@
 //! | to | there is |
 //! |---|---|
 //! | enter the namespaces, or learn why not and what to do about it | [`Sandbox`], [`available`], [`SandboxError`] |
-//! | write a test program that ignores its tests where there is no sandbox | [`require`] |
+//! | write a test program: a fresh lab for each test, under `cargo test` and nextest | [`harness`](mod@harness), [`main!`] |
 //! | build a network of two hosts, or of several around a switch | [`Pair`], [`Star`] |
 //! | decide about every frame between two hosts: lose, hold, reorder, duplicate, corrupt, rewrite it | [`Pair::with_wire`], [`wire`](mod@wire) |
 //! | leave that to chance, from a seed | [`wire::Random`] |
@@ -89,6 +89,8 @@ mod counters;
 mod cpus;
 mod error;
 mod flags;
+#[cfg(feature = "harness")]
+pub mod harness;
 mod host;
 mod link;
 mod mark;
@@ -103,7 +105,6 @@ mod pair;
 mod pcapng;
 mod print;
 mod qdisc;
-pub mod require;
 mod sandbox;
 mod segment;
 mod sender;

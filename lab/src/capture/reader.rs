@@ -59,23 +59,7 @@ impl Shared {
     /// The reader: moves frames out of the ring until the capture is dropped.
     pub(super) fn read(&self, mut ring: Ring, stopped: &PipeReader) {
         loop {
-            let mut items = Vec::new();
-            let mut synced = Vec::new();
-            for _ in 0..BATCH {
-                match ring.take(|frame| self.interpret(frame)) {
-                    Some(Frame::Item(item)) => items.push(item),
-                    Some(Frame::Sync(number)) => synced.push(number),
-                    None => break,
-                }
-            }
-            if !items.is_empty() || !synced.is_empty() {
-                let mut state = self.lock();
-                state.items.append(&mut items);
-                for number in synced {
-                    state.awaited.remove(&number);
-                }
-                self.changed.notify_all();
-            }
+            while self.read_batch(&mut ring) {}
             let mut fds = [
                 PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
                 PollFd::new(stopped.as_fd(), PollFlags::POLLIN),
@@ -90,6 +74,8 @@ impl Shared {
             }
             let [socket, stop] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
             if !stop.is_empty() {
+                // What came between the last look and the end of the capture.
+                while self.read_batch(&mut ring) {}
                 return;
             }
             if socket.contains(PollFlags::POLLERR) {
@@ -100,6 +86,29 @@ impl Shared {
                 );
             }
         }
+    }
+
+    /// Moves frames out of the ring; false once there are none.
+    fn read_batch(&self, ring: &mut Ring) -> bool {
+        let mut items = Vec::new();
+        let mut synced = Vec::new();
+        for _ in 0..BATCH {
+            match ring.take(|frame| self.interpret(frame)) {
+                Some(Frame::Item(item)) => items.push(item),
+                Some(Frame::Sync(number)) => synced.push(number),
+                None => break,
+            }
+        }
+        if items.is_empty() && synced.is_empty() {
+            return false;
+        }
+        let mut state = self.lock();
+        state.items.append(&mut items);
+        for number in synced {
+            state.awaited.remove(&number);
+        }
+        self.changed.notify_all();
+        true
     }
 
     fn interpret(&self, frame: &RingFrame<'_>) -> Frame {

@@ -12,7 +12,11 @@ const ROLE: &str = "LAB_TEST_ROLE";
 /// A role: its name and what it does. What it returns in error goes to the standard error output.
 pub(crate) type Role = (&'static str, fn() -> Result<(), Failed>);
 
-const ROLES: &[&[Role]] = &[crate::cleanup::ROLES, crate::sandbox::ROLES];
+const ROLES: &[&[Role]] = &[
+    crate::cleanup::ROLES,
+    crate::harness::ROLES,
+    crate::sandbox::ROLES,
+];
 
 /// Plays the role that this process was started for, if it was started for one.
 pub(crate) fn role() -> Option<ExitCode> {

@@ -8,6 +8,7 @@ mod child;
 mod cleanup;
 mod connect;
 mod counters;
+mod harness;
 mod inject;
 mod marks;
 mod offload;
@@ -19,8 +20,8 @@ mod trace;
 mod trio;
 mod wire;
 
-use lab::require::{self, Requirement};
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use lab::harness::Test;
+use libtest_mimic::{Completion, Failed};
 use std::process::ExitCode;
 
 /// A test: its name and what it does.
@@ -32,6 +33,7 @@ const CASES: &[&[Case]] = &[
     cleanup::CASES,
     connect::CASES,
     counters::CASES,
+    harness::CASES,
     inject::CASES,
     marks::CASES,
     offload::CASES,
@@ -54,40 +56,15 @@ fn main() -> ExitCode {
     if let Some(role) = child::role() {
         return role;
     }
-    // First: the sandbox is entered by a process without threads, or not at all.
-    let requirement = require::sandbox();
-    let args = Arguments::from_args();
-    if let Requirement::Skip(reason) = &requirement {
-        eprintln!("every test is ignored: {reason}");
-    }
     let cases = CASES.iter().copied().flatten();
-    let mut trials: Vec<_> = cases.map(|case| trial(case, &requirement)).collect();
+    let tests = cases.map(|&(name, run)| Test::new(name, run));
     let needy = NEEDY.iter().copied().flatten();
-    trials.extend(needy.map(|(case, need)| match &requirement {
-        Requirement::Met(_) => needy_trial(case, *need),
-        _ => trial(case, &requirement),
-    }));
-    libtest_mimic::run(&args, trials).exit_code()
-}
-
-fn trial(&(name, run): &Case, requirement: &Requirement) -> Trial {
-    match requirement {
-        Requirement::Met(_) => Trial::test(name, run),
-        Requirement::Skip(reason) => {
-            let reason = reason.clone();
-            Trial::ignorable_test(name, move || Ok(Completion::ignored_with(reason)))
-                .with_ignored_flag(true)
-        }
-        Requirement::Fail(reason) => {
-            let reason = reason.clone();
-            Trial::test(name, move || Err(Failed::from(reason)))
-        }
-    }
+    lab::harness::main(tests.chain(needy.map(|(case, need)| needy_test(case, *need))))
 }
 
 /// A test that is ignored where the kernel has not what it needs, and says so.
-fn needy_trial(&(name, run): &Case, need: fn() -> Result<(), lab::Error>) -> Trial {
-    Trial::ignorable_test(name, move || match need() {
+fn needy_test(&(name, run): &Case, need: fn() -> Result<(), lab::Error>) -> Test {
+    Test::new(name, move || match need() {
         Err(error @ lab::Error::NotInKernel { .. }) => {
             Ok(Completion::ignored_with(error.to_string()))
         }

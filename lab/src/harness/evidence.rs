@@ -1,0 +1,83 @@
+//! What is kept of a test that has failed: what was on the links of its lab.
+
+use crate::capture::Capture;
+use crate::error::{Doing, Error};
+use crate::host::Host;
+use crate::trace::Trace;
+use libtest_mimic::Failed;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The folder below cargo's target directory, and the environment variable that names another.
+const FOLDER: &str = "lab-failures";
+const VARIABLE: &str = "LAB_FAILURES";
+/// So many lines of a trace are printed, the last ones: the file has them all.
+const LINES: usize = 60;
+
+/// Captures on the hosts of a test.
+pub(super) struct Evidence(Vec<Capture>);
+
+impl Evidence {
+    pub(super) fn collect(hosts: &[&Host]) -> Result<Self, Error> {
+        hosts
+            .iter()
+            .map(|host| host.capture())
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// The failure with the packets as the first host saw them, and where those of all hosts are written.
+    pub(super) fn append_to(self, failed: Failed, test: &str) -> Failed {
+        let traces: Vec<_> = self.0.into_iter().map(Capture::finish).collect();
+        let Some(first) = traces.first() else {
+            return failed;
+        };
+        let reason = failed.message().unwrap_or("it gave no reason");
+        let place = match write(&traces, test) {
+            Ok(folder) => format!("all packets are in {}", folder.display()),
+            Err(error) => format!("the packets are not written to files: {error}"),
+        };
+        format!("{reason}\n\non {}:\n{}{place}", first.link(), end_of(first)).into()
+    }
+}
+
+/// The last lines of a trace.
+fn end_of(trace: &Trace) -> String {
+    let text = trace.to_string();
+    let lines: Vec<_> = text.lines().collect();
+    let left_out = lines.len().saturating_sub(LINES);
+    let mut end = match left_out {
+        0 => String::new(),
+        count => format!("… {count} lines before …\n"),
+    };
+    for line in lines.iter().skip(left_out) {
+        end.push_str(line);
+        end.push('\n');
+    }
+    end
+}
+
+/// Writes `PROGRAM/TEST/HOST.pcapng` below the folder for failures.
+fn write(traces: &[Trace], test: &str) -> Result<PathBuf, Error> {
+    let exe = env::current_exe().doing(|| "look for the file of this program".to_owned())?;
+    let program = exe.file_stem().unwrap_or_default().to_string_lossy();
+    // Without the hash that cargo appends: the next build is the same program.
+    let program = program.rsplit_once('-').map_or(&*program, |(name, _)| name);
+    let folder = env::var_os(VARIABLE).map(PathBuf::from);
+    let folder = folder.unwrap_or_else(|| target_directory(&exe).join(FOLDER));
+    let folder = folder.join(program).join(test.replace('/', "_"));
+    fs::create_dir_all(&folder).doing(|| format!("make {}", folder.display()))?;
+    for trace in traces {
+        let host = trace.link().split('/').next().unwrap_or_default();
+        trace.write_pcapng(folder.join(format!("{host}.pcapng")))?;
+    }
+    Ok(folder)
+}
+
+/// The nearest directory above the program that cargo has marked as its own; else that for temporary files.
+fn target_directory(exe: &Path) -> PathBuf {
+    let marked = |directory: &&Path| directory.join("CACHEDIR.TAG").is_file();
+    let found = exe.ancestors().find(marked);
+    found.map_or_else(env::temp_dir, Path::to_owned)
+}
