@@ -3,6 +3,8 @@
 use crate::address::{Family, Flow};
 use crate::error::{Doing, Error};
 use crate::host::Host;
+use crate::peer::Peer;
+use crate::stream::Stream;
 use crate::wait;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::fmt;
@@ -33,6 +35,21 @@ impl Connection {
     #[must_use]
     pub fn flow(&self) -> Flow {
         self.flow
+    }
+
+    /// Both ends as scripted peers, the client first; a listener that was kept is closed.
+    #[must_use]
+    pub fn into_peers(self) -> (Peer, Peer) {
+        let Flow {
+            source,
+            destination,
+        } = self.flow;
+        let client = format!("client {source}");
+        let server = format!("server {destination}");
+        (
+            Peer::new(&client, self.client, Stream::CLIENT, Stream::SERVER),
+            Peer::new(&server, self.server, Stream::SERVER, Stream::CLIENT),
+        )
     }
 }
 

@@ -69,6 +69,19 @@ pub enum Error {
         present: Vec<String>,
     },
 
+    /// A peer has found, at an offset of its stream, something other than what had to be there.
+    #[error("{doing}: at offset {offset} there had to be {expected}, and there was {found}")]
+    Stream {
+        /// Which peer, and what it was doing.
+        doing: String,
+        /// The offset, counted from the beginning of the stream.
+        offset: u64,
+        /// What had to be there.
+        expected: String,
+        /// What was there.
+        found: String,
+    },
+
     /// A value that cannot be used.
     #[error("{what} cannot be {value}: {why}")]
     Invalid {

@@ -38,6 +38,7 @@
 //! | make a link slow, or delay and lose packets by the kernel's own means | [`Builder::rate`], [`Builder::netem`], [`Netem`] |
 //! | run code on a host, for one to open sockets there | [`Host::enter`] |
 //! | have both ends of a connection, over IPv4, IPv6, or IPv4 from an IPv6 socket | [`Connection`], [`Family`], [`Host::connection_to`] |
+//! | let both ends send, receive, stall, half-close and reset by short commands | [`Peer`], [`Stream`], [`Connection::into_peers`] |
 //! | see what is on the wire | [`Host::capture`], [`Capture`], [`Packet`], [`Segment`], [`TcpOption`] |
 //! | learn what a segment means: retransmission, duplicate acknowledgment, SACK, probe | [`Trace::annotated`], [`Note`] |
 //! | tell before from after | [`Capture::mark`], [`Trace::between`] |
@@ -103,6 +104,7 @@ mod options;
 mod packet;
 mod pair;
 mod pcapng;
+mod peer;
 mod print;
 mod qdisc;
 mod sandbox;
@@ -111,6 +113,7 @@ mod sender;
 mod settings;
 mod shaping;
 mod star;
+mod stream;
 mod switch;
 mod sys;
 pub mod sysctl;
@@ -135,11 +138,13 @@ pub use note::Note;
 pub use options::{OptionError, TcpOption};
 pub use packet::{Checksum, Direction, Packet};
 pub use pair::{Pair, PairBuilder};
+pub use peer::Peer;
 pub use sandbox::{Sandbox, SandboxError, available};
 pub use segment::{DecodeError, Segment};
 pub use settings::{Builder, Families};
 pub use shaping::Netem;
 pub use star::{Star, StarBuilder};
+pub use stream::{Mismatch, Stream};
 pub use trace::{Item, Trace};
 pub use trio::{Trio, TrioBuilder};
 pub use wired::{PairWithWire, PairWithWireBuilder};

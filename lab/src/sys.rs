@@ -38,6 +38,33 @@ pub(crate) fn in_child(f: impl FnOnce() -> (u8, i32)) -> io::Result<(u8, i32)> {
     }
 }
 
+/// What the send queue of a TCP socket holds, in bytes; a FIN counts as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SendQueue {
+    /// Everything that has not been acknowledged.
+    pub(crate) unacknowledged: u32,
+    /// What of it has never been sent.
+    pub(crate) unsent: u32,
+}
+
+/// Asks the kernel what is in the send queue of a TCP socket.
+pub(crate) fn send_queue(socket: impl AsFd) -> io::Result<SendQueue> {
+    let ask = |request| {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: both requests that are made here write one int, to where `bytes` is.
+        let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), request, &mut bytes) };
+        Errno::result(result)?;
+        io::Result::Ok(u32::try_from(bytes).unwrap_or(0))
+    };
+    // In this order: what is sent and acknowledged in between must not look as if it had never been on its way.
+    let unsent = ask(libc::SIOCOUTQNSD as _)?;
+    let unacknowledged = ask(libc::TIOCOUTQ as _)?;
+    Ok(SendQueue {
+        unacknowledged,
+        unsent,
+    })
+}
+
 /// What `SIOCETHTOOL` reads for the commands that take one number.
 #[repr(C)]
 struct EthtoolValue {

@@ -1,6 +1,7 @@
 //! Byte streams that know what comes next: every byte that arrives is checked against the one that was sent.
 
 use crate::verdict::{Failure, Stop, Verdict, expect};
+use lab::Stream;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use soccr::raw::{self, MSG_DONTWAIT};
 use std::io;
@@ -39,7 +40,7 @@ impl Talk {
         let mut total = 0;
         while total < limit {
             let position = self.written(end);
-            let bytes = pattern(end, position, (limit - total).min(1 << 16));
+            let bytes = end.stream().bytes(position, (limit - total).min(1 << 16));
             match raw::send(socket, &bytes, MSG_DONTWAIT) {
                 Ok(count) => {
                     total += count;
@@ -211,48 +212,22 @@ impl End {
             Self::Peer => "peer",
         }
     }
-}
 
-/// The bytes of an end's stream from `position` on: any shift, swap or repetition shows.
-fn pattern(end: End, position: u64, length: usize) -> Vec<u8> {
-    let word = |index: u64| splitmix(index << 1 | end as u64).to_le_bytes();
-    let first = position / 8;
-    let skip = (position % 8) as usize;
-    let words = (skip + length).div_ceil(8) as u64;
-    let bytes: Vec<u8> = (first..first + words).flat_map(word).collect();
-    bytes[skip..skip + length].to_vec()
-}
-
-/// The output function of the generator `SplitMix64`.
-fn splitmix(value: u64) -> u64 {
-    let mut z = value.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    fn stream(self) -> Stream {
+        Stream::numbered(self as u64)
+    }
 }
 
 fn check(from: End, position: u64, bytes: &[u8]) -> Verdict {
-    let expected = pattern(from, position, bytes.len());
-    match bytes
-        .iter()
-        .zip(&expected)
-        .position(|(actual, expected)| actual != expected)
-    {
-        None => Ok(()),
-        Some(at) => {
-            let end = bytes.len().min(at + 8);
-            Err(Failure::new(
-                format!(
-                    "byte {} of the stream of the {}",
-                    position + at as u64,
-                    from.name()
-                ),
-                format!("{:02x?}", &expected[at..end]),
-                format!("{:02x?}", &bytes[at..end]),
-            )
-            .into())
-        }
-    }
+    from.stream().check(position, bytes).map_err(|mismatch| {
+        let what = format!(
+            "byte {} of the stream of the {}",
+            mismatch.offset,
+            from.name()
+        );
+        let hex = |bytes: &[u8]| format!("{bytes:02x?}");
+        Failure::new(what, hex(&mismatch.expected), hex(&mismatch.found)).into()
+    })
 }
 
 fn failure(end: End, what: &str, error: io::Error) -> Stop {
@@ -264,15 +239,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_is_the_same_from_wherever_it_is_read() {
-        let whole = pattern(End::Peer, 0, 100);
-        assert_eq!(whole[13..57], pattern(End::Peer, 13, 44));
-        assert_ne!(whole, pattern(End::Subject, 0, 100));
-    }
-
-    #[test]
     fn a_shift_by_one_is_found_where_it_begins() {
-        let mut bytes = pattern(End::Peer, 0, 100);
+        let mut bytes = End::Peer.stream().bytes(0, 100);
         bytes.remove(40);
         let Err(Stop::Fail(failure)) = check(End::Peer, 0, &bytes) else {
             panic!("a missing byte went unnoticed");

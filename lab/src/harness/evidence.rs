@@ -38,24 +38,22 @@ impl Evidence {
             Ok(folder) => format!("all packets are in {}", folder.display()),
             Err(error) => format!("the packets are not written to files: {error}"),
         };
-        format!("{reason}\n\non {}:\n{}{place}", first.link(), end_of(first)).into()
+        format!("{reason}\n\n{}\n{place}", end_of(first)).into()
     }
 }
 
-/// The last lines of a trace.
+/// The first line of a trace, which says where it is from, and the last ones.
 fn end_of(trace: &Trace) -> String {
     let text = trace.to_string();
-    let lines: Vec<_> = text.lines().collect();
-    let left_out = lines.len().saturating_sub(LINES);
-    let mut end = match left_out {
-        0 => String::new(),
-        count => format!("… {count} lines before …\n"),
-    };
-    for line in lines.iter().skip(left_out) {
-        end.push_str(line);
-        end.push('\n');
+    let (title, packets) = text.split_once('\n').unwrap_or((&text, ""));
+    let packets: Vec<_> = packets.lines().collect();
+    let left_out = packets.len().saturating_sub(LINES);
+    let mut lines = vec![title.to_owned()];
+    if left_out > 0 {
+        lines.push(format!("(the last {LINES} lines; {left_out} before them)"));
     }
-    end
+    lines.extend(packets.into_iter().skip(left_out).map(str::to_owned));
+    lines.join("\n")
 }
 
 /// Writes `PROGRAM/TEST/HOST.pcapng` below the folder for failures.

@@ -12,6 +12,7 @@ mod harness;
 mod inject;
 mod marks;
 mod offload;
+mod peer;
 mod sandbox;
 mod shaping;
 mod star;
@@ -37,6 +38,7 @@ const CASES: &[&[Case]] = &[
     inject::CASES,
     marks::CASES,
     offload::CASES,
+    peer::CASES,
     sandbox::CASES,
     shaping::CASES,
     star::CASES,
