@@ -44,7 +44,7 @@
 //! | tell before from after | [`Capture::mark`], [`Trace::between`] |
 //! | swallow packets: one direction of one connection, or resets only | [`Host::blackhole`], [`Match`] |
 //! | learn what the kernel of a host counted meanwhile | [`Host::counters`], [`Counters::since`] |
-//! | send a frame of one's own | [`Host::inject`] |
+//! | send a segment or a frame of one's own | [`Craft`], [`Host::inject`] |
 //! | wait for something without sleeping | [`wait`](mod@wait), [`Capture::until`], [`Wire::until_quiet`](wire::Wire::until_quiet) |
 //!
 //! # How to think about it
@@ -88,6 +88,7 @@ mod capture;
 mod connection;
 mod counters;
 mod cpus;
+mod craft;
 mod error;
 mod flags;
 #[cfg(feature = "harness")]
@@ -129,6 +130,7 @@ pub use blackhole::{Blackhole, Match};
 pub use capture::{Capture, CaptureOptions};
 pub use connection::{Connection, ConnectionBuilder};
 pub use counters::{Counters, Moved};
+pub use craft::Craft;
 pub use error::Error;
 pub use flags::Flags;
 pub use host::Host;

@@ -107,6 +107,29 @@ impl TcpOption {
         Ok(options)
     }
 
+    /// The option as it stands in a header, without padding: what [`TcpOption::decode`] reads.
+    ///
+    /// An option that is too long for the byte that states its length states a wrong one.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let (kind, data) = match self {
+            Self::Mss(bytes) => (MSS, bytes.to_be_bytes().to_vec()),
+            Self::WindowScale(shift) => (WINDOW_SCALE, vec![*shift]),
+            Self::SackPermitted => (SACK_PERMITTED, Vec::new()),
+            Self::Sack(blocks) => {
+                let edges = blocks.iter().flat_map(|&(left, right)| [left, right]);
+                (SACK, edges.flat_map(u32::to_be_bytes).collect())
+            }
+            Self::Timestamps { value, echo_reply } => {
+                let numbers = [*value, *echo_reply].into_iter();
+                (TIMESTAMPS, numbers.flat_map(u32::to_be_bytes).collect())
+            }
+            Self::Unknown { kind, data } => (*kind, data.clone()),
+        };
+        let length = data.len() + 2;
+        [vec![kind, length as u8], data].concat()
+    }
+
     /// The option of a kind; `None` when the kind cannot have that many bytes.
     fn of(kind: u8, data: &[u8]) -> Option<Self> {
         Some(match (kind, data) {
@@ -175,6 +198,27 @@ mod tests {
         let options = TcpOption::decode(&bytes).unwrap();
         let text: Vec<_> = options.iter().map(ToString::to_string).collect();
         assert_eq!(text, ["mss 1460", "sackOK", "TS val 1 ecr 0", "wscale 7"]);
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded_again() {
+        for options in [
+            vec![],
+            vec![TcpOption::Mss(1460), TcpOption::SackPermitted],
+            vec![TcpOption::WindowScale(14)],
+            vec![TcpOption::Sack(vec![(1, 2), (u32::MAX, 0)])],
+            vec![TcpOption::Timestamps {
+                value: 0x0102_0304,
+                echo_reply: 7,
+            }],
+            vec![TcpOption::Unknown {
+                kind: 34,
+                data: vec![7, 8, 9],
+            }],
+        ] {
+            let bytes: Vec<_> = options.iter().flat_map(TcpOption::encode).collect();
+            assert_eq!(TcpOption::decode(&bytes), Ok(options), "{bytes:?}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod child;
 mod cleanup;
 mod connect;
 mod counters;
+mod craft;
 mod harness;
 mod inject;
 mod marks;
@@ -34,6 +35,7 @@ const CASES: &[&[Case]] = &[
     cleanup::CASES,
     connect::CASES,
     counters::CASES,
+    craft::CASES,
     harness::CASES,
     inject::CASES,
     marks::CASES,
