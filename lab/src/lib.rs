@@ -37,6 +37,7 @@
 //! | choose MTU, offloads, IPv4 or IPv6 only, sysctls | [`Builder`], [`Families`], [`sysctl`] |
 //! | make a link slow, or delay and lose packets by the kernel's own means | [`Builder::rate`], [`Builder::netem`], [`Netem`] |
 //! | run code on a host, for one to open sockets there | [`Host::enter`] |
+//! | run any program on a host | [`Host::output`], [`Host::spawn`], [`Process`] |
 //! | have both ends of a connection, over IPv4, IPv6, or IPv4 from an IPv6 socket | [`Connection`], [`Family`], [`Host::connection_to`] |
 //! | let both ends send, receive, stall, half-close and reset by short commands | [`Peer`], [`Stream`], [`Connection::into_peers`] |
 //! | see what is on the wire | [`Host::capture`], [`Capture`], [`Packet`], [`Segment`], [`TcpOption`] |
@@ -107,6 +108,7 @@ mod pair;
 mod pcapng;
 mod peer;
 mod print;
+mod process;
 mod qdisc;
 mod sandbox;
 mod segment;
@@ -141,6 +143,7 @@ pub use options::{OptionError, TcpOption};
 pub use packet::{Checksum, Direction, Packet};
 pub use pair::{Pair, PairBuilder};
 pub use peer::Peer;
+pub use process::Process;
 pub use sandbox::{Sandbox, SandboxError, available};
 pub use segment::{DecodeError, Segment};
 pub use settings::{Builder, Families};

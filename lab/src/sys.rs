@@ -8,6 +8,8 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -63,6 +65,22 @@ pub(crate) fn send_queue(socket: impl AsFd) -> io::Result<SendQueue> {
         unacknowledged,
         unsent,
     })
+}
+
+/// Has the kernel kill what `command` starts when the thread that started it ends, also if that is killed itself.
+pub(crate) fn die_with_parent(command: &mut Command) {
+    let parent = nix::unistd::getpid();
+    let ask = move || {
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+        // The parent may have ended before the kernel was asked.
+        if nix::unistd::getppid() == parent {
+            Ok(())
+        } else {
+            Err(Errno::ECHILD.into())
+        }
+    };
+    // SAFETY: between fork and exec this makes two system calls, and neither allocates nor takes a lock.
+    unsafe { command.pre_exec(ask) };
 }
 
 /// What `SIOCETHTOOL` reads for the commands that take one number.

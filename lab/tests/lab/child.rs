@@ -15,6 +15,7 @@ pub(crate) type Role = (&'static str, fn() -> Result<(), Failed>);
 const ROLES: &[&[Role]] = &[
     crate::cleanup::ROLES,
     crate::harness::ROLES,
+    crate::process::ROLES,
     crate::sandbox::ROLES,
 ];
 

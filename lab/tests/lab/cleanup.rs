@@ -13,11 +13,15 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 pub(crate) const CASES: &[Case] = &[
     ("cleanup/after_drop", || child::play("drop").map(|_| ())),
     ("cleanup/after_a_panic", || child::play("panic").map(|_| ())),
+    ("cleanup/after_a_program", || {
+        child::play("program").map(|_| ())
+    }),
     ("cleanup/after_a_failed_build", || {
         child::play("failed-build").map(|_| ())
     }),
@@ -27,6 +31,7 @@ pub(crate) const CASES: &[Case] = &[
 pub(crate) const ROLES: &[Role] = &[
     ("drop", || nothing_is_left_by(|| everything().map(drop))),
     ("panic", || nothing_is_left_by(a_panic_inside)),
+    ("program", || nothing_is_left_by(a_program)),
     ("failed-build", || nothing_is_left_by(a_failed_build)),
     ("hold", hold),
 ];
@@ -104,6 +109,16 @@ fn a_panic_inside() -> Result<(), Failed> {
         .err()
         .map(drop)
         .ok_or_else(|| "it went well".into())
+}
+
+/// One that ends with its lab, one that has ended by itself.
+fn a_program() -> Result<(), Failed> {
+    let pair = Pair::new()?;
+    let mut command = Command::new("cat");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let _running = pair.a().spawn(command)?;
+    pair.b().output(Command::new("true"))?;
+    Ok(())
 }
 
 /// It fails with both namespaces there already.

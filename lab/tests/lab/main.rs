@@ -14,6 +14,7 @@ mod inject;
 mod marks;
 mod offload;
 mod peer;
+mod process;
 mod sandbox;
 mod shaping;
 mod star;
@@ -41,6 +42,7 @@ const CASES: &[&[Case]] = &[
     marks::CASES,
     offload::CASES,
     peer::CASES,
+    process::CASES,
     sandbox::CASES,
     shaping::CASES,
     star::CASES,
