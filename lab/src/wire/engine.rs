@@ -131,7 +131,8 @@ impl Engine {
         });
         for (frames, waiting) in &mut self.overtaken {
             if waiting.frame.way == way {
-                *frames -= 1;
+                // Several may be free to go at once, and each of them overtakes the others.
+                *frames = frames.saturating_sub(1);
             }
         }
         if let Some(at) = self.overtaken.iter().position(|(frames, _)| *frames == 0) {
@@ -259,6 +260,16 @@ mod tests {
                 expected,
                 "{verdict:?}"
             );
+        }
+    }
+
+    #[test]
+    fn those_that_one_frame_sets_free_go_in_their_order() {
+        for (first, second, expected) in [(1, 1, [3, 1, 2]), (2, 1, [3, 2, 1])] {
+            let (mut engine, now) = (Engine::default(), Instant::now());
+            engine.add_rule(on(1, Verdict::Reorder(first)));
+            engine.add_rule(on(2, Verdict::Reorder(second)));
+            assert_eq!(sent(&mut engine, &[1, 2, 3], now), expected);
         }
     }
 

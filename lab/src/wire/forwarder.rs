@@ -126,7 +126,10 @@ impl Shared {
     /// The forwarder: until `stopped` is closed at its other end.
     pub(super) fn run(&self, mut rings: [Ring; 2], stopped: &PipeReader) {
         loop {
-            let due = self.round(&mut rings);
+            // Whoever waits for the wire is to be told, not left waiting.
+            let Ok(due) = catch_unwind(AssertUnwindSafe(|| self.round(&mut rings))) else {
+                return self.fail("the forwarder has panicked".to_owned());
+            };
             let timeout = due.map_or(PollTimeout::NONE, until);
             let [a, b] = &self.sockets;
             let mut fds = [
