@@ -42,6 +42,7 @@
 //! | let both ends send, receive, stall, half-close and reset by short commands | [`Peer`], [`Stream`], [`Connection::into_peers`] |
 //! | see what is on the wire | [`Host::capture`], [`Capture`], [`Packet`], [`Segment`], [`TcpOption`] |
 //! | learn what a segment means: retransmission, duplicate acknowledgment, SACK, probe | [`Trace::annotated`], [`Note`] |
+//! | look at it in Wireshark, several hosts in one file | [`Trace::write_pcapng`], [`write_pcapng`] |
 //! | tell before from after | [`Capture::mark`], [`Trace::between`] |
 //! | swallow packets: one direction of one connection, or resets only | [`Host::blackhole`], [`Match`] |
 //! | learn what the kernel of a host counted meanwhile | [`Host::counters`], [`Counters::since`] |
@@ -142,6 +143,7 @@ pub use note::Note;
 pub use options::{OptionError, TcpOption};
 pub use packet::{Checksum, Direction, Packet};
 pub use pair::{Pair, PairBuilder};
+pub use pcapng::write_pcapng;
 pub use peer::Peer;
 pub use process::Process;
 pub use sandbox::{Sandbox, SandboxError, available};

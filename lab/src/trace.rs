@@ -16,6 +16,16 @@ pub enum Item {
     Mark(Arc<Mark>),
 }
 
+impl Item {
+    /// When the kernel saw it, in nanoseconds since 1970.
+    pub(crate) fn time(&self) -> u64 {
+        match self {
+            Self::Packet(packet) => packet.time,
+            Self::Mark(mark) => mark.time,
+        }
+    }
+}
+
 /// Packets and marks of one link, in order; cheap to clone and to cut.
 ///
 /// `Display` prints it as packetdrill and tcpdump do; [`Trace::write_pcapng`] writes it for Wireshark.

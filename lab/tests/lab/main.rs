@@ -21,6 +21,7 @@ mod star;
 mod sysctl;
 mod trace;
 mod trio;
+mod tshark;
 mod wire;
 
 use lab::harness::Test;
@@ -57,6 +58,9 @@ type NeedyCase = (Case, fn() -> Result<(), lab::Error>);
 
 const NEEDY: &[&[NeedyCase]] = &[shaping::NEEDY];
 
+/// A test that finds out itself whether it has what it needs.
+type OptionalCase = (&'static str, fn() -> Result<Completion, Failed>);
+
 fn main() -> ExitCode {
     // Some tests need a process of their own: they start this program again.
     if let Some(role) = child::role() {
@@ -65,7 +69,11 @@ fn main() -> ExitCode {
     let cases = CASES.iter().copied().flatten();
     let tests = cases.map(|&(name, run)| Test::new(name, run));
     let needy = NEEDY.iter().copied().flatten();
-    lab::harness::main(tests.chain(needy.map(|(case, need)| needy_test(case, *need))))
+    let needy = needy.map(|(case, need)| needy_test(case, *need));
+    let optional = tshark::CASES
+        .iter()
+        .map(|&(name, run)| Test::new(name, run));
+    lab::harness::main(tests.chain(needy).chain(optional))
 }
 
 /// A test that is ignored where the kernel has not what it needs, and says so.
