@@ -46,6 +46,7 @@
 //! | tell before from after | [`Capture::mark`], [`Trace::between`] |
 //! | swallow packets: one direction of one connection, or resets only | [`Host::blackhole`], [`Match`] |
 //! | learn what the kernel of a host counted meanwhile | [`Host::counters`], [`Counters::since`] |
+//! | see the TCP sockets of a host as its kernel does, in every state | [`Host::sockets`], [`TcpSocket`], [`TcpInfo`] |
 //! | send a segment or a frame of one's own | [`Craft`], [`Host::inject`] |
 //! | wait for something without sleeping | [`wait`](mod@wait), [`Capture::until`], [`Wire::until_quiet`](wire::Wire::until_quiet) |
 //!
@@ -116,6 +117,7 @@ mod segment;
 mod sender;
 mod settings;
 mod shaping;
+mod sockets;
 mod star;
 mod stream;
 mod switch;
@@ -150,6 +152,7 @@ pub use sandbox::{Sandbox, SandboxError, available};
 pub use segment::{DecodeError, Segment};
 pub use settings::{Builder, Families};
 pub use shaping::Netem;
+pub use sockets::{Sockets, TcpInfo, TcpSocket, TcpState, Timer};
 pub use star::{Star, StarBuilder};
 pub use stream::{Mismatch, Stream};
 pub use trace::{Item, Trace};

@@ -17,6 +17,7 @@ mod peer;
 mod process;
 mod sandbox;
 mod shaping;
+mod sockets;
 mod star;
 mod sysctl;
 mod trace;
@@ -46,6 +47,7 @@ const CASES: &[&[Case]] = &[
     process::CASES,
     sandbox::CASES,
     shaping::CASES,
+    sockets::CASES,
     star::CASES,
     sysctl::CASES,
     trace::CASES,
