@@ -20,9 +20,10 @@ fn examples() -> io::Result<Vec<String>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let names = fs::read_dir(folder)?.map(|entry| {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        Ok(name.strip_suffix(".rs").map(str::to_owned))
+        // A file, or a folder of files.
+        Ok(name.strip_suffix(".rs").unwrap_or(&name).to_owned())
     });
-    names.filter_map(io::Result::transpose).collect()
+    names.collect()
 }
 
 /// Where cargo has put it: beside the folder that this program is in.
