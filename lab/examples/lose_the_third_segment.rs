@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Sandbox::enter()?;
     let pair = Pair::with_wire()?;
     let mut connection = pair.connection(Family::V4).open()?;
-    let capture = pair.a().capture()?;
+    let (capture, far) = (pair.a().capture()?, pair.b().capture()?);
     let third = Matcher::nth_data(3).and(Matcher::flow(connection.flow()));
     let _lose_it = pair.wire().rule(third.then(Verdict::Drop))?;
 
@@ -24,6 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let trace = capture.trace()?;
     println!("{trace}");
+    println!("{}", trace.ladder_to(&far.trace()?));
     let sent_again = trace.annotated().retransmissions();
     for again in sent_again.iter() {
         println!("sent again, from byte {}: {:?}", again.seq, again.notes);

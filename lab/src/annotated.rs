@@ -27,12 +27,7 @@ impl Observed<'_> {
     /// Whether it is a retransmission, spurious or not.
     #[must_use]
     pub fn is_retransmission(&self) -> bool {
-        self.notes.iter().any(|note| {
-            matches!(
-                note,
-                Note::Retransmission { .. } | Note::SpuriousRetransmission { .. }
-            )
-        })
+        self.notes.iter().any(Note::is_retransmission)
     }
 
     /// Whether it is a duplicate acknowledgment.

@@ -43,6 +43,7 @@
 //! | see what is on the wire | [`Host::capture`], [`Capture`], [`Packet`], [`Segment`], [`TcpOption`] |
 //! | learn what a segment means: retransmission, duplicate acknowledgment, SACK, probe | [`Trace::annotated`], [`Note`] |
 //! | look at it in Wireshark, several hosts in one file | [`Trace::write_pcapng`], [`write_pcapng`] |
+//! | see it as a ladder diagram: who sent what to whom, what was lost, what crossed | [`Trace::ladder_to`], [`Ladder`] |
 //! | tell before from after | [`Capture::mark`], [`Trace::between`] |
 //! | swallow packets: one direction of one connection, or resets only | [`Host::blackhole`], [`Match`] |
 //! | learn what the kernel of a host counted meanwhile | [`Host::counters`], [`Counters::since`] |
@@ -97,6 +98,7 @@ mod flags;
 #[cfg(feature = "harness")]
 pub mod harness;
 mod host;
+mod ladder;
 mod link;
 mod mark;
 mod netlink;
@@ -139,6 +141,7 @@ pub use craft::Craft;
 pub use error::Error;
 pub use flags::Flags;
 pub use host::Host;
+pub use ladder::Ladder;
 pub use link::Mac;
 pub use mark::Mark;
 pub use note::Note;

@@ -63,6 +63,17 @@ pub enum Note {
     Fin,
 }
 
+impl Note {
+    /// Whether it says that its segment is a retransmission, spurious or not.
+    #[must_use]
+    pub fn is_retransmission(&self) -> bool {
+        matches!(
+            self,
+            Self::Retransmission { .. } | Self::SpuriousRetransmission { .. }
+        )
+    }
+}
+
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -116,6 +127,18 @@ pub(crate) struct Judged {
     pub(crate) seq: u32,
     pub(crate) ack: Option<u32>,
     pub(crate) notes: Vec<Note>,
+}
+
+impl Judged {
+    /// The segment's numbers as packetdrill and tcpdump write them: `1:11(10) ack 7 win 502`.
+    pub(crate) fn numbers(&self, segment: &Segment) -> String {
+        // SYN and FIN are not counted: their letters say enough.
+        let (seq, length) = (self.seq, segment.payload_len);
+        let end = seq.wrapping_add(length);
+        let ack = self.ack.map(|ack| format!(" ack {ack}"));
+        let ack = ack.unwrap_or_default();
+        format!("{seq}:{end}({length}){ack} win {}", segment.window)
+    }
 }
 
 /// Judges the segments of any number of connections, in order.

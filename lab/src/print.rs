@@ -1,128 +1,118 @@
 //! Printing traces, as packetdrill and tcpdump do.
 //!
-//! Sequence numbers are relative to the first one seen in each direction, times to the first packet. An arrow tells
-//! the direction: `>` out of the host, `<` into it. What a segment means stands at the end of its line; the packets
-//! that this speaks of are counted from 1.
+//! Packets are counted from 1. Sequence numbers are relative to the first one seen in each direction, times to the
+//! first packet. An arrow tells the direction: `>` out of the host, `<` into it. What a segment means stands at the end
+//! of its line.
 
 use crate::address::Flow;
-use crate::note::Judge;
+use crate::note::{Judge, Judged};
 use crate::packet::{Direction, Packet};
 use crate::segment::Segment;
 use crate::trace::{Item, Trace};
-use std::collections::HashMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut numbers = Numbers::default();
-        let (mut judge, mut number) = (Judge::default(), 0);
+        let (mut connections, mut judge) = (Connections::default(), Judge::default());
         let start = self.packets().next().map_or(0, |packet| packet.time);
+        // Wide enough for the last number.
+        let width = self.len().to_string().len();
         writeln!(f, "{}: {} packets", self.link(), self.len())?;
+        let mut number = 0;
         for item in self.items() {
-            match item {
-                Item::Mark(mark) if mark.direction == Direction::Egress => {
-                    writeln!(f, "---- {} ----", mark.text)?;
-                }
-                Item::Mark(mark) => writeln!(f, "---- {} (at the other end) ----", mark.text)?,
-                Item::Packet(packet) => {
-                    let since = packet.time.saturating_sub(start);
-                    let (seconds, microseconds) = (since / 1_000_000_000, since / 1000 % 1_000_000);
-                    let arrow = match packet.direction {
-                        Direction::Egress => '>',
-                        Direction::Ingress => '<',
+            let packet = match item {
+                Item::Packet(packet) => packet,
+                Item::Mark(mark) => {
+                    let whose = match mark.direction {
+                        Direction::Egress => "",
+                        Direction::Ingress => " (at the other end)",
                     };
-                    let line = numbers.line(packet);
-                    if let Some(introduction) = numbers.introduction.take() {
-                        writeln!(f, "{introduction}")?;
-                    }
-                    write!(f, "{seconds}.{microseconds:06} {arrow} {line}")?;
-                    number += 1;
-                    if let Some(segment) = packet.segment() {
-                        let notes = judge.judge(number, segment).notes;
-                        for (at, note) in notes.iter().enumerate() {
-                            write!(f, "{}{note}", if at == 0 { " # " } else { ", " })?;
-                        }
-                    }
-                    writeln!(f)?;
+                    writeln!(f, "---- {}{whose} ----", mark.text)?;
+                    continue;
                 }
-            }
+            };
+            number += 1;
+            let line = match packet.segment() {
+                Some(segment) => {
+                    let known = connections.0.len();
+                    let connection = connections.number(&segment.flow);
+                    if connection > known {
+                        writeln!(f, "[{connection}] is {}", segment.flow)?;
+                    }
+                    let judged = judge.judge(number, segment);
+                    format!("[{connection}] {}", line(segment, &judged, packet.gso))
+                }
+                None => other(packet),
+            };
+            let arrow = match packet.direction {
+                Direction::Egress => '>',
+                Direction::Ingress => '<',
+            };
+            let time = Seconds(packet.time.saturating_sub(start));
+            writeln!(f, "{number:>width$} {time} {arrow} {line}")?;
         }
         Ok(())
     }
 }
 
-/// What is needed to print a segment: where its connection began.
-#[derive(Default)]
-struct Numbers {
-    connections: Vec<Flow>,
-    first_seq: HashMap<Flow, u32>,
-    /// The line that presents a connection which has just been met.
-    introduction: Option<String>,
+/// Nanoseconds, printed as seconds with six places.
+pub(crate) struct Seconds(pub(crate) u64);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, microseconds) = (self.0 / 1_000_000_000, self.0 / 1000 % 1_000_000);
+        f.pad(&format!("{seconds}.{microseconds:06}"))
+    }
 }
 
-impl Numbers {
-    fn line(&mut self, packet: &Packet) -> String {
-        if let Some(segment) = packet.segment() {
-            return self.segment(segment, packet.gso);
-        }
-        if let Some(error) = packet.malformed() {
-            return format!("malformed, {} bytes: {error}", packet.original_len);
-        }
-        let kind = match packet.bytes.get(12..14) {
-            Some([0x08, 0x00]) => "IPv4, not TCP",
-            Some([0x86, 0xdd]) => "IPv6, not TCP",
-            Some([0x08, 0x06]) => "ARP",
-            _ => "other",
-        };
-        format!("{kind}, {} bytes", packet.original_len)
+/// What a segment is, and what it means.
+fn line(segment: &Segment, judged: &Judged, gso: bool) -> String {
+    let mut line = format!("{:<2} {}", segment.flags, judged.numbers(segment));
+    let join = |parts: Vec<String>, with: &str| (!parts.is_empty()).then(|| parts.join(with));
+    let options = segment.options.iter().map(ToString::to_string).collect();
+    if let Some(options) = join(options, ",") {
+        line += &format!(" <{options}>");
+    }
+    if gso {
+        line += " gso";
+    }
+    let notes = judged.notes.iter().map(ToString::to_string).collect();
+    if let Some(notes) = join(notes, ", ") {
+        line += &format!(" # {notes}");
+    }
+    line
+}
+
+/// What a packet is that has no segment.
+fn other(packet: &Packet) -> String {
+    if let Some(error) = packet.malformed() {
+        return format!("malformed, {} bytes: {error}", packet.original_len);
+    }
+    let kind = match packet.bytes.get(12..14) {
+        Some([0x08, 0x00]) => "IPv4, not TCP",
+        Some([0x86, 0xdd]) => "IPv6, not TCP",
+        Some([0x08, 0x06]) => "ARP",
+        _ => "other",
+    };
+    format!("{kind}, {} bytes", packet.original_len)
+}
+
+/// The connections that have been met, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Connections(Vec<Flow>);
+
+impl Connections {
+    /// The number of a connection, counted from 1.
+    pub(crate) fn number(&mut self, flow: &Flow) -> usize {
+        let known = self.0.iter().position(|known| known.same_connection(flow));
+        1 + known.unwrap_or_else(|| {
+            self.0.push(*flow);
+            self.0.len() - 1
+        })
     }
 
-    fn segment(&mut self, segment: &Segment, gso: bool) -> String {
-        let number = self.connection(&segment.flow);
-        if segment.flags.syn() {
-            self.first_seq.insert(segment.flow, segment.seq);
-        }
-        let base = *self.first_seq.entry(segment.flow).or_insert(segment.seq);
-        let seq = segment.seq.wrapping_sub(base);
-        // SYN and FIN are not counted: their letters say enough.
-        let end = seq.wrapping_add(segment.payload_len);
-        let mut line = format!(
-            "[{number}] {:<2} {seq}:{end}({})",
-            segment.flags, segment.payload_len
-        );
-        // Writing to a String cannot fail.
-        if segment.flags.ack() {
-            let base = *self
-                .first_seq
-                .entry(segment.flow.reversed())
-                .or_insert(segment.ack);
-            let _ = write!(line, " ack {}", segment.ack.wrapping_sub(base));
-        }
-        let _ = write!(line, " win {}", segment.window);
-        if !segment.options.is_empty() {
-            let options: Vec<_> = segment.options.iter().map(ToString::to_string).collect();
-            let _ = write!(line, " <{}>", options.join(","));
-        }
-        if gso {
-            line.push_str(" gso");
-        }
-        line
-    }
-
-    /// The number of a connection, counted from 1; a new one is presented.
-    fn connection(&mut self, flow: &Flow) -> usize {
-        let known = self
-            .connections
-            .iter()
-            .position(|known| known.same_connection(flow));
-        known.map_or_else(
-            || {
-                self.connections.push(*flow);
-                let number = self.connections.len();
-                self.introduction = Some(format!("[{number}] is {flow}"));
-                number
-            },
-            |at| at + 1,
-        )
+    /// Each as it was met first.
+    pub(crate) fn into_flows(self) -> Vec<Flow> {
+        self.0
     }
 }

@@ -11,6 +11,7 @@ mod counters;
 mod craft;
 mod harness;
 mod inject;
+mod ladder;
 mod marks;
 mod offload;
 mod peer;
@@ -41,6 +42,7 @@ const CASES: &[&[Case]] = &[
     craft::CASES,
     harness::CASES,
     inject::CASES,
+    ladder::CASES,
     marks::CASES,
     offload::CASES,
     peer::CASES,
