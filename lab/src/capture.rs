@@ -76,14 +76,14 @@ pub struct Capture {
 
 impl Capture {
     pub(crate) fn start(host: &Host, options: CaptureOptions) -> Result<Self, Error> {
-        let link: Arc<str> = format!("{}/{}", host.name(), host.link()).into();
+        let link: Arc<str> = format!("{}/{}", host.name(), host.port).into();
         let doing = || format!("capture on {link}");
         let socket = host.enter(sys::packet_socket)?.doing(doing)?;
         let ring = Ring::new(&socket, options.slot, options.slots).doing(|| {
             let kib = options.slot * options.slots / 1024;
             format!("capture on {link}, with a ring of {kib} KiB")
         })?;
-        sys::bind_packet(&socket, host.ifindex(), Receive::Everything).doing(doing)?;
+        sys::bind_packet(&socket, host.port_index, Receive::Everything).doing(doing)?;
         let (stopped, stop) = io::pipe().doing(doing)?;
         let shared = Arc::new(Shared::new(socket, Arc::clone(&link), host.mtu()));
         let reader = thread::Builder::new()

@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::link::Mac;
 use crate::options::TcpOption;
 use crate::segment::Segment;
+use crate::vlan;
 use pnet::packet::MutablePacket;
 use pnet::packet::ethernet::{EtherType, EtherTypes, MutableEthernetPacket};
 use pnet::packet::ip::IpNextHeaderProtocols;
@@ -43,6 +44,7 @@ const MOST_OPTIONS: usize = 40;
 pub struct Craft {
     source: Mac,
     destination: Mac,
+    vlan: Option<u16>,
     flow: Flow,
     seq: u32,
     ack: u32,
@@ -62,6 +64,7 @@ impl Craft {
         Self {
             source: from.mac(),
             destination: to.mac(),
+            vlan: from.vlan,
             flow,
             seq: 0,
             ack: 0,
@@ -135,11 +138,17 @@ impl Craft {
         self
     }
 
+    /// The VLAN that its frame is tagged with; without it that of the sending host, if it is in one.
+    pub fn vlan(mut self, id: u16) -> Self {
+        self.vlan = Some(id);
+        self
+    }
+
     /// The frame, from the Ethernet header on, for [`Host::inject`].
     ///
     /// # Errors
-    /// [`Error::Invalid`] for addresses of two families, more than 40 bytes of options, or more data than an IP packet
-    /// can have.
+    /// [`Error::Invalid`] for addresses of two families, more than 40 bytes of options, more data than an IP packet can
+    /// have, or a number that no VLAN has.
     pub fn frame(&self) -> Result<Vec<u8>, Error> {
         if self.options.len() > MOST_OPTIONS {
             return Err(Error::Invalid {
@@ -148,7 +157,8 @@ impl Craft {
                 why: "a TCP header has room for 40 bytes",
             });
         }
-        match (self.flow.source.ip(), self.flow.destination.ip()) {
+        self.vlan.map_or(Ok(()), vlan::check)?;
+        let frame = match (self.flow.source.ip(), self.flow.destination.ip()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => self.frame_v4(source, destination),
             (IpAddr::V6(source), IpAddr::V6(destination)) => self.frame_v6(source, destination),
             _ => Err(Error::Invalid {
@@ -156,7 +166,8 @@ impl Craft {
                 value: self.flow.to_string(),
                 why: "both addresses are IPv4, or both IPv6",
             }),
-        }
+        };
+        frame.map(|frame| vlan::put_in(&frame, self.vlan.map(vlan::tag)).into_owned())
     }
 
     fn frame_v4(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Result<Vec<u8>, Error> {

@@ -32,8 +32,13 @@ pub struct Host {
     pub(crate) links_between: usize,
     pub(crate) families: Families,
     pub(crate) name: String,
+    /// The link that frames go through, and its number.
+    pub(crate) port: String,
+    pub(crate) port_index: u32,
+    /// The link that has its addresses: the same, unless the host is in a VLAN.
     pub(crate) link: String,
     pub(crate) index: u32,
+    pub(crate) vlan: Option<u16>,
     pub(crate) mac: Mac,
     pub(crate) mtu: u32,
     /// How many filters its link has had: each needs a priority of its own.
@@ -81,13 +86,13 @@ impl Host {
         self.mac
     }
 
-    /// The number of its link inside its namespace.
+    /// The number inside its namespace of the link that has its addresses.
     #[must_use]
     pub fn ifindex(&self) -> u32 {
         self.index
     }
 
-    /// The name of its link inside its namespace.
+    /// The name inside its namespace of the link that has its addresses: `veth0`, or that of its VLAN, such as `vlan7`.
     #[must_use]
     pub fn link(&self) -> &str {
         &self.link
@@ -147,7 +152,8 @@ impl Host {
         Capture::start(self, options)
     }
 
-    /// Sends a frame out of its link, from the Ethernet header on, as it is: checksums are not filled in.
+    /// Sends a frame out of its link, from the Ethernet header on, as it is: neither checksums nor a VLAN tag are filled
+    /// in.
     ///
     /// # Errors
     /// [`Error::Os`] when the kernel refuses: `EMSGSIZE` for a frame that is larger than the link takes.

@@ -36,6 +36,7 @@
 //! | let an address move from one host to another | [`Trio`] |
 //! | choose MTU, offloads, IPv4 or IPv6 only, sysctls | [`Builder`], [`Families`], [`sysctl`] |
 //! | make a link slow, or delay and lose packets by the kernel's own means | [`Builder::rate`], [`Builder::netem`], [`Netem`] |
+//! | put the hosts into a VLAN | [`Builder::vlan`], [`Packet::vlan`] |
 //! | run code on a host, for one to open sockets there | [`Host::enter`] |
 //! | run any program on a host | [`Host::output`], [`Host::spawn`], [`Process`] |
 //! | have both ends of a connection, over IPv4, IPv6, or IPv4 from an IPv6 socket | [`Connection`], [`Family`], [`Host::connection_to`] |
@@ -64,7 +65,8 @@
 //! # What it takes
 //!
 //! Linux with user, network and mount namespaces, veth links and packet sockets; for blackholes also `sch_ingress`
-//! and `cls_bpf`, for more than two hosts `bridge`, for a rate `sch_tbf`, for netem `sch_netem`.
+//! and `cls_bpf`, for more than two hosts `bridge`, for a rate `sch_tbf`, for netem `sch_netem`, for a
+//! VLAN `8021q`.
 //! Root needs nothing else. An ordinary user needs the permission to make user namespaces, which most systems give;
 //! [`SandboxError::hint`] says what to do where one does not, or inside a container.
 //!
@@ -127,6 +129,7 @@ mod sys;
 pub mod sysctl;
 mod trace;
 mod trio;
+mod vlan;
 pub mod wait;
 pub mod wire;
 mod wired;

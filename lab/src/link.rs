@@ -13,7 +13,7 @@ use rtnetlink::packet_route::link::{
     InfoBridge, InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage,
 };
 use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourState};
-use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
+use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, LinkVlan};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd};
@@ -216,6 +216,29 @@ pub(crate) fn remove_address(
         || format!("take address {address}/{prefix} away"),
         |handle| handle.address().del(message).execute(),
     )
+}
+
+/// Makes a link that is VLAN `id` of link `below`, with the Ethernet address of that; returns its index.
+pub(crate) fn create_vlan(
+    netlink: &Netlink,
+    name: &str,
+    below: u32,
+    id: u16,
+) -> Result<u32, Error> {
+    let vlan = LinkVlan::new(name, below, id).build();
+    let made = netlink.run(
+        || format!("make link {name}, for VLAN {id}"),
+        |handle| handle.link().add(vlan).execute(),
+    );
+    match made {
+        // How a kernel says that it knows no such kind of link.
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+            return Err(Error::NotInKernel { what: "8021q" });
+        }
+        other => other?,
+    }
+    let link = get(netlink, name, |request| request.match_name(name.to_owned()))?;
+    Ok(link.header.index)
 }
 
 /// Makes a bridge without an address, which forwards at once and to every port that a frame is for.

@@ -39,6 +39,25 @@ pub(crate) struct Port {
     pub(crate) link: String,
     /// Sends out of this end.
     pub(crate) sender: Arc<Sender>,
+    /// The link that belongs to a VLAN, above this one.
+    vlan: Option<Vlan>,
+}
+
+/// A link that is a VLAN of another.
+#[derive(Debug)]
+pub(crate) struct Vlan {
+    index: u32,
+    link: String,
+}
+
+impl Port {
+    /// Index and name of the link that has the addresses.
+    fn addressed(&self) -> (u32, &str) {
+        match &self.vlan {
+            Some(vlan) => (vlan.index, &vlan.link),
+            None => (self.index, &self.link),
+        }
+    }
 }
 
 /// Who a host is among the hosts of its network.
@@ -87,7 +106,7 @@ impl Node {
                 sysctl::write("net.ipv6.conf.all.disable_ipv6", "1")?;
                 sysctl::write("net.ipv6.conf.default.disable_ipv6", "1")?;
             }
-            settings.apply_sysctls(|name| !belongs_to_link(name))
+            settings.apply_sysctls(|name| !belongs_to_link(name, settings))
         })??;
         Ok(node)
     }
@@ -105,12 +124,17 @@ impl Node {
     /// Prepares a host's end of its link, which is still down: sysctls, offloads, addresses.
     pub(crate) fn configure(
         &self,
-        port: &Port,
+        port: &mut Port,
         seat: &Seat,
         settings: &Settings,
     ) -> Result<(), Error> {
+        if let Some(id) = settings.vlan {
+            let link = vlan_link(id);
+            let index = link::create_vlan(&self.netlink, &link, port.index, id)?;
+            port.vlan = Some(Vlan { index, link });
+        }
         self.namespace.enter(|| {
-            settings.apply_sysctls(belongs_to_link)?;
+            settings.apply_sysctls(|name| belongs_to_link(name, settings))?;
             if settings.offload {
                 Ok(())
             } else {
@@ -124,9 +148,10 @@ impl Node {
             settings.rate,
             settings.netem.as_ref(),
         )?;
+        let (index, _) = port.addressed();
         seat.addresses(settings.families)
             .try_for_each(|(address, prefix)| {
-                link::add_address(&self.netlink, port.index, address, prefix)
+                link::add_address(&self.netlink, index, address, prefix)
             })
     }
 
@@ -153,10 +178,11 @@ impl Node {
         other: &Seat,
         settings: &Settings,
     ) -> Result<(), Error> {
+        let (index, _) = port.addressed();
         other
             .addresses(settings.families)
             .try_for_each(|(address, _)| {
-                link::add_neighbour(&self.netlink, port.index, address, other.mac)
+                link::add_neighbour(&self.netlink, index, address, other.mac)
             })
     }
 
@@ -170,16 +196,20 @@ impl Node {
         seat: &Seat,
         settings: &Settings,
     ) -> Host {
+        let (index, link) = port.addressed();
         Host {
+            link: link.to_owned(),
+            index,
+            vlan: settings.vlan,
             netlink: self.netlink,
             namespace: self.namespace,
             far,
             links_between,
             families: settings.families,
             name: self.name,
-            index: port.index,
+            port_index: port.index,
             mac: port.mac,
-            link: port.link,
+            port: port.link,
             sender: port.sender,
             mtu: settings.mtu,
             filters: AtomicU16::new(0),
@@ -203,6 +233,7 @@ pub(crate) fn join(
         mac: end.mac,
         link: end.link.to_owned(),
         sender: Arc::new(Sender::new(&end.node.namespace, index, end.mac)),
+        vlan: None,
     };
     let [a, b] = &ends;
     Ok([port(a, index_a), port(b, index_b)])
@@ -217,10 +248,24 @@ pub(crate) fn raise(ports: &[(&Node, &Port)]) -> Result<(), Error> {
     for (node, port) in ports {
         link::settle(&node.netlink, port.index, &port.link)?;
     }
+    // The link of a VLAN has the carrier of the one below it.
+    for (node, port) in ports {
+        if let Some(vlan) = &port.vlan {
+            link::set_up(&node.netlink, vlan.index)?;
+            link::settle(&node.netlink, vlan.index, &vlan.link)?;
+        }
+    }
     Ok(())
 }
 
 /// Whether a sysctl exists only once the link does; all others come before, for the link to inherit from.
-fn belongs_to_link(name: &str) -> bool {
-    name.split('.').any(|part| part == LINK)
+fn belongs_to_link(name: &str, settings: &Settings) -> bool {
+    let vlan = settings.vlan.map(vlan_link);
+    name.split('.')
+        .any(|part| part == LINK || Some(part) == vlan.as_deref())
+}
+
+/// The name of the link that is VLAN `id`; without a dot, which would part the name of a sysctl.
+fn vlan_link(id: u16) -> String {
+    format!("vlan{id}")
 }

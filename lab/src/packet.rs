@@ -1,6 +1,7 @@
 //! Frames as a capture hands them out.
 
 use crate::segment::{DecodeError, Segment};
+use crate::vlan;
 
 /// Which way a packet goes, seen from the host whose link it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +59,12 @@ impl Packet {
             Content::Segment(segment) => Some(segment),
             Content::Malformed(_) | Content::Other => None,
         }
+    }
+
+    /// The number of the VLAN that it belongs to, if it is tagged (IEEE 802.1Q); of several the outermost.
+    #[must_use]
+    pub fn vlan(&self) -> Option<u16> {
+        vlan::id(&self.bytes)
     }
 
     /// Why it cannot be read, if it looks like TCP but is not.

@@ -87,10 +87,10 @@ impl Builder<Pair> {
         let [seat_a, seat_b] = &seats(settings);
         let a = Node::host("a", settings)?;
         let b = Node::host("b", settings)?;
-        let [port_a, port_b] =
+        let [mut port_a, mut port_b] =
             network::join((&a, LINK, seat_a.mac), (&b, LINK, seat_b.mac), settings)?;
-        a.configure(&port_a, seat_a, settings)?;
-        b.configure(&port_b, seat_b, settings)?;
+        a.configure(&mut port_a, seat_a, settings)?;
+        b.configure(&mut port_b, seat_b, settings)?;
         network::raise(&[(&a, &port_a), (&b, &port_b)])?;
         a.settle(seat_a, settings)?;
         b.settle(seat_b, settings)?;

@@ -9,6 +9,7 @@ use crate::note::{Judge, Judged};
 use crate::packet::{Direction, Packet};
 use crate::segment::Segment;
 use crate::trace::{Item, Trace};
+use crate::vlan;
 use std::fmt;
 
 impl fmt::Display for Trace {
@@ -49,7 +50,11 @@ impl fmt::Display for Trace {
                 Direction::Ingress => '<',
             };
             let time = Seconds(packet.time.saturating_sub(start));
-            writeln!(f, "{number:>width$} {time} {arrow} {line}")?;
+            write!(f, "{number:>width$} {time} {arrow} ")?;
+            if let Some(vlan) = packet.vlan() {
+                write!(f, "vlan {vlan} ")?;
+            }
+            writeln!(f, "{line}")?;
         }
         Ok(())
     }
@@ -88,10 +93,10 @@ fn other(packet: &Packet) -> String {
     if let Some(error) = packet.malformed() {
         return format!("malformed, {} bytes: {error}", packet.original_len);
     }
-    let kind = match packet.bytes.get(12..14) {
-        Some([0x08, 0x00]) => "IPv4, not TCP",
-        Some([0x86, 0xdd]) => "IPv6, not TCP",
-        Some([0x08, 0x06]) => "ARP",
+    let kind = match vlan::payload(&packet.bytes) {
+        Some((0x0800, _)) => "IPv4, not TCP",
+        Some((0x86dd, _)) => "IPv6, not TCP",
+        Some((0x0806, _)) => "ARP",
         _ => "other",
     };
     format!("{kind}, {} bytes", packet.original_len)

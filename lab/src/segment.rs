@@ -6,7 +6,8 @@ use crate::address::Flow;
 use crate::flags::Flags;
 use crate::options::{OptionError, TcpOption};
 use crate::packet::Checksum;
-use pnet::packet::ethernet::{EtherTypes, EthernetPacket};
+use crate::vlan;
+use pnet::packet::ethernet::{EtherType, EtherTypes};
 use pnet::packet::ip::{IpNextHeaderProtocol, IpNextHeaderProtocols};
 use pnet::packet::ipv4::Ipv4Packet;
 use pnet::packet::ipv6::Ipv6Packet;
@@ -36,7 +37,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Decodes an Ethernet frame; `None` when it is whole but not TCP.
+    /// Decodes an Ethernet frame; `None` when it is whole but not TCP. VLAN tags are skipped.
     ///
     /// The data may be cut off at the end of `frame`; the headers have to be there. IPv6 extension headers are not
     /// followed: such a packet is not TCP to this decoder. So is any fragment but the first.
@@ -147,11 +148,8 @@ struct Layers<'a> {
 
 impl<'a> Layers<'a> {
     fn of(frame: &'a [u8]) -> Result<Option<Self>, DecodeError> {
-        let ethernet = EthernetPacket::new(frame).ok_or(DecodeError::Truncated("Ethernet"))?;
-        let packet = frame
-            .get(EthernetPacket::minimum_packet_size()..)
-            .unwrap_or_default();
-        match ethernet.get_ethertype() {
+        let (kind, packet) = vlan::payload(frame).ok_or(DecodeError::Truncated("Ethernet"))?;
+        match EtherType::new(kind) {
             EtherTypes::Ipv4 => Self::of_v4(packet),
             EtherTypes::Ipv6 => Self::of_v6(packet),
             _ => Ok(None),

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::shaping::Netem;
 use crate::sysctl;
+use crate::vlan;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     /// In bytes.
     pub(crate) mtu: u32,
     pub(crate) offload: bool,
+    /// The number of the VLAN that all hosts are in.
+    pub(crate) vlan: Option<u16>,
     pub(crate) families: Families,
     /// In bits per second.
     pub(crate) rate: Option<u64>,
@@ -55,6 +58,7 @@ impl Default for Settings {
         Self {
             mtu: 1500,
             offload: true,
+            vlan: None,
             families: Families::Both,
             rate: None,
             netem: None,
@@ -74,6 +78,7 @@ impl Settings {
                 why: "IPv6 needs 1280 bytes, and a veth takes 65535 at most",
             });
         }
+        self.vlan.map_or(Ok(()), vlan::check)?;
         if let Some(rate) = self.rate.filter(|&rate| rate < SLOWEST) {
             return Err(Error::Invalid {
                 what: "the rate of a link",
@@ -136,6 +141,16 @@ impl<T> Builder<T> {
     /// With `false` every packet on the wire is at most as large as the MTU and carries its checksum.
     pub fn offload(mut self, on: bool) -> Self {
         self.settings.offload = on;
+        self
+    }
+
+    /// Puts every host into VLAN `id`, from 1 to 4094: what is on the links carries its tag (IEEE 802.1Q).
+    ///
+    /// The addresses of a host are on a second link then, `vlan` and the number, above the one that captures see. The
+    /// frames that [`Craft`](crate::Craft) makes are tagged as well. Building is an [`Error::NotInKernel`] where the
+    /// kernel has no `8021q`.
+    pub fn vlan(mut self, id: u16) -> Self {
+        self.settings.vlan = Some(id);
         self
     }
 

@@ -41,12 +41,12 @@ impl Switch {
         let mut joined = Vec::with_capacity(seats.len());
         for (number, (name, seat)) in (1..).zip(seats) {
             let node = Node::host(name, settings)?;
-            let [port, far] = network::join(
+            let [mut port, far] = network::join(
                 (&node, LINK, seat.mac),
                 (&switch, &format!("port{number}"), middle_mac(number)),
                 settings,
             )?;
-            node.configure(&port, seat, settings)?;
+            node.configure(&mut port, seat, settings)?;
             network::raise(&[(&node, &port), (&switch, &far)])?;
             // A port that has a carrier when it joins the bridge forwards at once.
             link::add_to_bridge(&switch.netlink, bridge, far.index)?;

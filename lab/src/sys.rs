@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::vlan::Tag;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::wait::waitpid;
@@ -238,6 +239,8 @@ pub(crate) struct RingFrame<'a> {
     pub(crate) original_len: u32,
     /// What stands before it; means something on a [`forwarding_socket`] only.
     pub(crate) vnet_header: VnetHeader,
+    /// The VLAN tag that the kernel has taken out of it.
+    pub(crate) tag: Option<Tag>,
     /// What fitted into the ring.
     pub(crate) bytes: &'a [u8],
 }
@@ -330,12 +333,25 @@ impl Ring {
             gso: state & GSO_TCP != 0,
             original_len: header.tp_len,
             vnet_header,
+            tag: tag(state, header.tp_vlan_tpid, header.tp_vlan_tci),
             bytes,
         });
         status.store(libc::TP_STATUS_KERNEL, Ordering::Release);
         self.next = (self.next + 1) % self.frames;
         Some(result)
     }
+}
+
+/// The VLAN tag of a frame with this status, in network byte order.
+fn tag(status: u32, tpid: u16, control: u16) -> Option<Tag> {
+    let known = status & libc::TP_STATUS_VLAN_TPID_VALID != 0;
+    let tpid = if known {
+        tpid
+    } else {
+        libc::ETH_P_8021Q as u16
+    };
+    let [[a, b], [c, d]] = [tpid, control].map(u16::to_be_bytes);
+    (status & libc::TP_STATUS_VLAN_VALID != 0).then_some([a, b, c, d])
 }
 
 impl Drop for Ring {

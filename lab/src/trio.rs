@@ -8,6 +8,7 @@ use crate::link;
 use crate::network::Seat;
 use crate::settings::Builder;
 use crate::switch::Switch;
+use crate::vlan;
 use crate::wait;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -114,7 +115,8 @@ impl Trio {
         for (address, prefix) in MOVING.into_iter().filter(|(ip, _)| to.has(*ip)) {
             link::remove_address(&from.netlink, from.index, address, prefix)?;
             give(to, address, prefix)?;
-            to.inject(&announce::frame(address, to.mac()))?;
+            let announcement = announce::frame(address, to.mac());
+            to.inject(&vlan::put_in(&announcement, to.vlan.map(vlan::tag)))?;
             self.client_finds(address, to)?;
         }
         *moved = !*moved;

@@ -79,8 +79,8 @@ impl Builder<PairWithWire> {
                 (&middle, link, middle_mac(number)),
                 settings,
             )?;
-            let [port, far] = ends;
-            node.configure(&port, seat, settings)?;
+            let [mut port, far] = ends;
+            node.configure(&mut port, seat, settings)?;
             network::raise(&[(&node, &port), (&middle, &far)])?;
             Ok::<_, Error>((node, port, far))
         };

@@ -6,6 +6,7 @@ use crate::packet::{Checksum, Content, Direction, Packet};
 use crate::segment::{Segment, verify_checksum};
 use crate::sys::{self, Ring, RingFrame};
 use crate::trace::Item;
+use crate::vlan;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::HashSet;
 use std::io::{self, PipeReader};
@@ -125,19 +126,23 @@ impl Shared {
                 direction,
                 bytes: frame.bytes.to_vec(),
             }))),
-            None => Frame::Item(Item::Packet(Arc::new(Packet {
-                time: frame.time,
-                direction,
-                original_len: frame.original_len,
-                bytes: frame.bytes.to_vec(),
-                checksum: checksum(frame),
-                gso: frame.gso || frame.original_len > self.mtu + ETHERNET_HEADER,
-                content: match Segment::decode(frame.bytes) {
-                    Ok(Some(segment)) => Content::Segment(segment),
-                    Ok(None) => Content::Other,
-                    Err(error) => Content::Malformed(error),
-                },
-            }))),
+            None => Frame::Item(Item::Packet(Arc::new(self.packet(frame, direction)))),
+        }
+    }
+
+    fn packet(&self, frame: &RingFrame<'_>, direction: Direction) -> Packet {
+        Packet {
+            time: frame.time,
+            direction,
+            original_len: frame.original_len + frame.tag.map_or(0, |tag| tag.len() as u32),
+            bytes: vlan::put_in(frame.bytes, frame.tag).into_owned(),
+            checksum: checksum(frame),
+            gso: frame.gso || frame.original_len > self.mtu + ETHERNET_HEADER,
+            content: match Segment::decode(frame.bytes) {
+                Ok(Some(segment)) => Content::Segment(segment),
+                Ok(None) => Content::Other,
+                Err(error) => Content::Malformed(error),
+            },
         }
     }
 

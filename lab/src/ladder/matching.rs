@@ -6,8 +6,8 @@ use crate::options::TcpOption;
 use crate::packet::{Direction, Packet};
 use crate::segment::Segment;
 use crate::trace::{Item, Trace};
-use pnet::packet::Packet as _;
-use pnet::packet::ethernet::{EtherTypes, EthernetPacket};
+use crate::vlan;
+use pnet::packet::ethernet::{EtherType, EtherTypes};
 use pnet::packet::ipv4::Ipv4Packet;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -119,9 +119,9 @@ fn place(it: &Sighting<'_>) -> (Flow, u32, u32, Flags) {
 
 /// The identification of an IPv4 packet (RFC 791); IPv6 has none.
 fn identification(packet: &Packet) -> Option<u16> {
-    let frame = EthernetPacket::new(&packet.bytes)?;
-    (frame.get_ethertype() == EtherTypes::Ipv4)
-        .then(|| Ipv4Packet::new(frame.payload()).map(|it| it.get_identification()))?
+    let (kind, payload) = vlan::payload(&packet.bytes)?;
+    let packet = Ipv4Packet::new(payload)?;
+    (EtherType::new(kind) == EtherTypes::Ipv4).then(|| packet.get_identification())
 }
 
 /// Whether two sightings of one segment differ, as far as both captures kept it.

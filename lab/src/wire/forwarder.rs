@@ -6,7 +6,8 @@ use crate::error::{Doing, Error};
 use crate::mark::Message;
 use crate::network::{Node, Port};
 use crate::segment::Segment;
-use crate::sys::{self, Receive, Ring, VnetHeader};
+use crate::sys::{self, Receive, Ring, RingFrame};
+use crate::vlan;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::HashSet;
@@ -163,7 +164,7 @@ impl Shared {
             for (ring, way) in rings.iter_mut().zip([Way::AToB, Way::BToA]) {
                 for _ in 0..BATCH {
                     let taken = ring.take(|frame| {
-                        state.admit(way, frame.vnet_header, frame.original_len, frame.bytes);
+                        state.admit(way, frame);
                     });
                     if taken.is_none() {
                         break;
@@ -221,21 +222,26 @@ impl Shared {
 }
 
 impl State {
-    fn admit(&mut self, way: Way, offload: VnetHeader, original_len: u32, bytes: &[u8]) {
-        match Message::of(bytes) {
+    fn admit(&mut self, way: Way, frame: &RingFrame<'_>) {
+        match Message::of(frame.bytes) {
             Some(Message::Sync(number)) if self.awaited.remove(&number) => return,
             // Remarks of the lab are not part of the network: no rule is asked about them.
-            Some(_) => return self.engine.let_through(way, bytes.to_vec()),
+            Some(_) => return self.engine.let_through(way, frame.bytes.to_vec()),
             None => {}
         }
-        if bytes.len() < original_len as usize {
-            return self.fail(format!("a frame of {original_len} bytes was cut short"));
+        let length = frame.original_len;
+        if frame.bytes.len() < length as usize {
+            return self.fail(format!("a frame of {length} bytes was cut short"));
         }
-        let segment = Segment::decode(bytes).ok().flatten();
+        let segment = Segment::decode(frame.bytes).ok().flatten();
+        let offload = match frame.tag {
+            Some(_) => vlan::shift(frame.vnet_header),
+            None => frame.vnet_header,
+        };
+        let bytes = vlan::put_in(frame.bytes, frame.tag).into_owned();
         let admitted = catch_unwind(AssertUnwindSafe(|| {
             let now = Instant::now();
-            self.engine
-                .admit(way, segment, offload, bytes.to_vec(), now);
+            self.engine.admit(way, segment, offload, bytes, now);
         }));
         if admitted.is_err() {
             self.fail("a rule has panicked".to_owned());

@@ -35,7 +35,7 @@ impl Around {
     pub(super) fn new(host: &Host) -> Result<Self, Error> {
         let doing = || format!("listen for the lab's own messages on {}", host.name());
         let listener = host.enter(sys::packet_socket)?.doing(doing)?;
-        sys::bind_packet(&listener, host.ifindex(), Receive::EtherType(ETHERTYPE)).doing(doing)?;
+        sys::bind_packet(&listener, host.port_index, Receive::EtherType(ETHERTYPE)).doing(doing)?;
         Ok(Self {
             out: Arc::clone(&host.sender),
             towards: Arc::clone(&host.far),

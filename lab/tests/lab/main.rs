@@ -24,6 +24,7 @@ mod sysctl;
 mod trace;
 mod trio;
 mod tshark;
+mod vlan;
 mod wire;
 
 use lab::harness::Test;
@@ -54,13 +55,14 @@ const CASES: &[&[Case]] = &[
     sysctl::CASES,
     trace::CASES,
     trio::CASES,
+    vlan::CASES,
     wire::CASES,
 ];
 
 /// A test of what not every kernel has, and whether this one has.
 type NeedyCase = (Case, fn() -> Result<(), lab::Error>);
 
-const NEEDY: &[&[NeedyCase]] = &[shaping::NEEDY];
+const NEEDY: &[&[NeedyCase]] = &[shaping::NEEDY, vlan::NEEDY];
 
 /// A test that finds out itself whether it has what it needs.
 type OptionalCase = (&'static str, fn() -> Result<Completion, Failed>);
