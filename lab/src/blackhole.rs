@@ -11,6 +11,7 @@ use crate::packet::Direction;
 use crate::qdisc;
 use std::fmt;
 use std::sync::Arc;
+use std::thread;
 
 /// Which packets a [`Blackhole`] swallows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,7 +96,13 @@ impl Blackhole {
 
 impl Drop for Blackhole {
     fn drop(&mut self) {
-        // Nothing can be done about a failure; the rule goes with its host at the latest.
-        let _ = qdisc::delete_filter(&self.netlink, self.filter);
+        let delete = || qdisc::delete_filter(&self.netlink, self.filter);
+        // Nothing can be done about a failure; the rule goes with its host at the latest. But inside an async runtime
+        // only this thread must not block.
+        if let Err(Error::InsideRuntime { .. }) = delete() {
+            thread::scope(|scope| {
+                let _ = thread::Builder::new().spawn_scoped(scope, delete);
+            });
+        }
     }
 }

@@ -19,7 +19,8 @@
 //!
 //! - Tests run in parallel, each in a lab of its own, and can be chosen as with any test program (`--help` says how).
 //! - An error and a panic are failures. What was on the links of a test that failed is printed, and written for
-//!   Wireshark to `target/lab-failures`, or where the environment variable `LAB_FAILURES` says.
+//!   Wireshark to `target/lab-failures`, or where the environment variable `LAB_FAILURES` says; what was between two
+//!   hosts is drawn there as well ([`Ladder`](crate::Ladder)).
 //! - Where namespaces cannot be had, every test is ignored and says why; with the environment variable `CI` set to
 //!   something other than nothing, `0` or `false`, every test fails instead.
 //!

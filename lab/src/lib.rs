@@ -127,6 +127,7 @@ mod stream;
 mod switch;
 mod sys;
 pub mod sysctl;
+mod together;
 mod trace;
 mod trio;
 mod vlan;

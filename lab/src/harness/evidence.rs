@@ -3,6 +3,7 @@
 use crate::capture::Capture;
 use crate::error::{Doing, Error};
 use crate::host::Host;
+use crate::together::drop_together;
 use crate::trace::Trace;
 use libtest_mimic::Failed;
 use std::env;
@@ -28,8 +29,9 @@ impl Evidence {
     }
 
     /// The failure with the packets as the first host saw them, and where those of all hosts are written.
-    pub(super) fn append_to(self, failed: Failed, test: &str) -> Failed {
-        let traces: Vec<_> = self.0.into_iter().map(Capture::finish).collect();
+    pub(super) fn append_to(mut self, failed: Failed, test: &str) -> Failed {
+        let captures = std::mem::take(&mut self.0);
+        let traces: Vec<_> = captures.into_iter().map(Capture::finish).collect();
         let Some(first) = traces.first() else {
             return failed;
         };
@@ -39,6 +41,12 @@ impl Evidence {
             Err(error) => format!("the packets are not written to files: {error}"),
         };
         format!("{reason}\n\n{}\n{place}", end_of(first)).into()
+    }
+}
+
+impl Drop for Evidence {
+    fn drop(&mut self) {
+        drop_together(self.0.drain(..));
     }
 }
 
@@ -56,7 +64,7 @@ fn end_of(trace: &Trace) -> String {
     lines.join("\n")
 }
 
-/// Writes `PROGRAM/TEST/HOST.pcapng` below the folder for failures.
+/// Writes `PROGRAM/TEST/HOST.pcapng` below the folder for failures; and of two hosts what was between them.
 fn write(traces: &[Trace], test: &str) -> Result<PathBuf, Error> {
     let exe = env::current_exe().doing(|| "look for the file of this program".to_owned())?;
     let program = exe.file_stem().unwrap_or_default().to_string_lossy();
@@ -69,6 +77,9 @@ fn write(traces: &[Trace], test: &str) -> Result<PathBuf, Error> {
     for trace in traces {
         let host = trace.link().split('/').next().unwrap_or_default();
         trace.write_pcapng(folder.join(format!("{host}.pcapng")))?;
+    }
+    if let [left, right] = traces {
+        left.ladder_to(right).write_svg(folder.join("ladder.svg"))?;
     }
     Ok(folder)
 }

@@ -2,20 +2,24 @@
 
 use super::engine::{Departure, Engine};
 use super::frame::Way;
+use super::quiet::Around;
 use crate::error::{Doing, Error};
 use crate::mark::Message;
 use crate::network::{Node, Port};
 use crate::segment::Segment;
 use crate::sys::{self, Receive, Ring, RingFrame};
+use crate::together::drop_together;
 use crate::vlan;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, PipeReader};
+use std::iter;
 use std::os::fd::{AsFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// After so many frames of one port the other one has its turn.
@@ -29,7 +33,9 @@ const SLOT_HEADER: usize = 256;
 
 /// What the forwarder and those who give it orders share.
 pub(super) struct Shared {
-    sockets: [OwnedFd; 2],
+    /// On the ports of either host: `a`, then `b`.
+    sockets: Vec<OwnedFd>,
+    pub(super) around: Vec<Around>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -49,6 +55,7 @@ impl Shared {
     pub(super) fn new(
         node: &Node,
         ports: [&Port; 2],
+        around: [Around; 2],
         largest: usize,
         offload: bool,
     ) -> Result<(Self, [Ring; 2]), Error> {
@@ -64,9 +71,15 @@ impl Shared {
             Ok::<_, Error>((socket, ring))
         };
         let [a, b] = ports;
-        let ((a, ring_a), (b, ring_b)) = (open(a)?, open(b)?);
+        // Each has to wait for the kernel: they wait at the same time.
+        let (a, b) = thread::scope(|scope| {
+            let other = scope.spawn(|| open(b));
+            (open(a), other.join())
+        });
+        let ((a, ring_a), (b, ring_b)) = (a?, b.unwrap_or_else(|panic| resume_unwind(panic))?);
         let shared = Self {
-            sockets: [a, b],
+            sockets: vec![a, b],
+            around: around.into(),
             state: Mutex::default(),
             changed: Condvar::new(),
         };
@@ -132,21 +145,22 @@ impl Shared {
                 return self.fail("the forwarder has panicked".to_owned());
             };
             let timeout = due.map_or(PollTimeout::NONE, until);
-            let [a, b] = &self.sockets;
-            let mut fds = [
-                PollFd::new(a.as_fd(), PollFlags::POLLIN),
-                PollFd::new(b.as_fd(), PollFlags::POLLIN),
-                PollFd::new(stopped.as_fd(), PollFlags::POLLIN),
-            ];
+            let sockets = self.sockets.iter().map(AsFd::as_fd);
+            let mut fds: Vec<_> = iter::once(stopped.as_fd())
+                .chain(sockets)
+                .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+                .collect();
             match poll(&mut fds, timeout) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(error) => return self.fail(format!("poll: {error}")),
             }
-            let [a, b, stop] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
-            if !stop.is_empty() {
+            let mut events = fds
+                .iter()
+                .map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+            if events.next().is_some_and(|stop| !stop.is_empty()) {
                 return;
             }
-            for (events, socket) in [a, b].into_iter().zip(&self.sockets) {
+            for (events, socket) in events.zip(&self.sockets) {
                 if events.contains(PollFlags::POLLERR) {
                     // The link went down with its host. Reading the error clears it, or poll would never block again.
                     let error = nix::sys::socket::sockopt::SocketError;
@@ -203,11 +217,11 @@ impl Shared {
     }
 
     fn send(&self, departure: &Departure) -> nix::Result<()> {
-        let [a, b] = &self.sockets;
-        let port = match departure.way {
-            Way::AToB => b,
-            Way::BToA => a,
-        };
+        let port = self.sockets.get(match departure.way {
+            Way::AToB => 1,
+            Way::BToA => 0,
+        });
+        let port = port.ok_or(Errno::ENXIO)?;
         let parts = [
             io::IoSlice::new(&departure.offload),
             io::IoSlice::new(&departure.bytes),
@@ -218,6 +232,13 @@ impl Shared {
     fn fail(&self, why: String) {
         self.lock().fail(why);
         self.changed.notify_all();
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let listeners = self.around.drain(..).map(Around::into_socket);
+        drop_together(self.sockets.drain(..).chain(listeners));
     }
 }
 

@@ -48,7 +48,6 @@ const ETHERNET_HEADER: usize = 14;
 /// The wire between the hosts of a [`PairWithWire`](crate::PairWithWire).
 pub struct Wire {
     shared: Arc<Shared>,
-    around: [Around; 2],
     /// Outlives nothing: closing it ends the forwarder.
     stop: Option<PipeWriter>,
     forwarder: Option<JoinHandle<()>>,
@@ -67,7 +66,7 @@ impl Wire {
         let [a, b] = hosts;
         let around = [Around::new(a)?, Around::new(b)?];
         let largest = a.mtu() as usize + ETHERNET_HEADER;
-        let (shared, rings) = Shared::new(&node, ports, largest, offload)?;
+        let (shared, rings) = Shared::new(&node, ports, around, largest, offload)?;
         let shared = Arc::new(shared);
         let doing = || "start the forwarder of a wire".to_owned();
         let (stopped, stop) = io::pipe().doing(doing)?;
@@ -80,7 +79,6 @@ impl Wire {
             .doing(doing)?;
         Ok(Self {
             shared,
-            around,
             stop: Some(stop),
             forwarder: Some(forwarder),
             _node: node,
@@ -186,7 +184,7 @@ impl Wire {
     /// # Errors
     /// [`Error::Timeout`] when the hosts go on talking for ten seconds, [`Error::Wire`] when the wire has failed.
     pub fn until_quiet(&self) -> Result<(), Error> {
-        quiet::until_quiet(&self.shared, &self.around, TIMEOUT)
+        quiet::until_quiet(&self.shared, TIMEOUT)
     }
 }
 

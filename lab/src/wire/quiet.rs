@@ -43,6 +43,10 @@ impl Around {
         })
     }
 
+    pub(super) fn into_socket(self) -> OwnedFd {
+        self.listener
+    }
+
     /// The number of the next message that has come to the host, if any has.
     fn heard(&self) -> Result<Option<Message>, Error> {
         let mut frame = [0; 2048];
@@ -97,11 +101,7 @@ impl Around {
 }
 
 /// Returns when nothing is on its way, and nothing is delayed.
-pub(super) fn until_quiet(
-    shared: &Shared,
-    around: &[Around; 2],
-    timeout: Duration,
-) -> Result<(), Error> {
+pub(super) fn until_quiet(shared: &Shared, timeout: Duration) -> Result<(), Error> {
     let deadline = Instant::now() + timeout;
     let left = || deadline.saturating_duration_since(Instant::now());
     loop {
@@ -109,10 +109,10 @@ pub(super) fn until_quiet(
         let before = shared.wait(what, left(), |state| {
             (!state.engine.is_delaying()).then_some(state.engine.arrivals)
         })?;
-        for host in around {
+        for host in &shared.around {
             host.flush_towards(left())?;
         }
-        for host in around {
+        for host in &shared.around {
             host.flush_out(shared, left())?;
         }
         if shared.look(|state| state.engine.arrivals == before && !state.engine.is_delaying())? {

@@ -19,6 +19,10 @@ pub(crate) const CASES: &[Case] = &[
     ),
     ("blackhole/all_of_tcp", all_of_tcp),
     ("blackhole/several_at_once", several_at_once),
+    (
+        "blackhole/gone_when_dropped_inside_a_runtime",
+        gone_when_dropped_inside_a_runtime,
+    ),
 ];
 
 const LONG: Duration = Duration::from_secs(30);
@@ -165,5 +169,22 @@ fn several_at_once() -> Result<(), Failed> {
     );
     drop(again);
     receive(&mut scene.chosen.server, b"lost")?;
+    Ok(())
+}
+
+/// There the lab must not block, and a rule that stays would be a test that hangs for no reason.
+fn gone_when_dropped_inside_a_runtime() -> Result<(), Failed> {
+    let pair = Pair::new()?;
+    let mut connection = pair.connection(Family::V4).open()?;
+    let swallowing = pair.a().blackhole(Direction::Egress, Match::tcp())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    runtime.block_on(async { drop(swallowing) });
+    let capture = pair.b().capture()?;
+    connection.client.write_all(b"x")?;
+    capture.until("what is swallowed no more", LONG, |it| {
+        it.segment().is_some_and(|it| it.payload_len == 1)
+    })?;
+    let retransmissions = pair.a().counters()?.get("Tcp.RetransSegs");
+    assert_eq!(retransmissions, Some(0));
     Ok(())
 }

@@ -107,6 +107,8 @@ fn a_failure_shows_what_was_on_the_link() -> Result<(), Failed> {
             assert!(bytes.windows(5).any(|it| it == b"hello"), "{test} {host}");
             assert!(said.contains(&*place.to_string_lossy()), "{said}");
         }
+        let drawn = fs::read_to_string(failures.path().join("lab").join(test).join("ladder.svg"))?;
+        assert!(drawn.contains("1:6(5)"), "{drawn}");
     }
     Ok(())
 }
