@@ -6,23 +6,28 @@
 //! dropped, or when the process ends in whatever way.
 //!
 //! ```no_run
+//! use lab::wire::{Matcher, Verdict};
 //! use lab::{Family, Pair, Sandbox};
-//! use std::io::{Read, Write};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     Sandbox::enter()?; // first of all: before the process has threads
-//!     let pair = Pair::builder().mtu(1400).offload(false).build()?;
-//!     let capture = pair.a().capture()?;
-//!     let mut connection = pair.connection(Family::V6).open()?;
-//!     capture.mark("connected")?;
-//!     connection.client.write_all(b"hello")?;
-//!     connection.server.read_exact(&mut [0; 5])?;
-//!     let trace = capture.trace()?.after("connected")?;
-//!     assert!(trace.along(&connection.flow()).any(|segment| segment.payload == b"hello"));
-//!     println!("{trace}"); // reads like packetdrill; trace.write_pcapng(path)? is for Wireshark
+//!     let pair = Pair::with_wire()?;
+//!     let (mut client, mut server) = pair.connection(Family::V6).open()?.into_peers();
+//!     let (near, far) = (pair.a().capture()?, pair.b().capture()?);
+//!     let _lose_it = pair.wire().rule(Matcher::nth_data(3).then(Verdict::Drop))?;
+//!
+//!     client.transfer(&mut server, 20_000)?; // and every byte is checked
+//!     pair.wire().until_quiet()?;
+//!
+//!     let trace = near.trace()?;
+//!     assert!(trace.annotated().retransmissions().count() > 0, "{trace}"); // reads like packetdrill
+//!     println!("{}", trace.ladder_to(&far.trace()?)); // who sent what to whom, and what was lost
+//!     trace.write_pcapng("near.pcapng")?; // for Wireshark
 //!     Ok(())
 //! }
 //! ```
+//!
+//! In a test program [`main!`] does the first step, and gives each test a lab of its own.
 //!
 //! # What is where
 //!
