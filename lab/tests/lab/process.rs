@@ -102,7 +102,8 @@ fn a_program_can_be_talked_to() -> Result<(), Failed> {
     for _ in 0..2 {
         assert_eq!(process.wait(LONG)?.code(), Some(3));
     }
-    let output = pair.b().output(shell("echo out; echo err >&2; exit 4"))?;
+    // With something to read from, cat would wait for it.
+    let output = pair.b().output(shell("cat; echo out; echo err >&2; exit 4"))?;
     assert_eq!(
         (&output.stdout[..], &output.stderr[..]),
         (&b"out\n"[..], &b"err\n"[..])
