@@ -2,7 +2,7 @@
 
 use crate::Case;
 use crate::connect::talk;
-use lab::{Capture, Connection, Direction, Error, Family, Flow, Host, Match, Pair, wait};
+use lab::{Capture, Connection, Direction, Error, Family, Flags, Flow, Host, Match, Pair, wait};
 use libtest_mimic::Failed;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -19,6 +19,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     ("blackhole/all_of_tcp", all_of_tcp),
     ("blackhole/several_at_once", several_at_once),
+    ("blackhole/resets_only", resets_only),
     (
         "blackhole/gone_when_dropped_inside_a_runtime",
         gone_when_dropped_inside_a_runtime,
@@ -186,5 +187,32 @@ fn gone_when_dropped_inside_a_runtime() -> Result<(), Failed> {
     })?;
     let retransmissions = pair.a().counters()?.get("Tcp.RetransSegs");
     assert_eq!(retransmissions, Some(0));
+    Ok(())
+}
+
+/// A reset arrives at the host and does not get to the connection; what has other flags does.
+fn resets_only() -> Result<(), Failed> {
+    for family in Family::ALL {
+        let scene = Scene::new(family)?;
+        let flow = scene.chosen.flow();
+        let resets = Match::tcp().flags(Flags::RST);
+        let blocked = scene.pair.a().blackhole(Direction::Ingress, resets)?;
+        let (mut client, mut server) = scene.chosen.into_peers();
+        server.send(5)?;
+        client.receive(5)?;
+        server.reset()?;
+        let [capture, _] = &scene.captures;
+        capture.until("the reset", LONG, |it| {
+            it.segment()
+                .is_some_and(|it| it.flow == flow.reversed() && it.flags.rst())
+        })?;
+        capture.sync()?;
+        assert!(!has_data(client.socket())?, "not even an error");
+        drop(blocked);
+        // The next one, in answer to what nobody is there for any more.
+        client.send(1)?;
+        client.receive_reset()?;
+        talk(&scene.other)?;
+    }
     Ok(())
 }

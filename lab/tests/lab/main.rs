@@ -13,6 +13,7 @@ mod harness;
 mod inject;
 mod ladder;
 mod marks;
+mod notes;
 mod offload;
 mod peer;
 mod process;
@@ -45,6 +46,7 @@ const CASES: &[&[Case]] = &[
     inject::CASES,
     ladder::CASES,
     marks::CASES,
+    notes::CASES,
     offload::CASES,
     peer::CASES,
     process::CASES,

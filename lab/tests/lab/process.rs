@@ -103,7 +103,9 @@ fn a_program_can_be_talked_to() -> Result<(), Failed> {
         assert_eq!(process.wait(LONG)?.code(), Some(3));
     }
     // With something to read from, cat would wait for it.
-    let output = pair.b().output(shell("cat; echo out; echo err >&2; exit 4"))?;
+    let output = pair
+        .b()
+        .output(shell("cat; echo out; echo err >&2; exit 4"))?;
     assert_eq!(
         (&output.stdout[..], &output.stderr[..]),
         (&b"out\n"[..], &b"err\n"[..])
