@@ -188,16 +188,17 @@ fn hold_a_program() -> Result<(), Failed> {
 
 fn an_error_names_the_command() -> Result<(), Failed> {
     let pair = Pair::new()?;
+    // With its path: on the way there may be folders that one must not look into, which is another error.
     let error = pair
         .b()
-        .output(Command::new("no-such-program"))
+        .output(Command::new("/proc/self/no-such-program"))
         .err()
         .ok_or("there is none")?;
     assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
     assert!(
         error
             .to_string()
-            .contains("start \"no-such-program\" on host b"),
+            .contains("start \"/proc/self/no-such-program\" on host b"),
         "{error}"
     );
     Ok(())
