@@ -67,13 +67,14 @@ pub(crate) fn create_veth([a, b]: &[End<'_>; 2], mtu: u32) -> Result<[u32; 2], E
         || format!("make a veth pair with an MTU of {mtu} bytes"),
         |handle| handle.link().add(pair).execute(),
     )?;
-    Ok([index_of(a)?, index_of(b)?])
+    Ok([
+        index_of(&a.node.netlink, a.link)?,
+        index_of(&b.node.netlink, b.link)?,
+    ])
 }
 
-fn index_of(end: &End<'_>) -> Result<u32, Error> {
-    let link = get(&end.node.netlink, end.link, |request| {
-        request.match_name(end.link.to_owned())
-    })?;
+fn index_of(netlink: &Netlink, name: &str) -> Result<u32, Error> {
+    let link = get(netlink, name, |request| request.match_name(name.to_owned()))?;
     Ok(link.header.index)
 }
 
@@ -237,8 +238,7 @@ pub(crate) fn create_vlan(
         }
         other => other?,
     }
-    let link = get(netlink, name, |request| request.match_name(name.to_owned()))?;
-    Ok(link.header.index)
+    index_of(netlink, name)
 }
 
 /// Makes a bridge without an address, which forwards at once and to every port that a frame is for.
@@ -252,8 +252,7 @@ pub(crate) fn create_bridge(netlink: &Netlink, name: &str) -> Result<u32, Error>
         || format!("make the bridge {name} (needs the kernel's bridge)"),
         |handle| handle.link().add(bridge).execute(),
     )?;
-    let link = get(netlink, name, |request| request.match_name(name.to_owned()))?;
-    Ok(link.header.index)
+    index_of(netlink, name)
 }
 
 /// Makes link `index` a port of the bridge.

@@ -73,6 +73,15 @@ pub enum OptionError {
     },
 }
 
+/// Options as they stand at the end of a printed segment, with a space before them; nothing where there are none.
+pub(crate) fn printed<'a>(options: impl IntoIterator<Item = &'a TcpOption>) -> String {
+    let options: Vec<_> = options.into_iter().map(ToString::to_string).collect();
+    match &options[..] {
+        [] => String::new(),
+        options => format!(" <{}>", options.join(",")),
+    }
+}
+
 impl TcpOption {
     /// Decodes what follows the first twenty bytes of a TCP header, up to the end-of-options mark.
     ///

@@ -6,6 +6,7 @@
 
 use crate::address::Flow;
 use crate::note::{Judge, Judged};
+use crate::options::printed;
 use crate::packet::{Direction, Packet};
 use crate::segment::Segment;
 use crate::trace::{Item, Trace};
@@ -72,18 +73,14 @@ impl fmt::Display for Seconds {
 
 /// What a segment is, and what it means.
 fn line(segment: &Segment, judged: &Judged, gso: bool) -> String {
-    let mut line = format!("{:<2} {}", segment.flags, judged.numbers(segment));
-    let join = |parts: Vec<String>, with: &str| (!parts.is_empty()).then(|| parts.join(with));
-    let options = segment.options.iter().map(ToString::to_string).collect();
-    if let Some(options) = join(options, ",") {
-        line += &format!(" <{options}>");
-    }
+    let (numbers, options) = (judged.numbers(segment), printed(&segment.options));
+    let mut line = format!("{:<2} {numbers}{options}", segment.flags);
     if gso {
         line += " gso";
     }
-    let notes = judged.notes.iter().map(ToString::to_string).collect();
-    if let Some(notes) = join(notes, ", ") {
-        line += &format!(" # {notes}");
+    let notes: Vec<_> = judged.notes.iter().map(ToString::to_string).collect();
+    if !notes.is_empty() {
+        line += &format!(" # {}", notes.join(", "));
     }
     line
 }

@@ -4,7 +4,7 @@
 
 use crate::address::Flow;
 use crate::flags::Flags;
-use crate::options::{OptionError, TcpOption};
+use crate::options::{OptionError, TcpOption, printed};
 use crate::packet::Checksum;
 use crate::vlan;
 use pnet::packet::ethernet::{EtherType, EtherTypes};
@@ -108,12 +108,7 @@ impl fmt::Display for Segment {
         if self.flags.ack() {
             write!(f, " ack {}", self.ack)?;
         }
-        write!(f, " win {}", self.window)?;
-        if !self.options.is_empty() {
-            let options: Vec<_> = self.options.iter().map(ToString::to_string).collect();
-            write!(f, " <{}>", options.join(","))?;
-        }
-        Ok(())
+        write!(f, " win {}{}", self.window, printed(&self.options))
     }
 }
 

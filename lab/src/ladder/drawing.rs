@@ -4,7 +4,7 @@ use super::layout::{self, Event, Happening, Row};
 use super::matching::{self, Fate, Sighting};
 use super::{Arrow, End, Kind, Ladder};
 use crate::note::{Judge, Judged, Note};
-use crate::options::TcpOption;
+use crate::options::{TcpOption, printed};
 use crate::packet::{Checksum, Direction};
 use crate::print::Connections;
 use crate::segment::Segment;
@@ -183,12 +183,7 @@ fn in_order(mut history: History) -> Vec<Event> {
 fn label(segment: &Segment, judged: &Judged) -> String {
     // Blocks are among the notes, with relative numbers; timestamps would fill the line and tell little.
     let told = |it: &&TcpOption| !matches!(it, TcpOption::Timestamps { .. } | TcpOption::Sack(_));
-    let options: Vec<_> = segment.options.iter().filter(told).collect();
-    let options: Vec<_> = options.iter().map(ToString::to_string).collect();
-    let options = match &options[..] {
-        [] => String::new(),
-        told => format!(" <{}>", told.join(",")),
-    };
+    let options = printed(segment.options.iter().filter(told));
     format!("{} {}{options}", segment.flags, judged.numbers(segment))
 }
 

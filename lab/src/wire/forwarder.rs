@@ -139,17 +139,17 @@ impl Shared {
 
     /// The forwarder: until `stopped` is closed at its other end.
     pub(super) fn run(&self, mut rings: [Ring; 2], stopped: &PipeReader) {
+        let sockets = self.sockets.iter().map(AsFd::as_fd);
+        let mut fds: Vec<_> = iter::once(stopped.as_fd())
+            .chain(sockets)
+            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+            .collect();
         loop {
             // Whoever waits for the wire is to be told, not left waiting.
             let Ok(due) = catch_unwind(AssertUnwindSafe(|| self.round(&mut rings))) else {
                 return self.fail("the forwarder has panicked".to_owned());
             };
             let timeout = due.map_or(PollTimeout::NONE, until);
-            let sockets = self.sockets.iter().map(AsFd::as_fd);
-            let mut fds: Vec<_> = iter::once(stopped.as_fd())
-                .chain(sockets)
-                .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
-                .collect();
             match poll(&mut fds, timeout) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(error) => return self.fail(format!("poll: {error}")),
