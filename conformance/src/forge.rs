@@ -85,6 +85,7 @@ pub fn forge(ctx: &Context, family: Family, ends: Ends) -> Result<Traveller, Sto
         peer: peer.resume()?,
         talk: Talk::default(),
         lock: Lock::default(),
+        settings: soccr::Settings::new(),
     })
 }
 

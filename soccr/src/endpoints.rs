@@ -13,7 +13,8 @@ use std::net::SocketAddr;
 pub struct Endpoints {
     /// What `getsockname` says.
     pub local: SocketAddr,
-    /// What `getpeername` says.
+    /// What `getpeername` says, or said while the connection lived; unspecified (`0.0.0.0:0`, `[::]:0`) for a
+    /// socket that was never connected.
     pub remote: SocketAddr,
 }
 
@@ -35,6 +36,16 @@ impl Family {
     }
 }
 
+impl Family {
+    /// The number of the family (`AF_*`).
+    pub(crate) fn domain(self) -> libc::c_int {
+        match self {
+            Self::V4 => libc::AF_INET,
+            Self::V6 => libc::AF_INET6,
+        }
+    }
+}
+
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -45,6 +56,12 @@ impl fmt::Display for Family {
 }
 
 impl Endpoints {
+    /// Whether the socket is, or was, connected.
+    #[must_use]
+    pub fn has_remote(&self) -> bool {
+        self.remote.port() != 0
+    }
+
     /// The family of the socket, not of the packets: a v4-mapped connection has an IPv6 socket.
     #[must_use]
     pub fn family(&self) -> Family {
@@ -57,7 +74,8 @@ impl Endpoints {
         is_v4_mapped(self.local)
     }
 
-    pub(crate) fn validate(&self) -> Result<(), Refusal> {
+    /// Checks that both are addresses of one connection; of a socket that has none, only that they are of one family.
+    pub(crate) fn validate(&self, connected: bool) -> Result<(), Refusal> {
         let (local, remote) = (self.local, self.remote);
         if local.is_ipv4() != remote.is_ipv4() {
             return Err(Refusal::new(
@@ -65,6 +83,9 @@ impl Endpoints {
                 remote,
                 format!("must be of one family with endpoints.local, {local}"),
             ));
+        }
+        if !connected {
+            return Ok(());
         }
         if is_v4_mapped(local) != is_v4_mapped(remote) {
             return Err(Refusal::new(
@@ -87,6 +108,14 @@ impl Endpoints {
             }
         }
         Ok(())
+    }
+}
+
+/// The family of the packets of a socket with this address: IPv4 for a v4-mapped one.
+pub(crate) fn packet_family(local: SocketAddr) -> Family {
+    match is_v4_mapped(local) {
+        true => Family::V4,
+        false => Family::of(local),
     }
 }
 
@@ -131,12 +160,12 @@ mod tests {
             ),
             ("10.0.0.1:1", "224.0.0.1:2", "endpoints.remote"),
         ] {
-            let refusal = endpoints(local, remote).validate().unwrap_err();
+            let refusal = endpoints(local, remote).validate(true).unwrap_err();
             assert_eq!(refusal.field, field, "{local} {remote}");
         }
         assert!(
             endpoints("[fd77::ffff:a4d:1]:1", "[fd77::2]:2")
-                .validate()
+                .validate(true)
                 .is_ok()
         );
     }

@@ -81,6 +81,12 @@ pub enum ErrorKind {
         /// Size of the buffer, bytes, as the kernel counts it (with its own overhead).
         granted: usize,
     },
+    /// A packet that puts a FIN back was sent, and did not come in.
+    #[non_exhaustive]
+    NotInjected {
+        /// The state that it should have brought about.
+        wanted: TcpState,
+    },
     /// Something is not what the restore needs: a value that the kernel took for another, a socket of the caller's own.
     #[non_exhaustive]
     Mismatch {
@@ -99,7 +105,7 @@ pub enum ErrorKind {
 pub enum Unsupported {
     /// Not a TCP socket: the protocol number.
     Protocol(i32),
-    /// A state that this version does not carry.
+    /// A state that no restore can bring about: LISTEN, SYN-RECEIVED, TIME-WAIT.
     State(TcpState),
     /// A state with a number that no kernel had when this was written.
     UnknownState(u8),
@@ -201,6 +207,9 @@ impl Error {
                     "raise net.core.wmem_max, or run with CAP_NET_ADMIN in the initial user namespace"
                 }
             }),
+            ErrorKind::NotInjected { .. } => Some(
+                "let packets with the mark 0xC114 pass the firewall, or choose FinMode::Emulate",
+            ),
             ErrorKind::Unsupported(unsupported) => unsupported.hint(),
             ErrorKind::Refused(_) | ErrorKind::Mismatch { .. } => None,
         }
@@ -220,6 +229,13 @@ impl Unsupported {
                 Some("the keys and records of that layer are not part of the TCP state")
             }
             Self::QuietOff => Some("needs a kernel of 4.19 or newer"),
+            Self::State(TcpState::Listen) => Some(
+                "create and bind the listening socket anew; connections it has not accepted yet: accept first",
+            ),
+            Self::State(TcpState::SynReceived) => Some("wait until the handshake is over"),
+            Self::State(TcpState::TimeWait) => Some(
+                "nothing is left to carry: let the kernel of the old host answer what still comes",
+            ),
             Self::Protocol(_) | Self::State(_) | Self::UnknownState(_) => None,
         }
     }
@@ -231,6 +247,9 @@ fn system_hint(call: &str, errno: i32) -> Option<&'static str> {
         ("setsockopt(TCP_REPAIR)", libc::EPERM) => {
             "needs CAP_NET_ADMIN in the user namespace that owns the network namespace in which the socket was \
              created, and a socket that does not listen"
+        }
+        ("socket(SOCK_RAW)" | "setsockopt(SO_MARK)", libc::EPERM | libc::EACCES) => {
+            "needs CAP_NET_RAW, or choose FinMode::Emulate"
         }
         ("bind", libc::EADDRNOTAVAIL) => {
             "the local address is not on this host: move the address here first, or bind a socket of your own with \
@@ -302,6 +321,10 @@ impl fmt::Display for ErrorKind {
                 "the {queue} holds {wanted} bytes, of which {accepted} went into the buffer of {granted} that the \
                  kernel grants here"
             ),
+            Self::NotInjected { wanted } => write!(
+                f,
+                "the packet that puts the FIN back has not brought the socket into the state {wanted}"
+            ),
             Self::Mismatch {
                 what,
                 wanted,
@@ -318,10 +341,7 @@ impl fmt::Display for Unsupported {
             Self::Protocol(number) => {
                 write!(f, "the socket has protocol {number}, which is not TCP")
             }
-            Self::State(state) => write!(
-                f,
-                "a connection in state {state} is not supported by this version"
-            ),
+            Self::State(state) => write!(f, "a socket in the state {state} cannot be carried"),
             Self::UnknownState(number) => {
                 write!(f, "the kernel reports an unknown state, {number}")
             }

@@ -21,9 +21,10 @@
 //! calls with no policy at all.
 //!
 //! # What is carried
-//! Connections in the state ESTABLISHED over IPv4, IPv6 and v4-mapped IPv6: addresses, sequence numbers, both
-//! queues with what was sent and what was not, segment size, window scaling, SACK, timestamps, both windows, the
-//! sizes of the buffers, `SO_REUSEADDR`.
+//! Connections in every state but LISTEN, SYN-RECEIVED and TIME-WAIT, over IPv4, IPv6 and v4-mapped IPv6: addresses,
+//! sequence numbers, both queues with what was sent and what was not, FINs, segment size, window scaling, SACK,
+//! timestamps, both windows, the sizes of the buffers, `SO_REUSEADDR`, an error that waits for the application. What
+//! does not come back is named: [`Snapshot::losses`], [`Restored::losses`].
 //!
 //! # What it needs
 //! - `CAP_NET_ADMIN` in the user namespace that owns the network namespace of the socket: real root, or an
@@ -50,10 +51,16 @@ compile_error!("TCP_REPAIR is an interface of the Linux kernel");
 
 mod adopt;
 mod buffers;
+mod closed;
 mod endpoints;
 mod error;
 mod filling;
+mod fin;
+mod finishing;
+mod kind;
+mod losses;
 mod options;
+mod path;
 mod queue;
 pub mod raw;
 mod reading;
@@ -61,20 +68,27 @@ mod repair;
 pub mod restore;
 mod restored;
 mod save;
+mod segment;
 mod seq;
+mod settings;
 mod snapshot;
 mod state;
 mod sys;
+mod wait;
 mod window;
 
 pub use buffers::Buffers;
 pub use endpoints::{Endpoints, Family};
 pub use error::{Error, ErrorKind, Refusal, Step, Unsupported};
+pub use fin::MARK;
+pub use losses::{Loss, Lost};
 pub use options::{MAX_WINDOW_SHIFT, Options, Timestamps, WindowScale};
+pub use path::Path;
 pub use queue::{Queue, ReceiveQueue, SendQueue};
 pub use restored::Restored;
 pub use save::{DataRead, NotSaved, Paused, Saved, pause, save, save_and_close};
 pub use seq::Seq;
-pub use snapshot::Snapshot;
+pub use settings::{FinMode, InFlight, Settings};
+pub use snapshot::{PendingError, Snapshot};
 pub use state::TcpState;
 pub use window::Window;

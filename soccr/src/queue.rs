@@ -42,7 +42,7 @@ impl fmt::Display for Queue {
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ReceiveQueue {
-    /// The sequence number after the last byte: the next one expected (kernel `rcv_nxt`).
+    /// The sequence number after the last byte. Where the peer's FIN has come, this is its number.
     pub end: Seq,
     /// The bytes, oldest first.
     pub bytes: Vec<u8>,
@@ -52,12 +52,14 @@ pub struct ReceiveQueue {
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SendQueue {
-    /// The sequence number after the last byte: that of the next byte written (kernel `write_seq`).
+    /// The sequence number after the last byte. Where our side is closed, this is that of our FIN.
     pub end: Seq,
     /// The bytes, oldest first: those that were sent, then those that were not.
     pub bytes: Vec<u8>,
     /// How many bytes at the end were never sent.
     pub unsent: u32,
+    /// Whether our FIN, in a state that has one which is not acknowledged, was never sent.
+    pub fin_unsent: bool,
 }
 
 impl ReceiveQueue {
@@ -73,7 +75,7 @@ impl ReceiveQueue {
 }
 
 impl SendQueue {
-    /// The sequence number of the first byte: the oldest one not acknowledged (kernel `snd_una`).
+    /// The sequence number of the first byte, the oldest one not acknowledged.
     #[must_use]
     pub fn start(&self) -> Seq {
         self.end.back(length(&self.bytes))
@@ -168,6 +170,7 @@ mod tests {
             end: Seq(10),
             bytes: b"abcde".to_vec(),
             unsent: 2,
+            fin_unsent: false,
         };
         assert_eq!((queue.sent(), queue.unsent()), (&b"abc"[..], &b"de"[..]));
     }
@@ -178,6 +181,7 @@ mod tests {
             end: Seq(10),
             bytes: b"abc".to_vec(),
             unsent: 4,
+            fin_unsent: false,
         };
         assert_eq!(queue.validate().unwrap_err().field, "send.unsent");
         assert_eq!((queue.sent(), queue.unsent()), (&b""[..], &b"abc"[..]));

@@ -56,6 +56,13 @@ pub const MSG_OOB: i32 = libc::MSG_OOB;
 /// Send flag: open the connection with this data (TCP Fast Open).
 pub const MSG_FASTOPEN: i32 = libc::MSG_FASTOPEN;
 
+/// `libc` does not have it; sparc alone has another number.
+const SO_NETNS_COOKIE: libc::c_int = if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) {
+    0x0050
+} else {
+    71
+};
+
 /// A socket option of plain values: none of them carries a pointer, which is why it is safe to pass any bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Opt {
@@ -114,6 +121,14 @@ options! {
     SO_PEEK_OFF = libc::SOL_SOCKET, libc::SO_PEEK_OFF;
     /// Whether urgent data stays in the stream.
     SO_OOBINLINE = libc::SOL_SOCKET, libc::SO_OOBINLINE;
+    /// The error that waits; reading takes it away.
+    SO_ERROR = libc::SOL_SOCKET, libc::SO_ERROR;
+    /// What a socket does when it is closed: two `int`s, whether to linger and for how many seconds.
+    SO_LINGER = libc::SOL_SOCKET, libc::SO_LINGER;
+    /// The mark of a socket's packets, for firewalls and routes.
+    SO_MARK = libc::SOL_SOCKET, libc::SO_MARK;
+    /// A number of the network namespace, 64 bits (kernel 5.14).
+    SO_NETNS_COOKIE = libc::SOL_SOCKET, SO_NETNS_COOKIE;
     /// The protocol of a socket.
     SO_PROTOCOL = libc::SOL_SOCKET, libc::SO_PROTOCOL;
     /// The type of a socket.
@@ -238,6 +253,14 @@ pub fn send(socket: &impl AsFd, bytes: &[u8], flags: i32) -> io::Result<usize> {
     sys::send(socket.as_fd(), bytes, flags)
 }
 
+/// What `poll` says of a socket at this moment: the bits `POLL*`, without waiting.
+///
+/// # Errors
+/// What `poll` returns.
+pub fn poll(socket: &impl AsFd) -> io::Result<i16> {
+    sys::poll_now(socket.as_fd())
+}
+
 /// Bytes in the receive queue up to an urgent mark; a received FIN does not count.
 ///
 /// # Errors
@@ -288,8 +311,14 @@ pub struct TcpInfo {
     pub rcv_mss: u32,
     /// `tcpi_unacked`, segments.
     pub unacked: u32,
+    /// `tcpi_pmtu`, bytes.
+    pub pmtu: u32,
     /// `tcpi_rtt`, microseconds.
     pub rtt: u32,
+    /// `tcpi_rttvar`, microseconds.
+    pub rttvar: u32,
+    /// `tcpi_snd_ssthresh`, segments.
+    pub snd_ssthresh: u32,
     /// `tcpi_snd_cwnd`, segments.
     pub snd_cwnd: u32,
     /// `tcpi_total_retrans`, segments.
@@ -298,6 +327,8 @@ pub struct TcpInfo {
     pub bytes_acked: u64,
     /// `tcpi_bytes_received`: payload that was acknowledged to the peer since the connection began (kernel 4.1).
     pub bytes_received: u64,
+    /// `tcpi_rcv_ooopack`: segments that ever came beyond a hole (kernel 5.4).
+    pub rcv_ooopack: u32,
     /// How many bytes the kernel wrote.
     pub length: usize,
 }
@@ -329,11 +360,15 @@ impl TcpInfo {
             snd_mss: word(16),
             rcv_mss: word(20),
             unacked: word(24),
+            pmtu: word(60),
             rtt: word(68),
+            rttvar: word(72),
+            snd_ssthresh: word(76),
             snd_cwnd: word(80),
             total_retrans: word(100),
             bytes_acked: long(120),
             bytes_received: long(128),
+            rcv_ooopack: word(224),
             length: bytes.len(),
         }
     }
@@ -365,7 +400,10 @@ mod tests {
         assert_eq!(offset_of!(libc::tcp_info, tcpi_snd_mss), 16);
         assert_eq!(offset_of!(libc::tcp_info, tcpi_rcv_mss), 20);
         assert_eq!(offset_of!(libc::tcp_info, tcpi_unacked), 24);
+        assert_eq!(offset_of!(libc::tcp_info, tcpi_pmtu), 60);
         assert_eq!(offset_of!(libc::tcp_info, tcpi_rtt), 68);
+        assert_eq!(offset_of!(libc::tcp_info, tcpi_rttvar), 72);
+        assert_eq!(offset_of!(libc::tcp_info, tcpi_snd_ssthresh), 76);
         assert_eq!(offset_of!(libc::tcp_info, tcpi_snd_cwnd), 80);
         assert_eq!(offset_of!(libc::tcp_info, tcpi_total_retrans), 100);
     }

@@ -1,24 +1,30 @@
 //! Reading a socket: what is looked at before the pause, and what is read in it.
 
 use crate::buffers::Buffers;
-use crate::endpoints::Endpoints;
+use crate::endpoints::{Endpoints, Family};
 use crate::error::{At, Error, ErrorKind, Step, Unsupported};
+use crate::losses::{Loss, Lost};
 use crate::options::Options;
+use crate::path::Path;
 use crate::queue::{Queue, ReceiveQueue, SendQueue};
-use crate::raw::{MSG_DONTWAIT, MSG_PEEK, Opt, TCP_NO_QUEUE, TcpInfo};
+use crate::raw::{
+    MSG_DONTWAIT, MSG_PEEK, Opt, TCP_NO_QUEUE, TCPI_OPT_ECN, TCPI_OPT_TIMESTAMPS, TcpInfo,
+};
 use crate::seq::Seq;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{PendingError, Snapshot};
 use crate::state::TcpState;
 use crate::sys;
 use crate::window::Window;
 use std::fmt;
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
 /// What is read, and allocated, before the pause.
 pub(crate) struct Inspected {
     endpoints: Endpoints,
     buffers: Buffers,
+    nonblocking: bool,
     receive: Vec<u8>,
     send: Vec<u8>,
 }
@@ -27,14 +33,12 @@ impl Inspected {
     /// Looks at a socket that may be saved.
     pub(crate) fn look_at(fd: BorrowedFd<'_>) -> Result<Self, Error> {
         require_tcp(fd, Step::Inspect)?;
-        established(fd, Step::Inspect)?;
+        carried(fd, Step::Inspect)?;
         refuse_upper_layer(fd)?;
         Ok(Self {
-            endpoints: Endpoints {
-                local: sys::local_address(fd).at(Step::Inspect, "getsockname")?,
-                remote: sys::remote_address(fd).at(Step::Inspect, "getpeername")?,
-            },
+            endpoints: endpoints(fd)?,
             buffers: Buffers::read(fd, Step::Inspect)?,
+            nonblocking: sys::is_nonblocking(fd).at(Step::Inspect, "fcntl(F_GETFL)")?,
             receive: prefaulted(queue_length(
                 sys::siocinq(fd),
                 Step::Inspect,
@@ -51,29 +55,38 @@ impl Inspected {
     /// Reads the bytes of both queues; false where the queues are no longer what `data` says.
     pub(crate) fn read_queues(&mut self, fd: BorrowedFd<'_>, data: &Data) -> Result<bool, Error> {
         let received = peek_receive(fd, &mut self.receive, data.inq)?;
-        let sent = peek_send(fd, &mut self.send, data.outq)?;
+        let sent = peek_send(fd, &mut self.send, data.sent_bytes())?;
         deselect(fd, Step::ReadQueue(Queue::Send))?;
         Ok(received && sent)
     }
 
     /// Puts together what was read.
     pub(crate) fn into_snapshot(self, data: Data, timestamp: u32, reuse_address: bool) -> Snapshot {
+        let state = data.state;
         Snapshot {
-            state: data.state,
+            state,
             endpoints: self.endpoints,
             options: Options::from_info(&data.info, data.mss_clamp, timestamp),
-            window: data.window,
+            // Of a connection that is not there yet, or no more, the windows mean nothing.
+            window: data.window.filter(|_| state.is_synchronized()),
             receive: ReceiveQueue {
-                end: data.rcv_nxt,
+                end: data.rcv_nxt.back(u32::from(state.has_peer_fin())),
                 bytes: self.receive,
             },
             send: SendQueue {
-                end: data.write_seq,
+                end: data.write_seq.back(u32::from(state.has_own_fin())),
                 bytes: self.send,
-                unsent: data.outq_unsent,
+                unsent: data.unsent_bytes(),
+                fin_unsent: state.owes_fin() && data.outq_unsent > 0,
             },
+            shutdown_read: data.shutdown_read(&self.endpoints),
+            pending_error: (state == TcpState::Close && data.error_waits())
+                .then_some(PendingError::Untaken),
             buffers: self.buffers,
             reuse_address,
+            nonblocking: self.nonblocking,
+            path: Path::from_info(&data.info),
+            unsaved: data.unsaved(&self.endpoints),
         }
     }
 }
@@ -100,12 +113,13 @@ pub(crate) struct Data {
     outq_unsent: u32,
     rcv_nxt: Seq,
     write_seq: Seq,
+    ready: i16,
 }
 
 impl Data {
     /// Reads everything; leaves no queue selected.
     pub(crate) fn read(fd: BorrowedFd<'_>) -> Result<Self, Error> {
-        let (state, info) = established(fd, Step::ReadData)?;
+        let (state, info) = carried(fd, Step::ReadData)?;
         if sys::siocatmark(fd).at(Step::ReadData, "ioctl(SIOCATMARK)")? {
             let unread = queue_length(sys::siocinq(fd), Step::ReadData, "ioctl(SIOCINQ)")?;
             let readable = 0;
@@ -130,14 +144,82 @@ impl Data {
             outq_unsent: unsent_length(fd)?,
             write_seq,
             rcv_nxt,
+            ready: sys::poll_now(fd).at(Step::ReadData, "poll")?,
         })
+    }
+
+    /// Bytes in the send queue: a FIN counts in the kernel's length (guide A26), and of a connection that is gone
+    /// the kernel still tells the length though the queue is (guide C28).
+    fn sent_bytes(&self) -> usize {
+        if !self.state.is_synchronized() {
+            return 0;
+        }
+        self.outq.saturating_sub(usize::from(self.state.owes_fin()))
+    }
+
+    /// How many of them were never sent. A FIN, which is last, is unsent as long as anything is.
+    fn unsent_bytes(&self) -> u32 {
+        if !self.state.is_synchronized() {
+            return 0;
+        }
+        self.outq_unsent
+            .saturating_sub(u32::from(self.state.owes_fin()))
+    }
+
+    /// Whether the application has shut its reading side: end of stream is reported though no FIN has come.
+    fn shutdown_read(&self, endpoints: &Endpoints) -> bool {
+        let ended =
+            self.state.has_peer_fin() || (self.state == TcpState::Close && endpoints.has_remote());
+        !ended && self.ready & libc::POLLRDHUP != 0
+    }
+
+    /// An error, or a message in the error queue: `poll` does not tell which.
+    fn error_waits(&self) -> bool {
+        self.ready & libc::POLLERR != 0
+    }
+
+    fn unsaved(&self, endpoints: &Endpoints) -> Vec<Loss> {
+        let mut losses = Vec::new();
+        let mut lose = |what, detail: String| losses.push(Loss::new(what, detail));
+        if self.state.is_synchronized() {
+            if self.info.options & TCPI_OPT_ECN != 0 {
+                lose(
+                    Lost::Ecn,
+                    "negotiated, and not used after a restore".to_owned(),
+                );
+            }
+            if self.info.rcv_ooopack > 0 {
+                let detail = format!(
+                    "{} segments came beyond a hole so far; what still waits there, the peer sends again",
+                    self.info.rcv_ooopack
+                );
+                lose(Lost::OutOfOrder, detail);
+            }
+        }
+        if self.state != TcpState::Close && self.error_waits() {
+            let detail =
+                "something waits in the error queue, or an error that did not end the connection";
+            lose(Lost::PendingError, detail.to_owned());
+        }
+        if self.state == TcpState::SynSent && self.info.options & TCPI_OPT_TIMESTAMPS != 0 {
+            lose(
+                Lost::Clock,
+                "the SYN that is sent again has the clock of its new host".to_owned(),
+            );
+        }
+        if self.state == TcpState::Close && endpoints.has_remote() {
+            let detail = "what the connection left in TIME-WAIT, if anything, stays on its host";
+            lose(Lost::TimeWait, detail.to_owned());
+        }
+        losses
     }
 
     /// Whether nothing has moved since: no data, no acknowledgement, no window update, no FIN.
     pub(crate) fn still_holds(&self, fd: BorrowedFd<'_>) -> Result<bool, Error> {
-        let (_, info) = established(fd, Step::ReadData)?;
+        let (state, info) = carried(fd, Step::ReadData)?;
         // The counters tell data that came and was read, or was written and acknowledged, in between.
-        Ok(info.options == self.info.options
+        Ok(state == self.state
+            && info.options == self.info.options
             && info.bytes_acked == self.info.bytes_acked
             && info.bytes_received == self.info.bytes_received
             && self.inq == queue_length(sys::siocinq(fd), Step::ReadData, "ioctl(SIOCINQ)")?
@@ -160,13 +242,28 @@ fn unsupported(step: Step, unsupported: Unsupported) -> Error {
 }
 
 /// The state of the socket, if it is one that can be saved.
-fn established(fd: BorrowedFd<'_>, step: Step) -> Result<(TcpState, TcpInfo), Error> {
+fn carried(fd: BorrowedFd<'_>, step: Step) -> Result<(TcpState, TcpInfo), Error> {
     let info = crate::raw::tcp_info(&fd).at(step, Opt::TCP_INFO.getting)?;
     match TcpState::from_kernel(info.state) {
-        Some(state @ TcpState::Established) => Ok((state, info)),
+        Some(state) if state.is_carried() => Ok((state, info)),
         Some(state) => Err(unsupported(step, Unsupported::State(state))),
         None => Err(unsupported(step, Unsupported::UnknownState(info.state))),
     }
+}
+
+/// Both addresses; the remote one is unspecified where the socket was never connected.
+fn endpoints(fd: BorrowedFd<'_>) -> Result<Endpoints, Error> {
+    let local = sys::local_address(fd).at(Step::Inspect, "getsockname")?;
+    let remote =
+        sys::destination(fd, Family::of(local)).at(Step::Inspect, "getsockopt(SO_PEERNAME)")?;
+    let nowhere = || match local {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    Ok(Endpoints {
+        local,
+        remote: remote.unwrap_or_else(nowhere),
+    })
 }
 
 /// A layer such as TLS answers reads and writes itself: the queues of TCP cannot be reached through it.

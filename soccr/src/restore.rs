@@ -6,19 +6,22 @@
 
 use crate::adopt;
 use crate::buffers::Buffers;
-use crate::error::{At, Error, ErrorKind, Step, Unsupported};
-use crate::filling::write_all;
-use crate::options::Timestamps;
+use crate::closed::{self, Double};
+use crate::error::{At, Error, Step};
+use crate::fin::Fins;
+use crate::kind::Kind;
 use crate::queue::Queue;
-use crate::raw::{self, Opt, TCP_NO_QUEUE, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON, TCPI_OPT_USEC_TS};
-use crate::reading::read_window;
+use crate::raw::{Opt, TCP_REPAIR_ON};
+use crate::repair::{Probe, leave_repair};
 use crate::restored::Restored;
 use crate::seq::Seq;
+use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::sys;
-use crate::window::Window;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+mod connected;
 
 /// The stages of a restore, as type parameters of [`Restoring`].
 pub mod stage {
@@ -56,7 +59,16 @@ impl Snapshot {
     /// namespace that owns the network namespace.
     #[doc(alias = "libsoccr_restore")]
     pub fn restore(&self) -> Result<Restored, Error> {
+        self.restore_with(Settings::default())
+    }
+
+    /// As [`restore`](Self::restore), the ways chosen by the caller.
+    ///
+    /// # Errors
+    /// As there; also where [`FinMode::Inject`](crate::FinMode::Inject) is wanted and not permitted.
+    pub fn restore_with(&self, settings: Settings) -> Result<Restored, Error> {
         create(self)?
+            .settings(settings)
             .pause()?
             .unbound_data()?
             .bind()?
@@ -88,8 +100,8 @@ pub fn create(snapshot: &Snapshot) -> Result<Restoring<'_, stage::Created>, Erro
 /// It may be bound already; then `bind` is left out. It is consumed: on failure it is closed.
 ///
 /// # Errors
-/// What [`Snapshot::validate`] refuses; [`ErrorKind::Unsupported`] for a socket that is not TCP;
-/// [`ErrorKind::Mismatch`] for one of the other family, or one that is connected or listens.
+/// What [`Snapshot::validate`] refuses; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a socket that is not TCP;
+/// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) for one of the other family, or one that is connected or listens.
 pub fn create_from(
     snapshot: &Snapshot,
     socket: impl Into<OwnedFd>,
@@ -156,40 +168,75 @@ pub fn create_from(
 #[must_use = "dropping it makes the half-built socket vanish"]
 #[derive(Debug)]
 pub struct Restoring<'s, S> {
+    core: Core<'s>,
+    stage: PhantomData<S>,
+}
+
+/// What all stages have.
+#[derive(Debug)]
+struct Core<'s> {
     snapshot: &'s Snapshot,
     fd: OwnedFd,
-    stage: PhantomData<S>,
+    settings: Settings,
+    fins: Fins,
+    /// Plays the peer of a connection that is over.
+    double: Option<Double>,
+}
+
+impl Core<'_> {
+    fn kind(&self) -> Kind {
+        Kind::of(self.snapshot)
+    }
 }
 
 impl<S> AsFd for Restoring<'_, S> {
     /// The half-built socket, for options of the caller's own.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.core.fd.as_fd()
     }
 }
 
 impl<'s, S> Restoring<'s, S> {
     fn new(snapshot: &'s Snapshot, fd: OwnedFd) -> Self {
-        Self {
+        let core = Core {
             snapshot,
             fd,
+            settings: Settings::default(),
+            fins: Fins::None,
+            double: None,
+        };
+        Restoring::at(core)
+    }
+
+    fn at(core: Core<'s>) -> Self {
+        Self {
+            core,
             stage: PhantomData,
         }
     }
 
     fn next<T>(self) -> Restoring<'s, T> {
-        Restoring::new(self.snapshot, self.fd)
+        Restoring::at(self.core)
     }
 }
 
 impl<'s> Restoring<'s, stage::Created> {
-    /// Enters repair mode.
+    /// Chooses how to go about what can be done in more than one way.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.core.settings = settings;
+        self
+    }
+
+    /// Enters repair mode; a socket that was never connected needs none.
     ///
     /// # Errors
     /// The kernel's refusal, mostly `EPERM`.
     #[doc(alias = "libsoccr_pause")]
-    pub fn pause(self) -> Result<Restoring<'s, stage::Paused>, Error> {
-        set(self.as_fd(), Step::Pause, Opt::TCP_REPAIR, TCP_REPAIR_ON)?;
+    pub fn pause(mut self) -> Result<Restoring<'s, stage::Paused>, Error> {
+        self.core.fins = Fins::choose(self.core.snapshot, self.core.settings.fin)?;
+        if self.core.kind() != Kind::Unconnected {
+            set(self.as_fd(), Step::Pause, Opt::TCP_REPAIR, TCP_REPAIR_ON)?;
+        }
         Ok(self.next())
     }
 }
@@ -198,12 +245,23 @@ impl<'s> Restoring<'s, stage::Paused> {
     /// Grows the buffers for the queues and sets both sequence numbers, which only an unconnected socket takes.
     ///
     /// # Errors
-    /// [`ErrorKind::Buffer`] where a queue cannot fit.
+    /// [`ErrorKind::Buffer`](crate::ErrorKind::Buffer) where a queue cannot fit.
     #[doc(alias = "libsoccr_set_sk_data_unbound")]
     pub fn unbound_data(self) -> Result<Restoring<'s, stage::Unbound>, Error> {
-        Buffers::grow(self.as_fd(), self.snapshot)?;
-        self.set_queue_start(Queue::Send, self.snapshot.send.start())?;
-        self.set_queue_start(Queue::Receive, self.snapshot.receive.start())?;
+        let snapshot = self.core.snapshot;
+        Buffers::grow(self.as_fd(), snapshot)?;
+        match self.core.kind() {
+            Kind::Connection => {
+                // A FIN that no packet brings is counted in front of the bytes instead of behind them.
+                let emulated = self.core.fins.is_emulated() && snapshot.state.has_peer_fin();
+                let start = snapshot.receive.start() + u32::from(emulated);
+                self.set_queue_start(Queue::Send, snapshot.send.start())?;
+                self.set_queue_start(Queue::Receive, start)?;
+            }
+            // The SYN has the number before the first byte.
+            Kind::Attempt => self.set_queue_start(Queue::Send, snapshot.send.end.back(1))?,
+            Kind::Ended | Kind::Refused | Kind::Unconnected => {}
+        }
         Ok(self.next())
     }
 
@@ -220,16 +278,19 @@ impl<'s> Restoring<'s, stage::Unbound> {
     /// # Errors
     /// `EADDRNOTAVAIL` where the address is not on this host.
     pub fn bind(self) -> Result<Restoring<'s, stage::Bound>, Error> {
-        sys::bind(self.as_fd(), self.snapshot.endpoints.local).at(Step::Bind, "bind")?;
+        let local = self.core.snapshot.endpoints.local;
+        if local.port() != 0 || !local.ip().is_unspecified() {
+            sys::bind(self.as_fd(), local).at(Step::Bind, "bind")?;
+        }
         Ok(self.next())
     }
 
     /// Connects a socket that the caller has bound by a standard call, to the snapshot's local address.
     ///
     /// # Errors
-    /// [`ErrorKind::Mismatch`] where the socket is bound to another address.
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) where the socket is bound to another address.
     pub fn connect(self) -> Result<Restoring<'s, stage::Connected>, Error> {
-        let wanted = self.snapshot.endpoints.local;
+        let wanted = self.core.snapshot.endpoints.local;
         let found = sys::local_address(self.as_fd()).at(Step::Connect, "getsockname")?;
         if found != wanted {
             return Err(Error::mismatch(
@@ -246,6 +307,8 @@ impl<'s> Restoring<'s, stage::Unbound> {
 impl<'s> Restoring<'s, stage::Bound> {
     /// Connects to the snapshot's remote address: no packet is sent, and the state becomes ESTABLISHED.
     ///
+    /// Nothing is connected where nothing was. A SYN is sent by [`Restored::resume`] only.
+    ///
     /// # Errors
     /// `EADDRNOTAVAIL` where the connection still exists here, `ENETUNREACH` without a route.
     pub fn connect(self) -> Result<Restoring<'s, stage::Connected>, Error> {
@@ -253,145 +316,26 @@ impl<'s> Restoring<'s, stage::Bound> {
     }
 }
 
-fn connect<'s, S>(socket: Restoring<'s, S>) -> Result<Restoring<'s, stage::Connected>, Error> {
-    sys::connect(socket.as_fd(), socket.snapshot.endpoints.remote).at(Step::Connect, "connect")?;
+fn connect<'s, S>(mut socket: Restoring<'s, S>) -> Result<Restoring<'s, stage::Connected>, Error> {
+    let (snapshot, step) = (socket.core.snapshot, Step::Connect);
+    match socket.core.kind() {
+        Kind::Connection => {
+            sys::connect(socket.as_fd(), snapshot.endpoints.remote).at(step, "connect")?;
+        }
+        Kind::Ended => {
+            let double = Double::create(snapshot)?;
+            double.connect(socket.as_fd(), snapshot)?;
+            socket.core.double = Some(double);
+        }
+        Kind::Refused => {
+            leave_repair(socket.as_fd(), Probe::Omit).at(step, Opt::TCP_REPAIR.setting)?;
+            closed::refuse(socket.as_fd(), snapshot)?;
+        }
+        Kind::Attempt | Kind::Unconnected => {}
+    }
     Ok(socket.next())
-}
-
-impl<'s> Restoring<'s, stage::Connected> {
-    /// Restores what was negotiated, the segment size, and the clock of the timestamps.
-    ///
-    /// Before the queues: the kernel refuses options once a byte was sent, and a restored queue is sent by a
-    /// timer (guide A42, H7).
-    ///
-    /// # Errors
-    /// [`ErrorKind::Mismatch`] where the snapshot's clock counts microseconds and this kernel's cannot.
-    #[doc(alias = "libsoccr_set_sk_data_noq")]
-    pub fn no_queue_data(self) -> Result<Restoring<'s, stage::NoQueue>, Error> {
-        let (fd, step, options) = (self.as_fd(), Step::NoQueueData, self.snapshot.options);
-        sys::set(fd, Opt::TCP_REPAIR_OPTIONS, &options.to_repair_options())
-            .at(step, Opt::TCP_REPAIR_OPTIONS.setting)?;
-        // The kernel takes the clamp and goes on with segments of 524 or 1208 bytes, for the life of the
-        // connection, until something makes it compute their size again (guide A46, G2).
-        sys::clear(fd, Opt::IP_OPTIONS).at(step, Opt::IP_OPTIONS.setting)?;
-        if let Some(timestamps) = options.timestamps {
-            self.set_clock(timestamps)?;
-        }
-        Ok(self.next())
-    }
-
-    fn set_clock(&self, timestamps: Timestamps) -> Result<(), Error> {
-        let (fd, step) = (self.as_fd(), Step::NoQueueData);
-        let value = timestamps.to_restore();
-        set(fd, step, Opt::TCP_TIMESTAMP, value as i32)?;
-        let info = raw::tcp_info(&fd).at(step, Opt::TCP_INFO.getting)?;
-        let microseconds = info.options & TCPI_OPT_USEC_TS != 0;
-        if microseconds != timestamps.microseconds {
-            let unit = |microseconds| {
-                if microseconds {
-                    "microseconds"
-                } else {
-                    "milliseconds"
-                }
-            };
-            return Err(Error::mismatch(
-                step,
-                "the unit of the timestamp clock",
-                unit(timestamps.microseconds),
-                unit(microseconds),
-            ));
-        }
-        Ok(())
-    }
-}
-
-impl<'s> Restoring<'s, stage::NoQueue> {
-    /// Writes the receive queue, and what was sent of the send queue.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Buffer`] where the kernel grants less room than a queue needs.
-    #[doc(alias = "libsoccr_set_queue_bytes")]
-    pub fn queue_bytes(self) -> Result<Restoring<'s, stage::Queued>, Error> {
-        self.fill(Queue::Receive, &self.snapshot.receive.bytes)?;
-        self.fill(Queue::Send, self.snapshot.send.sent())?;
-        Ok(self.next())
-    }
-
-    fn fill(&self, queue: Queue, bytes: &[u8]) -> Result<(), Error> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let (fd, step) = (self.as_fd(), Step::WriteQueue(queue));
-        set(fd, step, Opt::TCP_REPAIR_QUEUE, queue.number())?;
-        write_all(fd, queue, bytes)?;
-        // With the send queue selected, whatever is written counts as sent.
-        set(fd, step, Opt::TCP_REPAIR_QUEUE, TCP_NO_QUEUE)
-    }
-}
-
-impl<'s> Restoring<'s, stage::Queued> {
-    /// Restores the windows, and the tail of the send queue that was never sent.
-    ///
-    /// # Errors
-    /// [`Unsupported::QuietOff`] where there is such a tail and the kernel cannot hold it (before 4.19).
-    #[doc(alias = "libsoccr_set_sk_data")]
-    pub fn remaining_data(self) -> Result<Restored, Error> {
-        let (fd, step) = (self.as_fd(), Step::RemainingData);
-        let rcv_nxt = self.snapshot.receive.end;
-        let window = match self.snapshot.window {
-            Some(window) => Some(window.acceptable(rcv_nxt)),
-            // After a connect in repair mode snd_wl1 is 0, so that for half of all sequence numbers the kernel would
-            // refuse its own window, and take no window from the peer either (guide A54).
-            None => read_window(fd, step)?.map(|window| Window {
-                snd_wl1: rcv_nxt.back(1),
-                ..window
-            }),
-        };
-        if !self.snapshot.send.unsent().is_empty() {
-            let window = window.ok_or_else(quiet_off)?;
-            self.hold_tail(window)?;
-        }
-        if let Some(window) = window {
-            set_window(fd, window)?;
-        }
-        Ok(Restored::new(self.snapshot, self.fd))
-    }
-
-    /// Writes the tail without sending it.
-    ///
-    /// In repair mode everything written counts as sent, so the mode has to be left for it. Against a send window
-    /// of zero the kernel keeps what it is given; the real window is set only when it is back in repair mode. So
-    /// no packet leaves before the restore is complete (guide G16, H9), and resuming cannot fail half-way.
-    fn hold_tail(&self, window: Window) -> Result<(), Error> {
-        let (fd, step) = (self.as_fd(), Step::RemainingData);
-        let shut = Window {
-            snd_wnd: 0,
-            ..window
-        };
-        set_window(fd, shut)?;
-        match sys::set_int(fd, Opt::TCP_REPAIR, TCP_REPAIR_OFF_NO_WP) {
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Err(quiet_off()),
-            other => other.at(step, Opt::TCP_REPAIR.setting)?,
-        }
-        let written = write_all(fd, Queue::Send, self.snapshot.send.unsent());
-        // Back in repair mode first, whatever happened: only there can the socket vanish.
-        set(fd, step, Opt::TCP_REPAIR, TCP_REPAIR_ON)?;
-        written
-    }
 }
 
 fn set(fd: BorrowedFd<'_>, step: Step, option: Opt, value: i32) -> Result<(), Error> {
     sys::set_int(fd, option, value).at(step, option.setting)
-}
-
-fn set_window(fd: BorrowedFd<'_>, window: Window) -> Result<(), Error> {
-    sys::set(fd, Opt::TCP_REPAIR_WINDOW, &window.to_bytes())
-        .at(Step::RemainingData, Opt::TCP_REPAIR_WINDOW.setting)
-}
-
-fn quiet_off() -> Error {
-    Error::new(
-        Step::RemainingData,
-        ErrorKind::Unsupported(Unsupported::QuietOff),
-    )
 }

@@ -2,11 +2,15 @@
 
 use crate::buffers::Buffers;
 use crate::error::{At, Error, Step};
+use crate::finishing::has_tail;
+use crate::kind::Kind;
+use crate::losses::Loss;
 use crate::raw::Opt;
 use crate::repair::{Probe, leave_repair};
+use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::sys;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A restored connection, still paused. Dropping it makes it vanish without a packet.
@@ -17,9 +21,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 #[derive(Debug)]
 pub struct Restored {
     fd: OwnedFd,
+    kind: Kind,
     buffers: Buffers,
+    remote: SocketAddr,
     reuse_address: bool,
+    nonblocking: bool,
     has_tail: bool,
+    losses: Vec<Loss>,
 }
 
 impl AsFd for Restored {
@@ -30,16 +38,34 @@ impl AsFd for Restored {
 }
 
 impl Restored {
-    pub(crate) fn new(snapshot: &Snapshot, fd: OwnedFd) -> Self {
+    pub(crate) fn new(
+        snapshot: &Snapshot,
+        settings: Settings,
+        losses: Vec<Loss>,
+        fd: OwnedFd,
+    ) -> Self {
+        let kind = Kind::of(snapshot);
         Self {
             fd,
+            kind,
             buffers: snapshot.buffers,
+            remote: snapshot.endpoints.remote,
             reuse_address: snapshot.reuse_address,
-            has_tail: !snapshot.send.unsent().is_empty(),
+            nonblocking: snapshot.nonblocking,
+            has_tail: kind == Kind::Connection && has_tail(snapshot, settings.in_flight),
+            losses: [snapshot.losses(), losses].concat(),
         }
     }
 
-    /// Brings the connection to life: one window probe, then whatever was waiting to be sent.
+    /// What is not as it was: all that [`Snapshot::losses`] names, and what this kernel, or the way that was chosen,
+    /// adds to it.
+    #[must_use]
+    pub fn losses(&self) -> &[Loss] {
+        &self.losses
+    }
+
+    /// Brings the connection to life: one window probe, then whatever was waiting to be sent. An attempt to connect
+    /// sends its SYN.
     ///
     /// # Errors
     /// What the kernel says to leaving repair mode, or to the sizes of the buffers before it: nothing was sent,
@@ -48,10 +74,27 @@ impl Restored {
     pub fn resume(self) -> Result<TcpStream, Error> {
         let (fd, step) = (self.fd.as_fd(), Step::Resume);
         self.buffers.settle(fd)?;
+        let nonblocking = self.nonblocking || self.kind == Kind::Attempt;
+        sys::set_nonblocking(fd, nonblocking).at(step, "fcntl(F_SETFL)")?;
         let no_delay = sys::get_int(fd, Opt::TCP_NODELAY).at(step, Opt::TCP_NODELAY.getting)?;
-        leave_repair(fd, Probe::Send).at(step, Opt::TCP_REPAIR.setting)?;
+        if self.kind.ends_in_repair() {
+            leave_repair(fd, Probe::Send).at(step, Opt::TCP_REPAIR.setting)?;
+        }
+        if self.kind == Kind::Attempt {
+            self.connect()?;
+        }
         self.settle(no_delay);
         Ok(TcpStream::from(self.fd))
+    }
+
+    /// Sends the SYN again, without waiting for an answer.
+    fn connect(&self) -> Result<(), Error> {
+        let (fd, step) = (self.as_fd(), Step::Resume);
+        match sys::connect(fd, self.remote) {
+            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+            other => other.at(step, "connect")?,
+        }
+        sys::set_nonblocking(fd, self.nonblocking).at(step, "fcntl(F_SETFL)")
     }
 
     /// What can only be done to a live connection. No error of it is worth the connection's life, and the kernel
@@ -61,7 +104,8 @@ impl Restored {
             let _ = sys::set_int(self.as_fd(), option, value);
         };
         if self.has_tail {
-            // Nothing else would send the held tail before the probe is answered.
+            // Nothing else would send the held tail before the probe is answered, and only an ESTABLISHED connection
+            // sends one.
             set(Opt::TCP_NODELAY, 1);
             set(Opt::TCP_NODELAY, no_delay);
         }

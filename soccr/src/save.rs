@@ -201,9 +201,12 @@ impl Saved<'_> {
     }
 
     /// Leaves the socket in repair mode: closing its last descriptor then makes it vanish without a packet.
+    ///
+    /// An error that waited for the application is now in the snapshot, and no more in the socket.
     #[doc(alias = "libsoccr_release")]
     #[must_use = "the snapshot is all that is left of the connection once the socket is closed"]
-    pub fn release(self) -> Snapshot {
+    pub fn release(mut self) -> Snapshot {
+        self.snapshot.take_pending_error(self.repair.fd());
         self.repair.release();
         self.snapshot
     }

@@ -3,10 +3,18 @@
 use crate::buffers::Buffers;
 use crate::endpoints::Endpoints;
 use crate::error::{Error, ErrorKind, Refusal, Step, Unsupported};
+use crate::losses::{Loss, Lost};
 use crate::options::Options;
+use crate::path::Path;
 use crate::queue::{ReceiveQueue, SendQueue};
+use crate::raw::Opt;
+use crate::seq::Seq;
 use crate::state::TcpState;
+use crate::sys;
 use crate::window::Window;
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
 
 /// A saved connection: plain data, as read, independent of any socket.
 ///
@@ -16,11 +24,11 @@ use crate::window::Window;
 #[doc(alias = "libsoccr_sk_data")]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// The state; this version carries [`TcpState::Established`].
+    /// The state.
     pub state: TcpState,
     /// Both addresses.
     pub endpoints: Endpoints,
-    /// What was negotiated in the handshake.
+    /// What was negotiated in the handshake, where there was one.
     pub options: Options,
     /// Both windows, or `None` where the kernel could not say (before 4.8).
     #[doc(alias = "SOCCR_FLAGS_WINDOW")]
@@ -29,10 +37,40 @@ pub struct Snapshot {
     pub receive: ReceiveQueue,
     /// Written and not acknowledged.
     pub send: SendQueue,
+    /// Whether the application reads no more (`shutdown(SHUT_RD)`); not counted where the peer's FIN says the same.
+    pub shutdown_read: bool,
+    /// The error that waits for the application's next call (kernel `sk_err`).
+    pub pending_error: Option<PendingError>,
     /// The sizes of the socket's buffers.
     pub buffers: Buffers,
     /// Whether the application had set `SO_REUSEADDR`, which repair mode overwrites (guide A6, G13).
     pub reuse_address: bool,
+    /// Whether calls on the socket never wait (`O_NONBLOCK`).
+    pub nonblocking: bool,
+    /// What the connection had learned of its path, for those who can steer a new one.
+    pub path: Path,
+    /// What the save could not read, or no restore can bring back; see [`losses`](Self::losses).
+    pub unsaved: Vec<Loss>,
+}
+
+/// An error that waits for the application: a reset, a timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum PendingError {
+    /// This `errno`.
+    Errno(i32),
+    /// One that was seen and left where it is: reading its number takes it away from the application (`SO_ERROR`), which
+    /// a save does only if the socket is given up. It is restored as `ECONNRESET`.
+    Untaken,
+}
+
+impl fmt::Display for PendingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Errno(errno) => write!(f, "\"{}\"", io::Error::from_raw_os_error(*errno)),
+            Self::Untaken => f.write_str("an error that was not looked at"),
+        }
+    }
 }
 
 impl Snapshot {
@@ -48,9 +86,66 @@ impl Snapshot {
             window: None,
             receive: ReceiveQueue::default(),
             send: SendQueue::default(),
+            shutdown_read: false,
+            pending_error: None,
             buffers: Buffers::default(),
             reuse_address: false,
+            nonblocking: false,
+            path: Path::default(),
+            unsaved: Vec::new(),
         }
+    }
+
+    /// Takes the error that waits in a socket that is about to be closed, to know which it is.
+    pub(crate) fn take_pending_error(&mut self, fd: BorrowedFd<'_>) {
+        if self.pending_error != Some(PendingError::Untaken) {
+            return;
+        }
+        // What cannot be read stays as it is: still an error, its number not known.
+        if let Ok(errno) = sys::get_int(fd, Opt::SO_ERROR) {
+            // Zero: it was a message in the error queue.
+            self.pending_error = (errno > 0).then_some(PendingError::Errno(errno));
+        }
+    }
+
+    /// The next sequence number expected from the peer, its FIN counted (kernel `rcv_nxt`).
+    #[must_use]
+    pub fn rcv_nxt(&self) -> Seq {
+        self.receive.end + u32::from(self.state.has_peer_fin())
+    }
+
+    /// The sequence number after everything that was written, our FIN counted (kernel `write_seq`).
+    #[must_use]
+    pub fn write_seq(&self) -> Seq {
+        self.send.end + u32::from(self.state.has_own_fin())
+    }
+
+    /// The oldest sequence number that the peer has not acknowledged (kernel `snd_una`).
+    #[must_use]
+    pub fn snd_una(&self) -> Seq {
+        let fin_acknowledged = self.state.has_own_fin() && !self.state.owes_fin();
+        self.send.start() + u32::from(fin_acknowledged)
+    }
+
+    /// What does not come back, wherever this is restored: each with its reason.
+    ///
+    /// What a particular restore loses beyond that, [`Restored::losses`](crate::Restored::losses) tells.
+    #[must_use]
+    pub fn losses(&self) -> Vec<Loss> {
+        let mut losses = self.unsaved.clone();
+        if self.state.is_synchronized() {
+            losses.push(Loss::new(
+                Lost::Path,
+                "congestion window, threshold, round-trip time and RTO start afresh",
+            ));
+            if self.options.timestamps.is_some() {
+                losses.push(Loss::new(
+                    Lost::PeerTimestamp,
+                    "the first segments echo 0 instead of the peer's last timestamp",
+                ));
+            }
+        }
+        losses
     }
 
     /// Checks that this can be a connection: lengths, shifts, addresses, windows against sequence numbers.
@@ -62,7 +157,7 @@ impl Snapshot {
     /// [`ErrorKind::Refused`] with the field, its value and the rule; [`ErrorKind::Unsupported`] for a state
     /// that this version does not restore.
     pub fn validate(&self) -> Result<(), Error> {
-        if self.state != TcpState::Established {
+        if !self.state.is_carried() {
             let unsupported = Unsupported::State(self.state);
             return Err(Error::new(
                 Step::Validate,
@@ -74,14 +169,58 @@ impl Snapshot {
     }
 
     fn check(&self) -> Result<(), Refusal> {
-        self.endpoints.validate()?;
-        self.options.validate()?;
+        let connected = self.state != TcpState::Close || self.endpoints.has_remote();
+        self.endpoints.validate(connected)?;
         self.receive.validate()?;
         self.send.validate()?;
-        if let Some(window) = &self.window {
-            window.validate(self.receive.end)?;
+        self.buffers.validate()?;
+        if self.state.is_synchronized() {
+            self.options.validate()?;
+            if let Some(window) = &self.window {
+                window.validate(self.rcv_nxt())?;
+            }
         }
-        self.buffers.validate()
+        self.check_queues()
+    }
+
+    /// The queues against the state: what cannot be in it, and whether our FIN is where it can be.
+    fn check_queues(&self) -> Result<(), Refusal> {
+        let state = self.state;
+        let nothing = |field, bytes: &[u8], allowed: bool| match allowed || bytes.is_empty() {
+            true => Ok(()),
+            false => Err(Refusal::new(
+                field,
+                format!("{} bytes", bytes.len()),
+                format!("must be empty in the state {state}"),
+            )),
+        };
+        let writes = state.is_synchronized() && state != TcpState::FinWait2;
+        let reads =
+            state.is_synchronized() || (state == TcpState::Close && self.endpoints.has_remote());
+        nothing("send.bytes", &self.send.bytes, writes)?;
+        nothing("receive.bytes", &self.receive.bytes, reads)?;
+        if self.send.fin_unsent && !state.owes_fin() {
+            return Err(Refusal::new(
+                "send.fin_unsent",
+                true,
+                format!("must be false in the state {state}"),
+            ));
+        }
+        if self.send.unsent > 0 && state.owes_fin() && !self.send.fin_unsent {
+            return Err(Refusal::new(
+                "send.fin_unsent",
+                false,
+                format!("must be true behind {} unsent bytes", self.send.unsent),
+            ));
+        }
+        match self.pending_error {
+            Some(PendingError::Errno(errno)) if errno <= 0 => Err(Refusal::new(
+                "pending_error",
+                errno,
+                "must be a positive errno",
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -52,6 +52,42 @@ impl TcpState {
         })
     }
 
+    /// Whether our FIN is queued, sent or acknowledged: we have nothing more to say.
+    #[must_use]
+    pub fn has_own_fin(self) -> bool {
+        matches!(
+            self,
+            Self::FinWait1 | Self::FinWait2 | Self::Closing | Self::LastAck | Self::TimeWait
+        )
+    }
+
+    /// Whether our FIN is queued or sent, and not acknowledged.
+    #[must_use]
+    pub fn owes_fin(self) -> bool {
+        matches!(self, Self::FinWait1 | Self::Closing | Self::LastAck)
+    }
+
+    /// Whether the peer's FIN has come: it has nothing more to say.
+    #[must_use]
+    pub fn has_peer_fin(self) -> bool {
+        matches!(
+            self,
+            Self::CloseWait | Self::Closing | Self::LastAck | Self::TimeWait
+        )
+    }
+
+    /// Whether a socket in this state can be saved and restored.
+    #[must_use]
+    pub fn is_carried(self) -> bool {
+        !matches!(self, Self::Listen | Self::SynReceived | Self::TimeWait)
+    }
+
+    /// Whether both ends know of the connection: there are queues, windows and options.
+    #[must_use]
+    pub fn is_synchronized(self) -> bool {
+        self.is_carried() && !matches!(self, Self::SynSent | Self::Close)
+    }
+
     /// The name as RFC 9293 and `ss` write it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -80,6 +116,18 @@ impl fmt::Display for TcpState {
 #[cfg(test)]
 mod tests {
     use super::TcpState;
+
+    #[test]
+    fn the_fins_tell_the_synchronized_states_apart() {
+        let fins = |state: TcpState| (state.has_own_fin(), state.owes_fin(), state.has_peer_fin());
+        assert_eq!(fins(TcpState::Established), (false, false, false));
+        assert_eq!(fins(TcpState::FinWait1), (true, true, false));
+        assert_eq!(fins(TcpState::FinWait2), (true, false, false));
+        assert_eq!(fins(TcpState::CloseWait), (false, false, true));
+        assert_eq!(fins(TcpState::LastAck), (true, true, true));
+        assert_eq!(fins(TcpState::Closing), (true, true, true));
+        assert_eq!(fins(TcpState::TimeWait), (true, false, true));
+    }
 
     #[test]
     fn every_number_of_the_kernel_is_a_state_and_no_other() {

@@ -77,17 +77,30 @@ impl Window {
             return Err(Refusal::new(
                 "window.rcv_wup",
                 self.rcv_wup,
-                format!("must be at most 2^30 before receive.end, {rcv_nxt}, and not after it"),
+                format!("must be at most 2^30 before rcv_nxt, {rcv_nxt}, and not after it"),
             ));
         }
         if (self.snd_wl1 - rcv_nxt).unsigned_abs() > MAX_WINDOW {
             return Err(Refusal::new(
                 "window.snd_wl1",
                 self.snd_wl1,
-                format!("must be within 2^30 of receive.end, {rcv_nxt}"),
+                format!("must be within 2^30 of rcv_nxt, {rcv_nxt}"),
             ));
         }
         Ok(())
+    }
+
+    /// The same right edge for a socket that has received no further than `rcv_nxt`.
+    pub(crate) fn not_after(self, rcv_nxt: Seq) -> Self {
+        if !self.rcv_wup.after(rcv_nxt) {
+            return self;
+        }
+        let edge = self.rcv_wup + self.rcv_wnd;
+        Self {
+            rcv_wup: rcv_nxt,
+            rcv_wnd: (edge - rcv_nxt) as u32,
+            ..self
+        }
     }
 
     /// The values as every kernel accepts them, for a socket that has received up to `rcv_nxt`.

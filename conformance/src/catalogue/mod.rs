@@ -4,6 +4,7 @@ pub mod kernel;
 pub mod restore;
 pub mod save;
 pub mod snapshot;
+pub mod state;
 
 use crate::case::Case;
 
@@ -14,6 +15,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(save::cases());
     cases.extend(snapshot::cases());
     cases.extend(restore::cases());
+    cases.extend(state::cases());
     cases
 }
 
@@ -28,7 +30,7 @@ mod tests {
         let mut ids = HashSet::new();
         for case in all() {
             let parts: Vec<_> = case.id.split('/').collect();
-            let known = ["kernel", "save", "snapshot", "restore"].contains(&parts[0]);
+            let known = ["kernel", "save", "snapshot", "restore", "state"].contains(&parts[0]);
             let lower = |part: &&str| {
                 part.bytes()
                     .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')

@@ -37,6 +37,11 @@ impl Lock {
         Ok(())
     }
 
+    /// Lets in again what comes in.
+    pub fn unblock_ingress(&mut self) {
+        self.ingress = None;
+    }
+
     /// Lets out again what goes out.
     pub fn unblock_egress(&mut self) {
         self.egress = None;

@@ -1,9 +1,11 @@
 //! The journey of one connection: opened, its queues filled, saved, closed, restored, resumed, and judged by all
 //! four witnesses.
 
+mod ending;
 mod lock;
 mod plan;
 
+pub use ending::Ending;
 pub use lock::Lock;
 pub use plan::{Negotiated, Plan, Receive, Send};
 
@@ -13,10 +15,10 @@ use crate::oracle::state::KernelView;
 use crate::oracle::stream::{End, Talk};
 use crate::oracle::table;
 use crate::oracle::wire::{self, Probes, WireRules};
-use crate::verdict::{Stop, Verdict, expect_eq};
+use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::wait;
 use lab::{Capture, Connection, Counters, Family, Flow, Pair};
-use soccr::{Restored, Snapshot, raw};
+use soccr::{FinMode, Lost, Restored, Settings, Snapshot, TcpState, raw};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -50,6 +52,8 @@ pub struct Traveller {
     pub talk: Talk,
     /// The network lock, as far as it is in place.
     pub lock: Lock,
+    /// How it is restored.
+    pub settings: Settings,
 }
 
 /// A connection that is saved and whose socket is gone.
@@ -69,9 +73,7 @@ impl Traveller {
     pub fn open(ctx: &Context, family: Family) -> Result<Self, Stop> {
         let plan = Plan {
             family,
-            receive: Receive::Empty,
-            send: Send::Empty,
-            negotiated: Negotiated::ALL,
+            ..Plan::PLAIN
         };
         plan.depart(ctx)
     }
@@ -88,6 +90,7 @@ impl Traveller {
             flow,
             talk: Talk::default(),
             lock: Lock::default(),
+            settings: Settings::new(),
         }
     }
 
@@ -200,6 +203,7 @@ impl Traveller {
         )?;
         self.capture.mark(wire::CLOSING)?;
         self.talk.close(restored, &self.peer)?;
+        self.expect_over(restored, saved)?;
         saved.expect_undisturbed(&self.pair)?;
         ctx.note(
             "queues",
@@ -209,6 +213,7 @@ impl Traveller {
             flow: self.flow,
             snapshot: &saved.snapshot,
             probes,
+            repeated_fin: self.repeats_fin(&saved.snapshot),
         };
         rules.judge(&self.capture.trace()?)
     }
@@ -231,7 +236,12 @@ impl Traveller {
         let view = KernelView::read(&self.subject)?;
         let snapshot = paused.release();
         self.close_subject()?;
-        self.lock.unblock_egress();
+        if snapshot.state == TcpState::Established {
+            self.lock.unblock_egress();
+        } else {
+            // A FIN that comes in again is acknowledged again, in repair mode too (guide E4, E6).
+            self.lock.block_egress(&self.pair, self.flow)?;
+        }
         self.capture.mark(wire::CLOSED)?;
         self.talk.check_received(&snapshot.receive.bytes)?;
         self.talk.check_sent(&snapshot.send.bytes)?;
@@ -247,11 +257,74 @@ impl Traveller {
     /// # Errors
     /// [`Stop::Fail`] where the library fails or the kernel's view is another.
     pub fn arrive(&mut self, saved: &Saved) -> Result<TcpStream, Stop> {
-        let restored = self.pair.a().enter(|| saved.snapshot.restore())??;
-        KernelView::read(&restored)?.expect_equal(&saved.view)?;
+        let restore = || saved.snapshot.restore_with(self.settings);
+        let restored = self.pair.a().enter(restore)??;
+        let mut expected = saved.view.clone();
+        expected.state = self.expected_state(&saved.snapshot) as u8;
+        KernelView::read(&restored)?.expect_equal(&expected)?;
+        self.expect_losses(&saved.snapshot, &restored)?;
         let stream = self.resume(restored)?;
         expect_settled(&stream, &saved.snapshot)?;
         Ok(stream)
+    }
+
+    fn is_emulated(&self) -> bool {
+        self.settings.fin == FinMode::Emulate
+    }
+
+    /// The state after the restore: where FINs are emulated, the one that comes closest.
+    fn expected_state(&self, snapshot: &Snapshot) -> TcpState {
+        match snapshot.state {
+            state if !self.is_emulated() => state,
+            TcpState::CloseWait => TcpState::Established,
+            TcpState::FinWait2 | TcpState::LastAck | TcpState::Closing => TcpState::FinWait1,
+            state => state,
+        }
+    }
+
+    /// What is another way than it was is named, and nothing else is.
+    fn expect_losses(&self, snapshot: &Snapshot, restored: &Restored) -> Verdict {
+        let named = |what| restored.losses().iter().any(|loss| loss.what == what);
+        let other_state = self.expected_state(snapshot) != snapshot.state;
+        expect_eq(
+            "a loss of the state is named",
+            named(Lost::State),
+            other_state,
+        )?;
+        expect_eq(
+            "a repeated FIN is named",
+            named(Lost::RepeatedFin),
+            self.repeats_fin(snapshot),
+        )
+    }
+
+    fn repeats_fin(&self, snapshot: &Snapshot) -> bool {
+        self.is_emulated() && snapshot.state == TcpState::FinWait2
+    }
+
+    /// Both connections come to their end. An emulated one does not know that its peer has closed, and waits for that.
+    fn expect_over(&self, restored: &TcpStream, saved: &Saved) -> Verdict {
+        let emulated_end = self.is_emulated() && saved.snapshot.state.has_peer_fin();
+        let last = match emulated_end {
+            true => TcpState::FinWait2,
+            false => TcpState::Close,
+        };
+        for (whose, socket, state) in [
+            ("subject", restored, last),
+            ("peer", &self.peer, TcpState::Close),
+        ] {
+            let over = || raw::tcp_info(socket).is_ok_and(|info| info.state == state as u8);
+            let what = format!("the state of the {whose} after the close");
+            let held = wait::until(&what, PATIENCE, over).is_ok();
+            let actual = raw::tcp_info(socket)?.state;
+            expect(
+                what,
+                state,
+                format!("{:?}", TcpState::from_kernel(actual)),
+                held,
+            )?;
+        }
+        Ok(())
     }
 
     /// Takes the lock away and resumes.

@@ -1,10 +1,11 @@
 //! What a journey is to be: its family, its options, its queues.
 
-use super::{LARGE, Traveller};
+use super::{Ending, LARGE, Traveller};
 use crate::context::Context;
 use crate::oracle::wire::Probes;
 use crate::verdict::{Stop, Verdict};
 use lab::{Family, Pair, PairBuilder};
+use soccr::Settings;
 
 /// What lies in the receive queue of the subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,17 +70,32 @@ pub struct Plan {
     pub send: Send,
     /// Its options.
     pub negotiated: Negotiated,
+    /// How far its close has come.
+    pub ending: Ending,
+    /// How it is restored.
+    pub settings: Settings,
 }
 
 impl Plan {
+    /// Nothing in the queues of an open connection with all options.
+    pub const PLAIN: Self = Self {
+        family: Family::V4,
+        receive: Receive::Empty,
+        send: Send::Empty,
+        negotiated: Negotiated::ALL,
+        ending: Ending::None,
+        settings: Settings::new(),
+    };
+
     /// Makes the whole journey and judges it.
     ///
     /// # Errors
     /// [`Stop`] with what was not as it should be.
     pub fn run(&self, ctx: &Context) -> Verdict {
         let mut traveller = self.depart(ctx)?;
-        traveller.fill(self.receive, self.send)?;
+        traveller.fill_and_end(self.receive, self.send, self.ending)?;
         let probes = match self.send {
+            _ if self.ending != Ending::None => Probes::NoneDue,
             // The persist timer of a closed window sends probes of the same shape.
             Send::Unsent => Probes::AtLeastOne,
             _ => Probes::One,
@@ -110,6 +126,8 @@ impl Plan {
         }
         let capture = ctx.capture(pair.a())?;
         let connection = pair.connection(self.family).open()?;
-        Ok(Traveller::new(pair, capture, connection))
+        let mut traveller = Traveller::new(pair, capture, connection);
+        traveller.settings = self.settings;
+        Ok(traveller)
     }
 }

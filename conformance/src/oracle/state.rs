@@ -1,6 +1,7 @@
 //! The kernel's own view of a socket in repair mode, read without the library that is being judged.
 
 use crate::verdict::{Failure, Stop, Verdict};
+use soccr::TcpState;
 use soccr::raw::{self, MSG_DONTWAIT, MSG_PEEK, Opt};
 use std::fmt::Debug;
 use std::io;
@@ -36,6 +37,8 @@ pub struct KernelView {
     pub received: i32,
     /// The send queue.
     pub sent: Vec<u8>,
+    /// What `poll` says, but for room to write, which depends on buffers.
+    pub ready: i16,
 }
 
 impl KernelView {
@@ -53,7 +56,7 @@ impl KernelView {
         }
         let rcv_nxt = queue_end(socket, raw::TCP_RECV_QUEUE)?;
         let write_seq = queue_end(socket, raw::TCP_SEND_QUEUE)?;
-        let sent = send_queue(socket)?;
+        let sent = send_queue(socket, info.state)?;
         raw::set_int(socket, Opt::TCP_REPAIR_QUEUE, raw::TCP_NO_QUEUE)?;
         Ok(Self {
             state: info.state,
@@ -67,6 +70,7 @@ impl KernelView {
             unsent: raw::siocoutqnsd(socket)?,
             received: raw::siocinq(socket)?,
             sent,
+            ready: raw::poll(socket)? & !libc::POLLOUT,
         })
     }
 
@@ -97,6 +101,7 @@ impl KernelView {
         compare("write_seq", &before.write_seq, &self.write_seq);
         compare("SIOCOUTQNSD", &before.unsent, &self.unsent);
         compare("SIOCINQ", &before.received, &self.received);
+        compare("poll", &before.ready, &self.ready);
         compare("SIOCOUTQ", &before.sent.len(), &self.sent.len());
         compare(
             "the send queue is the same",
@@ -125,8 +130,10 @@ fn queue_end(socket: &impl AsFd, queue: i32) -> io::Result<u32> {
 }
 
 /// The bytes of the send queue, which has to be selected.
-fn send_queue(socket: &impl AsFd) -> Result<Vec<u8>, Stop> {
-    let length = raw::siocoutq(socket)?.unsigned_abs() as usize;
+fn send_queue(socket: &impl AsFd, state: u8) -> Result<Vec<u8>, Stop> {
+    // A FIN that is not acknowledged counts, and is no byte.
+    let fin = TcpState::from_kernel(state).is_some_and(TcpState::owes_fin);
+    let length = raw::siocoutq(socket)?.unsigned_abs() as usize - usize::from(fin);
     if length == 0 {
         return Ok(Vec::new());
     }

@@ -7,7 +7,7 @@ use soccr::raw::{self, MSG_DONTWAIT};
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 /// How long nothing may arrive before a stream counts as stalled: a bound, well above the sum of the first few
 /// retransmission timeouts (1, 2 and 4 s after a restore, guide H8).
@@ -29,6 +29,7 @@ pub enum End {
 pub struct Talk {
     written: [AtomicU64; 2],
     read: [AtomicU64; 2],
+    ended: [AtomicBool; 2],
 }
 
 impl Talk {
@@ -135,12 +136,15 @@ impl Talk {
         }
     }
 
-    /// Writes `bytes` more at both ends and drains them.
+    /// Writes `bytes` more at every end that has not ended its stream, and drains them.
     ///
     /// # Errors
     /// As [`drain`](Self::drain).
     pub fn exchange(&self, subject: &TcpStream, peer: &TcpStream, bytes: usize) -> Verdict {
-        let mut left = [bytes; 2];
+        let mut left = [End::Subject, End::Peer].map(|end| match self.has_ended(end) {
+            true => 0,
+            false => bytes,
+        });
         while left != [0, 0] {
             for (end, socket) in [(End::Subject, subject), (End::Peer, peer)] {
                 left[end as usize] -= self.write(end, socket, left[end as usize])?;
@@ -150,13 +154,30 @@ impl Talk {
         Ok(())
     }
 
-    /// Closes both directions, one after the other, and sees each end read the other's end of file.
+    /// Ends the stream of one end: nothing more comes from it.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where the socket cannot be shut.
+    pub fn end(&self, end: End, socket: &TcpStream) -> Verdict {
+        socket.shutdown(Shutdown::Write)?;
+        self.ended[end as usize].store(true, SeqCst);
+        Ok(())
+    }
+
+    fn has_ended(&self, end: End) -> bool {
+        self.ended[end as usize].load(SeqCst)
+    }
+
+    /// Ends both streams, one after the other, where they have not ended, and sees each end read the other's end of
+    /// file.
     ///
     /// # Errors
     /// [`Stop::Fail`] if there is anything but an end.
     pub fn close(&self, subject: &TcpStream, peer: &TcpStream) -> Verdict {
         for (end, socket, other) in [(End::Subject, subject, peer), (End::Peer, peer, subject)] {
-            socket.shutdown(Shutdown::Write)?;
+            if !self.has_ended(end) {
+                self.end(end, socket)?;
+            }
             let mut polled = [PollFd::new(other.as_fd(), PollFlags::POLLIN)];
             poll(&mut polled, PollTimeout::from(PATIENCE_MS)).map_err(io::Error::from)?;
             let read = self.read(end.other(), other)?;

@@ -25,6 +25,8 @@ pub struct WireRules<'a> {
     /// How many window probes are due after the resume: exactly one, unless the peer's window is closed and the
     /// persist timer may add to it.
     pub probes: Probes,
+    /// Whether our FIN may be sent again though the peer has acknowledged it: where no packet put that back.
+    pub repeated_fin: bool,
 }
 
 /// How many window probes may be seen.
@@ -34,6 +36,8 @@ pub enum Probes {
     One,
     /// One or more.
     AtLeastOne,
+    /// None that is due: only a connection that is ESTABLISHED sends one, and what else looks like one does no harm.
+    NoneDue,
 }
 
 impl WireRules<'_> {
@@ -44,7 +48,7 @@ impl WireRules<'_> {
     pub fn judge(&self, trace: &Trace) -> Verdict {
         let trace = trace.of(&self.flow);
         self.silence(&trace)?;
-        no_flags(&trace)?;
+        self.flags(&trace)?;
         let before = trace.before(PAUSED)?;
         let after = trace.after(RESTORED)?;
         let mut last = Last::new(self, &before.outgoing());
@@ -85,6 +89,37 @@ impl WireRules<'_> {
         Ok(())
     }
 
+    /// No RST and no SYN at any time, and before the application closes no FIN but those that were sent before: the same
+    /// one again.
+    fn flags(&self, trace: &Trace) -> Verdict {
+        let check = |rule: &str, segment: Option<&Segment>| match segment {
+            Some(segment) => Err(Stop::from(Failure::new("the wire", rule, segment))),
+            None => Ok(()),
+        };
+        let since = trace.after(PAUSING)?;
+        check(
+            "no RST",
+            since.segments().find(|segment| segment.flags.rst()),
+        )?;
+        check(
+            "no SYN",
+            since.segments().find(|segment| segment.flags.syn()),
+        )?;
+        let until = trace.between(PAUSING, CLOSING)?;
+        let (rcv_nxt, write_seq) = (self.snapshot.rcv_nxt(), self.snapshot.write_seq());
+        let state = self.snapshot.state;
+        let again = |segment: &Segment| match segment.flow == self.flow {
+            true => (state.owes_fin() || self.repeated_fin) && Seq(segment.end_seq()) == write_seq,
+            false => state.has_peer_fin() && Seq(segment.end_seq()) == rcv_nxt,
+        };
+        check(
+            "no FIN but those of before, at their numbers",
+            until
+                .segments()
+                .find(|segment| segment.flags.fin() && !again(segment)),
+        )
+    }
+
     fn count_probes(&self, probes: usize) -> Verdict {
         match self.probes {
             Probes::One => expect_eq("window probes after the resume", probes, 1),
@@ -94,30 +129,9 @@ impl WireRules<'_> {
                 probes,
                 probes > 0,
             ),
+            Probes::NoneDue => Ok(()),
         }
     }
-}
-
-/// No RST and no SYN at any time, and no FIN before the application closes.
-fn no_flags(trace: &Trace) -> Verdict {
-    let check = |rule: &str, segment: Option<&Segment>| match segment {
-        Some(segment) => Err(Stop::from(Failure::new("the wire", rule, segment))),
-        None => Ok(()),
-    };
-    let since = trace.after(PAUSING)?;
-    check(
-        "no RST",
-        since.segments().find(|segment| segment.flags.rst()),
-    )?;
-    check(
-        "no SYN",
-        since.segments().find(|segment| segment.flags.syn()),
-    )?;
-    let until = trace.between(PAUSING, CLOSING)?;
-    check(
-        "no FIN before the close",
-        until.segments().find(|segment| segment.flags.fin()),
-    )
 }
 
 /// What the host has said last, which it must not take back.
@@ -144,10 +158,16 @@ impl Last {
             .filter(|segment| !segment.flags.syn())
             .last();
         Self {
-            snd_una: snapshot.send.start(),
+            snd_una: match rules.repeated_fin {
+                true => snapshot.send.end,
+                false => snapshot.snd_una(),
+            },
             acknowledged: Vec::new(),
-            snd_nxt: snapshot.send.start() + snapshot.send.sent().len() as u32,
-            ack: snapshot.receive.end,
+            snd_nxt: match snapshot.state.has_own_fin() && !snapshot.send.fin_unsent {
+                true => snapshot.write_seq(),
+                false => snapshot.send.start() + snapshot.send.sent().len() as u32,
+            },
+            ack: snapshot.rcv_nxt(),
             // A snapshot without a window cannot keep the one that was advertised.
             edge: said
                 .filter(|_| snapshot.window.is_some())

@@ -1,19 +1,20 @@
 //! `SocketAddr` to and from the kernel's `sockaddr`.
 
 use super::{check, socklen_of};
+use crate::endpoints::Family;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// A `sockaddr` of either family, as the kernel reads it.
-enum Encoded {
+pub(super) enum Encoded {
     V4(libc::sockaddr_in),
     V6(libc::sockaddr_in6),
 }
 
 impl Encoded {
-    fn new(address: SocketAddr) -> Self {
+    pub(super) fn new(address: SocketAddr) -> Self {
         match address {
             SocketAddr::V4(v4) => Self::V4(libc::sockaddr_in {
                 sin_family: libc::AF_INET as libc::sa_family_t,
@@ -35,7 +36,7 @@ impl Encoded {
         }
     }
 
-    fn as_ptr(&self) -> (*const libc::sockaddr, libc::socklen_t) {
+    pub(super) fn as_ptr(&self) -> (*const libc::sockaddr, libc::socklen_t) {
         match self {
             Self::V4(v4) => ((&raw const *v4).cast(), socklen_of::<libc::sockaddr_in>()),
             Self::V6(v6) => ((&raw const *v6).cast(), socklen_of::<libc::sockaddr_in6>()),
@@ -61,15 +62,14 @@ pub(crate) fn connect(fd: BorrowedFd<'_>, address: SocketAddr) -> io::Result<()>
     Ok(())
 }
 
-/// `getsockname` or `getpeername`, which have one type.
-type NameCall =
-    unsafe extern "C" fn(libc::c_int, *mut libc::sockaddr, *mut libc::socklen_t) -> libc::c_int;
-
-fn name(fd: BorrowedFd<'_>, call: NameCall) -> io::Result<SocketAddr> {
+/// The local address of a socket.
+pub(crate) fn local_address(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
     let mut storage = MaybeUninit::<libc::sockaddr_storage>::zeroed();
     let mut length = socklen_of::<libc::sockaddr_storage>();
-    // SAFETY: `storage` is valid for writes of `length` bytes, and `call` is one of the two functions above.
-    check(unsafe { call(fd.as_raw_fd(), storage.as_mut_ptr().cast(), &raw mut length) })?;
+    // SAFETY: `storage` is valid for writes of `length` bytes.
+    check(unsafe {
+        libc::getsockname(fd.as_raw_fd(), storage.as_mut_ptr().cast(), &raw mut length)
+    })?;
     // SAFETY: `storage` was zeroed, and zeros are a valid `sockaddr_storage`, whatever part the kernel wrote.
     let storage = unsafe { storage.assume_init() };
     decode(&storage)
@@ -95,12 +95,30 @@ fn decode(storage: &libc::sockaddr_storage) -> io::Result<SocketAddr> {
     }
 }
 
-/// The local address of a socket.
-pub(crate) fn local_address(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
-    name(fd, libc::getsockname)
-}
-
-/// The address of a socket's peer.
-pub(crate) fn remote_address(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
-    name(fd, libc::getpeername)
+/// Where a socket was connected to, if it ever was: unlike `getpeername`, also before the peer has answered and after
+/// the end of the connection (`SO_PEERNAME`).
+pub(crate) fn destination(fd: BorrowedFd<'_>, family: Family) -> io::Result<Option<SocketAddr>> {
+    let mut storage = MaybeUninit::<libc::sockaddr_storage>::zeroed();
+    // The kernel refuses a buffer that is longer than the address.
+    let mut length = match family {
+        Family::V4 => socklen_of::<libc::sockaddr_in>(),
+        Family::V6 => socklen_of::<libc::sockaddr_in6>(),
+    };
+    // SAFETY: `storage` is valid for writes of `length` bytes.
+    let answer = check(unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERNAME,
+            storage.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    });
+    match answer {
+        Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => return Ok(None),
+        other => other?,
+    };
+    // SAFETY: `storage` was zeroed, and zeros are a valid `sockaddr_storage`, whatever part the kernel wrote.
+    let storage = unsafe { storage.assume_init() };
+    decode(&storage).map(Some)
 }

@@ -6,14 +6,18 @@
 
 mod address;
 mod ioctl;
+mod poll;
 mod queue_io;
+mod raw_socket;
 mod socket;
 mod sockopt;
 
-pub(crate) use address::{bind, connect, local_address, remote_address};
+pub(crate) use address::{bind, connect, destination, local_address};
 pub(crate) use ioctl::{siocatmark, siocinq, siocoutq, siocoutqnsd};
+pub(crate) use poll::poll_now;
 pub(crate) use queue_io::{recv, send};
-pub(crate) use socket::tcp_socket;
+pub(crate) use raw_socket::{raw_socket, send_to};
+pub(crate) use socket::{is_nonblocking, set_nonblocking, shutdown, tcp_socket};
 pub(crate) use sockopt::{clear, get, get_int, set, set_int};
 
 use std::io;

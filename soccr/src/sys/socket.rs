@@ -1,24 +1,58 @@
-//! New sockets.
+//! Sockets: new ones, and what is done to a whole one.
 
 use super::check;
 use crate::endpoints::Family;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Creates a blocking, close-on-exec TCP socket.
 pub(crate) fn tcp_socket(family: Family) -> io::Result<OwnedFd> {
-    let domain = match family {
-        Family::V4 => libc::AF_INET,
-        Family::V6 => libc::AF_INET6,
-    };
     // SAFETY: no pointer is passed.
     let fd = check(unsafe {
         libc::socket(
-            domain,
+            family.domain(),
             libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
             libc::IPPROTO_TCP,
         )
     })?;
     // SAFETY: the kernel has just returned `fd`: it is open, and nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Shuts one or both directions of a connection.
+pub(crate) fn shutdown(fd: BorrowedFd<'_>, how: Shutdown) -> io::Result<()> {
+    let how = match how {
+        Shutdown::Read => libc::SHUT_RD,
+        Shutdown::Write => libc::SHUT_WR,
+        Shutdown::Both => libc::SHUT_RDWR,
+    };
+    // SAFETY: no pointer is passed.
+    check(unsafe { libc::shutdown(fd.as_raw_fd(), how) })?;
+    Ok(())
+}
+
+/// Whether calls on the socket never wait (`O_NONBLOCK`).
+pub(crate) fn is_nonblocking(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(status_flags(fd)? & libc::O_NONBLOCK != 0)
+}
+
+/// Makes calls on the socket wait, or never wait.
+pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
+    let old = status_flags(fd)?;
+    let new = match nonblocking {
+        true => old | libc::O_NONBLOCK,
+        false => old & !libc::O_NONBLOCK,
+    };
+    if new == old {
+        return Ok(());
+    }
+    // SAFETY: `F_SETFL` takes an `int`, and no pointer is passed.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, new) })?;
+    Ok(())
+}
+
+fn status_flags(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
+    // SAFETY: `F_GETFL` takes no argument.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })
 }

@@ -113,6 +113,7 @@ impl Generated {
             negotiated: self.negotiated,
             receive: Receive::Empty,
             send: Send::Empty,
+            ..Plan::PLAIN
         };
         let pair = ctx.build(plan.network(Pair::builder()))?;
         let capture = ctx.capture(pair.a())?;

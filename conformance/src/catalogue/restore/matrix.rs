@@ -29,6 +29,7 @@ pub(super) fn cases() -> Vec<Case> {
                         receive,
                         send,
                         negotiated,
+                        ..Plan::PLAIN
                     };
                     let options = name(negotiated);
                     cases.push(Case::new(

@@ -159,6 +159,7 @@ fn other_host(ctx: &Context, family: Family, negotiated: Negotiated) -> Verdict 
         receive: Receive::Small,
         send: Send::Unacked,
         negotiated,
+        ..Plan::PLAIN
     };
     let mut traveller = plan.depart(ctx)?;
     traveller.fill(plan.receive, plan.send)?;

@@ -3,13 +3,13 @@
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{PATIENCE, Traveller};
-use crate::verdict::{Failure, Verdict, expect_eq};
-use lab::{Family, wait};
-use nix::sys::socket::{MsgFlags, send};
+use crate::verdict::{Failure, Stop, Verdict, expect_eq};
+use lab::{Direction, Family, Flags, Match, wait};
+use nix::sys::socket::{MsgFlags, SockaddrStorage, send, sendto};
 use soccr::raw::{self, Opt};
 use soccr::{ErrorKind, TcpState, Unsupported};
 use std::io;
-use std::net::{Shutdown, TcpListener, UdpSocket};
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -22,22 +22,22 @@ pub(super) fn cases() -> Vec<Case> {
             listen,
         ),
         Case::new(
-            "save/refused/unconnected",
-            "a socket that was never connected is refused",
-            &["C7"],
-            unconnected,
+            "save/refused/syn-received",
+            "a connection that was accepted before its handshake was over is refused, and runs on",
+            &["E10"],
+            syn_received,
         ),
         Case::new(
-            "save/refused/close-wait",
-            "a connection that the peer has closed is refused by this version, and runs on",
-            &["C7", "E4"],
-            close_wait,
+            "save/refused/mptcp",
+            "an MPTCP socket is refused",
+            &["A62", "C22"],
+            mptcp,
         ),
         Case::new(
-            "save/refused/fin-wait",
-            "a connection that was half closed is refused by this version, and runs on",
-            &["C7", "E3"],
-            fin_wait,
+            "save/refused/tls",
+            "a socket with TLS in the kernel on it is refused",
+            &["D12"],
+            tls,
         ),
         Case::new(
             "save/refused/in-repair",
@@ -74,44 +74,47 @@ fn listen(ctx: &Context) -> Verdict {
     refused(&socket, &Unsupported::State(TcpState::Listen))
 }
 
-fn unconnected(ctx: &Context) -> Verdict {
+/// Fast Open without cookies: the server accepts at the SYN, and the last acknowledgement of the handshake is lost.
+fn syn_received(ctx: &Context) -> Verdict {
     let pair = ctx.pair()?;
-    let new = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
-    let socket = pair.a().enter(new)??;
-    refused(&socket, &Unsupported::State(TcpState::Close))
+    for host in pair.hosts() {
+        // Client and server, data in the SYN, no cookie at either.
+        host.sysctl("net.ipv4.tcp_fastopen", "0x607")?;
+    }
+    let server = pair.b().enter(|| TcpListener::bind((pair.b().v4(), 0)))??;
+    let _lost = pair
+        .b()
+        .blackhole(Direction::Ingress, Match::tcp().flags(Flags::ACK))?;
+    let client = pair.a().enter(|| raw::tcp_socket(soccr::Family::V4))??;
+    let flags = MsgFlags::from_bits_retain(raw::MSG_FASTOPEN | raw::MSG_DONTWAIT);
+    let to = SockaddrStorage::from(server.local_addr()?);
+    sendto(client.as_raw_fd(), b"hello", &to, flags).map_err(io::Error::from)?;
+    let (accepted, _) = server.accept()?;
+    refused(&accepted, &Unsupported::State(TcpState::SynReceived))?;
+    let mut bytes = [0; 8];
+    let count = raw::recv(&accepted, &mut bytes, raw::MSG_DONTWAIT)?;
+    expect_eq("what is read after the refusal", &bytes[..count], b"hello")
 }
 
-fn close_wait(ctx: &Context) -> Verdict {
+fn mptcp(ctx: &Context) -> Verdict {
+    let pair = ctx.pair()?;
+    let protocol = Some(socket2::Protocol::from(libc::IPPROTO_MPTCP));
+    let new = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, protocol);
+    match pair.a().enter(new)? {
+        Ok(socket) => refused(&socket, &Unsupported::Protocol(libc::IPPROTO_MPTCP)),
+        Err(error) => Err(Stop::Skip(format!("no MPTCP here: {error}"))),
+    }
+}
+
+fn tls(ctx: &Context) -> Verdict {
     let traveller = Traveller::open(ctx, Family::V4)?;
-    traveller.peer.shutdown(Shutdown::Write)?;
-    reaches(&traveller, TcpState::CloseWait)?;
-    refused(&traveller.subject, &Unsupported::State(TcpState::CloseWait))?;
-    traveller.talk.write(
-        crate::oracle::stream::End::Subject,
-        &traveller.subject,
-        1_000,
-    )?;
-    traveller.talk.drain(&traveller.subject, &traveller.peer)
-}
-
-fn fin_wait(ctx: &Context) -> Verdict {
-    let traveller = Traveller::open(ctx, Family::V4)?;
-    traveller.subject.shutdown(Shutdown::Write)?;
-    reaches(&traveller, TcpState::FinWait2)?;
-    refused(&traveller.subject, &Unsupported::State(TcpState::FinWait2))?;
-    traveller
-        .talk
-        .write(crate::oracle::stream::End::Peer, &traveller.peer, 1_000)?;
-    traveller.talk.drain(&traveller.subject, &traveller.peer)
-}
-
-fn reaches(traveller: &Traveller, state: TcpState) -> Verdict {
-    let reached = || raw::tcp_info(&traveller.subject).is_ok_and(|info| info.state == state as u8);
-    Ok(wait::until(
-        format!("the state is {state}"),
-        PATIENCE,
-        reached,
-    )?)
+    match raw::set(&traveller.subject, Opt::TCP_ULP, b"tls") {
+        Ok(()) => refused(
+            &traveller.subject,
+            &Unsupported::UpperLayer("tls".to_owned()),
+        ),
+        Err(error) => Err(Stop::Skip(format!("no TLS in this kernel: {error}"))),
+    }
 }
 
 fn in_repair(ctx: &Context) -> Verdict {

@@ -1,0 +1,95 @@
+//! The states between the first FIN and the last acknowledgement.
+
+use crate::case::Case;
+use crate::journey::{Ending, Plan, Receive, Send};
+use lab::Family;
+use soccr::{FinMode, Settings};
+
+const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::V4Mapped];
+
+/// Each with the send queues that there can be in it.
+const ENDINGS: [(Ending, &str, &[&str], &[Send]); 5] = [
+    (
+        Ending::FinWait1,
+        "fin-wait-1",
+        &["E2", "A26"],
+        &[Send::Empty, Send::Unacked, Send::Unsent, Send::Both],
+    ),
+    (Ending::FinWait2, "fin-wait-2", &["E3"], &[Send::Empty]),
+    (
+        Ending::CloseWait,
+        "close-wait",
+        &["E4", "F1", "F6", "G4"],
+        &[Send::Empty, Send::Unacked, Send::Unsent, Send::Both],
+    ),
+    (
+        Ending::LastAck,
+        "last-ack",
+        &["E5", "F1", "F6"],
+        &[Send::Empty, Send::Unacked, Send::Unsent],
+    ),
+    (
+        Ending::Closing,
+        "closing",
+        &["E6", "F1", "F6"],
+        &[Send::Empty, Send::Unacked, Send::Unsent],
+    ),
+];
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (ending, state, guide, sends) in ENDINGS {
+        for send in sends {
+            for fin in modes(ending) {
+                for family in FAMILIES {
+                    let plan = Plan {
+                        family,
+                        receive: Receive::Small,
+                        send: *send,
+                        ending,
+                        settings: Settings::new().fin(fin),
+                        ..Plan::PLAIN
+                    };
+                    cases.push(case(plan, state, guide));
+                }
+            }
+        }
+    }
+    cases
+}
+
+/// Where no FIN has to be put back that the kernel would not put back by itself, there is one way only.
+fn modes(ending: Ending) -> Vec<FinMode> {
+    match ending {
+        Ending::None | Ending::FinWait1 => vec![FinMode::Inject],
+        _ => vec![FinMode::Inject, FinMode::Emulate],
+    }
+}
+
+fn case(plan: Plan, state: &str, guide: &'static [&'static str]) -> Case {
+    let send = match plan.send {
+        Send::Empty => "empty",
+        Send::Unacked => "unacked",
+        Send::Unsent => "unsent",
+        Send::Both => "both",
+    };
+    let (family, fin) = (plan.family, plan.settings.fin);
+    let statement = match fin {
+        FinMode::Emulate => format!(
+            "a connection in the state {} moves without a packet being made up: both streams are whole, and what \
+             differs is named",
+            plan.ending.state()
+        ),
+        _ => format!(
+            "a connection in the state {} moves whole: no FIN is lost, repeated or made up, and both ends close as if \
+             nothing had been",
+            plan.ending.state()
+        ),
+    };
+    Case::new(
+        format!("state/{state}/{send}/{fin}/{family}"),
+        statement,
+        guide,
+        move |ctx| plan.run(ctx),
+    )
+}

@@ -1,0 +1,128 @@
+//! The steps of a restore once the socket is connected: options and clock, queues, and what comes after them.
+
+use super::{Core, Restoring, set, stage};
+use crate::error::{At, Error, Step};
+use crate::filling::write_all;
+use crate::finishing::Finishing;
+use crate::kind::Kind;
+use crate::options::Timestamps;
+use crate::queue::Queue;
+use crate::raw::{self, Opt, TCP_NO_QUEUE, TCPI_OPT_USEC_TS};
+use crate::restored::Restored;
+use crate::settings::InFlight;
+use crate::sys;
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+
+impl<'s> Restoring<'s, stage::Connected> {
+    /// Restores what was negotiated, the segment size, and the clock of the timestamps.
+    ///
+    /// Before the queues: the kernel refuses options once a byte was sent, and a restored queue is sent by a
+    /// timer (guide A42, H7).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) where the snapshot's clock counts microseconds and this kernel's cannot.
+    #[doc(alias = "libsoccr_set_sk_data_noq")]
+    pub fn no_queue_data(self) -> Result<Restoring<'s, stage::NoQueue>, Error> {
+        if self.core.kind() != Kind::Connection {
+            return Ok(self.next());
+        }
+        let options = self.core.snapshot.options;
+        let (fd, step) = (self.as_fd(), Step::NoQueueData);
+        sys::set(fd, Opt::TCP_REPAIR_OPTIONS, &options.to_repair_options())
+            .at(step, Opt::TCP_REPAIR_OPTIONS.setting)?;
+        // The kernel takes the clamp and goes on with segments of 524 or 1208 bytes, for the life of the
+        // connection, until something makes it compute their size again (guide A46, G2).
+        sys::clear(fd, Opt::IP_OPTIONS).at(step, Opt::IP_OPTIONS.setting)?;
+        if let Some(timestamps) = options.timestamps {
+            self.set_clock(timestamps)?;
+        }
+        Ok(self.next())
+    }
+
+    fn set_clock(&self, timestamps: Timestamps) -> Result<(), Error> {
+        let (fd, step) = (self.as_fd(), Step::NoQueueData);
+        let value = timestamps.to_restore();
+        set(fd, step, Opt::TCP_TIMESTAMP, value as i32)?;
+        let info = raw::tcp_info(&fd).at(step, Opt::TCP_INFO.getting)?;
+        let microseconds = info.options & TCPI_OPT_USEC_TS != 0;
+        if microseconds != timestamps.microseconds {
+            let unit = |microseconds| {
+                if microseconds {
+                    "microseconds"
+                } else {
+                    "milliseconds"
+                }
+            };
+            return Err(Error::mismatch(
+                step,
+                "the unit of the timestamp clock",
+                unit(timestamps.microseconds),
+                unit(microseconds),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl<'s> Restoring<'s, stage::NoQueue> {
+    /// Writes the receive queue, and what was sent of the send queue.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Buffer`](crate::ErrorKind::Buffer) where the kernel grants less room than a queue needs.
+    #[doc(alias = "libsoccr_set_queue_bytes")]
+    pub fn queue_bytes(self) -> Result<Restoring<'s, stage::Queued>, Error> {
+        let snapshot = self.core.snapshot;
+        self.fill(Queue::Receive, &snapshot.receive.bytes)?;
+        if self.core.settings.in_flight == InFlight::AsSent {
+            self.fill(Queue::Send, snapshot.send.sent())?;
+        }
+        Ok(self.next())
+    }
+
+    fn fill(&self, queue: Queue, bytes: &[u8]) -> Result<(), Error> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let (fd, step) = (self.as_fd(), Step::WriteQueue(queue));
+        set(fd, step, Opt::TCP_REPAIR_QUEUE, queue.number())?;
+        write_all(fd, queue, bytes)?;
+        // With the send queue selected, whatever is written counts as sent.
+        set(fd, step, Opt::TCP_REPAIR_QUEUE, TCP_NO_QUEUE)
+    }
+}
+
+impl<'s> Restoring<'s, stage::Queued> {
+    /// Restores the FINs, the windows, and the tail of the send queue that was never sent.
+    ///
+    /// # Errors
+    /// [`Unsupported::QuietOff`](crate::Unsupported::QuietOff) where there is such a tail and the kernel cannot hold it
+    /// (before 4.19); [`ErrorKind::NotInjected`](crate::ErrorKind::NotInjected) where a firewall keeps out the packet that puts a FIN back.
+    #[doc(alias = "libsoccr_set_sk_data")]
+    pub fn remaining_data(mut self) -> Result<Restored, Error> {
+        let Core {
+            snapshot, settings, ..
+        } = self.core;
+        let losses = match self.core.kind() {
+            Kind::Connection => {
+                let finishing = Finishing {
+                    fd: self.as_fd(),
+                    snapshot,
+                    fins: &self.core.fins,
+                    in_flight: settings.in_flight,
+                };
+                finishing.finish()?
+            }
+            Kind::Ended => match self.core.double.take() {
+                Some(double) => double.end(self.as_fd(), snapshot)?,
+                None => Vec::new(),
+            },
+            Kind::Attempt | Kind::Refused | Kind::Unconnected => Vec::new(),
+        };
+        if snapshot.shutdown_read && self.core.kind() == Kind::Unconnected {
+            // Says ENOTCONN, and does it.
+            let _ = sys::shutdown(self.as_fd(), Shutdown::Read);
+        }
+        Ok(Restored::new(snapshot, settings, losses, self.core.fd))
+    }
+}

@@ -1,0 +1,81 @@
+//! What a caller can choose about a restore.
+
+use std::fmt;
+
+/// How a restore goes about what can be done in more than one way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Settings {
+    /// How FINs that have crossed the wire are put back.
+    pub fin: FinMode,
+    /// What becomes of data in flight.
+    pub in_flight: InFlight,
+}
+
+impl Settings {
+    /// The usual ways.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            fin: FinMode::Auto,
+            in_flight: InFlight::AsSent,
+        }
+    }
+
+    /// Chooses how FINs are put back.
+    #[must_use]
+    pub const fn fin(self, fin: FinMode) -> Self {
+        Self { fin, ..self }
+    }
+
+    /// Chooses what becomes of data in flight.
+    #[must_use]
+    pub const fn in_flight(self, in_flight: InFlight) -> Self {
+        Self { in_flight, ..self }
+    }
+}
+
+/// How the peer's FIN, and its acknowledgement of ours, are put back into a restored socket.
+///
+/// The kernel has no call for either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FinMode {
+    /// [`Inject`](Self::Inject) where raw sockets are permitted, else [`Emulate`](Self::Emulate).
+    #[default]
+    Auto,
+    /// By a packet of our own making, which never leaves the host: it comes in as if the peer had sent it, and carries
+    /// the mark [`MARK`](crate::MARK), for firewalls that let it pass. Needs `CAP_NET_RAW`. The state is exactly as it
+    /// was.
+    Inject,
+    /// By no packet. After the peer's FIN the application reads the end of the stream, and what is sent acknowledges
+    /// the FIN; but the kernel believes the peer to be writing still, so that the states are others (ESTABLISHED for
+    /// CLOSE-WAIT, FIN-WAIT for LAST-ACK and CLOSING), and after the close the socket waits for `tcp_fin_timeout`
+    /// (guide F6). In FIN-WAIT-2 our FIN is sent a second time (guide E3). [`Restored::losses`] names what applies.
+    ///
+    /// [`Restored::losses`]: crate::Restored::losses
+    Emulate,
+}
+
+/// What becomes of the data that was sent and not acknowledged.
+///
+/// It is not known whether the data or its acknowledgement was lost, or is still on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum InFlight {
+    /// As before: it was sent. An acknowledgement that is on its way is taken at once; data that was lost is sent
+    /// again when the retransmission timer says so, one to three seconds after the restore (guide G3, H8).
+    #[default]
+    AsSent,
+    /// As if it had never been sent: it is sent again at the resume, as far as the windows allow. Lost data arrives at
+    /// once; data that had arrived is sent twice, and an acknowledgement that comes before its data is ignored.
+    AsUnsent,
+}
+
+impl fmt::Display for FinMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Inject => "inject",
+            Self::Emulate => "emulate",
+        })
+    }
+}

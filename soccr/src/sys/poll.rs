@@ -1,0 +1,19 @@
+//! What a socket is ready for, without waiting.
+
+use super::check;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// What `poll` says of a socket at this moment: the `POLL*` bits.
+///
+/// It takes nothing: an error that waits is seen (`POLLERR`) and stays, where `SO_ERROR` would consume it.
+pub(crate) fn poll_now(fd: BorrowedFd<'_>) -> io::Result<libc::c_short> {
+    let mut entry = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN | libc::POLLOUT | libc::POLLRDHUP,
+        revents: 0,
+    };
+    // SAFETY: `entry` is one valid `pollfd`, and lives until the call returns.
+    check(unsafe { libc::poll(&raw mut entry, 1, 0) })?;
+    Ok(entry.revents)
+}
