@@ -7,9 +7,7 @@ use crate::losses::{Loss, Lost};
 use crate::options::Options;
 use crate::path::Path;
 use crate::queue::{Queue, ReceiveQueue, SendQueue};
-use crate::raw::{
-    MSG_DONTWAIT, MSG_PEEK, Opt, TCP_NO_QUEUE, TCPI_OPT_ECN, TCPI_OPT_TIMESTAMPS, TcpInfo,
-};
+use crate::raw::{MSG_DONTWAIT, MSG_PEEK, Opt, TCP_NO_QUEUE, TCPI_OPT_ECN, TcpInfo};
 use crate::seq::Seq;
 use crate::snapshot::{PendingError, Snapshot};
 use crate::state::TcpState;
@@ -201,11 +199,10 @@ impl Data {
                 "something waits in the error queue, or an error that did not end the connection";
             lose(Lost::PendingError, detail.to_owned());
         }
-        if self.state == TcpState::SynSent && self.info.options & TCPI_OPT_TIMESTAMPS != 0 {
-            lose(
-                Lost::Clock,
-                "the SYN that is sent again has the clock of its new host".to_owned(),
-            );
+        if self.state == TcpState::SynSent {
+            let detail = "the SYN that is sent again has the options and the clock of its new host; an answer to the first \
+                          one is reset if it echoes that one's clock, and the peer answers the next SYN";
+            lose(Lost::Clock, detail.to_owned());
         }
         if self.state == TcpState::Close && endpoints.has_remote() {
             let detail = "what the connection left in TIME-WAIT, if anything, stays on its host";

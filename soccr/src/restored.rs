@@ -65,7 +65,8 @@ impl Restored {
     }
 
     /// Brings the connection to life: one window probe, then whatever was waiting to be sent. An attempt to connect
-    /// sends its SYN.
+    /// sends its SYN: only then is there a socket that an answer finds, so that what comes in has to be blocked until
+    /// this has returned.
     ///
     /// # Errors
     /// What the kernel says to leaving repair mode, or to the sizes of the buffers before it: nothing was sent,
