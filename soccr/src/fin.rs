@@ -138,14 +138,8 @@ fn retried<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 /// Refuses sockets of two network namespaces: the packet would come in where the connection is not, and the kernel
 /// there would answer it to the peer.
 fn require_same_network(raw: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<(), Error> {
-    let cookie = |fd: BorrowedFd<'_>| {
-        let mut cookie = [0; 8];
-        // Before kernel 5.14 there is no cookie to compare.
-        sys::get(fd, Opt::SO_NETNS_COOKIE, &mut cookie)
-            .ok()
-            .map(|_| u64::from_ne_bytes(cookie))
-    };
-    let (wanted, found) = (cookie(socket), cookie(raw));
+    let cookie = |fd| sys::netns_cookie(fd).at(Step::RemainingData, Opt::SO_NETNS_COOKIE.getting);
+    let (wanted, found) = (cookie(socket)?, cookie(raw)?);
     if wanted == found {
         return Ok(());
     }

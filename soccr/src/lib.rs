@@ -23,8 +23,8 @@
 //! # What is carried
 //! Connections in every state but LISTEN, SYN-RECEIVED and TIME-WAIT, over IPv4, IPv6 and v4-mapped IPv6: addresses,
 //! sequence numbers, both queues with what was sent and what was not, FINs, segment size, window scaling, SACK,
-//! timestamps, both windows, the sizes of the buffers, `SO_REUSEADDR`, an error that waits for the application. What
-//! does not come back is named: [`Snapshot::losses`], [`Restored::losses`].
+//! timestamps, both windows, the sizes of the buffers, the options that the application has set, an error that waits
+//! for it. What does not come back is named: [`Snapshot::losses`], [`Restored::losses`].
 //!
 //! # What it needs
 //! - `CAP_NET_ADMIN` in the user namespace that owns the network namespace of the socket: real root, or an
@@ -72,6 +72,7 @@ mod segment;
 mod seq;
 mod settings;
 mod snapshot;
+mod sockopts;
 mod state;
 mod sys;
 mod wait;
@@ -90,5 +91,6 @@ pub use save::{DataRead, NotSaved, Paused, Saved, pause, save, save_and_close};
 pub use seq::Seq;
 pub use settings::{FinMode, InFlight, Settings};
 pub use snapshot::{PendingError, Snapshot};
+pub use sockopts::SocketOption;
 pub use state::TcpState;
 pub use window::Window;

@@ -6,9 +6,12 @@
 //!
 //! Every function makes exactly one system call and returns what the kernel said.
 
+mod opt;
+
+pub use opt::Opt;
+
 use crate::endpoints::Family;
 use crate::sys;
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -55,109 +58,6 @@ pub const MSG_DONTWAIT: i32 = libc::MSG_DONTWAIT;
 pub const MSG_OOB: i32 = libc::MSG_OOB;
 /// Send flag: open the connection with this data (TCP Fast Open).
 pub const MSG_FASTOPEN: i32 = libc::MSG_FASTOPEN;
-
-/// `libc` does not have it; sparc alone has another number.
-const SO_NETNS_COOKIE: libc::c_int = if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) {
-    0x0050
-} else {
-    71
-};
-
-/// A socket option of plain values: none of them carries a pointer, which is why it is safe to pass any bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Opt {
-    pub(crate) level: libc::c_int,
-    pub(crate) name: libc::c_int,
-    label: &'static str,
-    /// The calls that read and write it, as error messages name them.
-    pub(crate) getting: &'static str,
-    pub(crate) setting: &'static str,
-}
-
-/// Declares the options, so that each carries the name that error messages print.
-macro_rules! options {
-    ($($(#[$doc:meta])* $name:ident = $level:path, $value:expr;)*) => {
-        impl Opt {
-            $($(#[$doc])*
-            pub const $name: Self = Self {
-                level: $level,
-                name: $value,
-                label: stringify!($name),
-                getting: concat!("getsockopt(", stringify!($name), ")"),
-                setting: concat!("setsockopt(", stringify!($name), ")"),
-            };)*
-        }
-    };
-}
-
-options! {
-    /// Repair mode: [`TCP_REPAIR_ON`], [`TCP_REPAIR_OFF`] or [`TCP_REPAIR_OFF_NO_WP`] (kernel 3.5; the last one 4.19).
-    TCP_REPAIR = libc::IPPROTO_TCP, libc::TCP_REPAIR;
-    /// The queue that [`recv`], [`send`] and [`Opt::TCP_QUEUE_SEQ`] mean, in repair mode.
-    TCP_REPAIR_QUEUE = libc::IPPROTO_TCP, libc::TCP_REPAIR_QUEUE;
-    /// The sequence number at the end of the selected queue, in host byte order.
-    TCP_QUEUE_SEQ = libc::IPPROTO_TCP, libc::TCP_QUEUE_SEQ;
-    /// What the handshake would have negotiated: an array of [`tcp_repair_opt`].
-    TCP_REPAIR_OPTIONS = libc::IPPROTO_TCP, libc::TCP_REPAIR_OPTIONS;
-    /// The clock behind the timestamp option; bit 0 is the microsecond flag since kernel 6.7.
-    TCP_TIMESTAMP = libc::IPPROTO_TCP, libc::TCP_TIMESTAMP;
-    /// Five 32-bit window values: snd_wl1, snd_wnd, max_window, rcv_wnd, rcv_wup (kernel 4.8).
-    TCP_REPAIR_WINDOW = libc::IPPROTO_TCP, libc::TCP_REPAIR_WINDOW;
-    /// The maximum segment size; in repair mode reading it gives the negotiated clamp.
-    TCP_MAXSEG = libc::IPPROTO_TCP, libc::TCP_MAXSEG;
-    /// `struct tcp_info`, of whatever length the kernel has.
-    TCP_INFO = libc::IPPROTO_TCP, libc::TCP_INFO;
-    /// No Nagle delay; setting it pushes what is queued.
-    TCP_NODELAY = libc::IPPROTO_TCP, libc::TCP_NODELAY;
-    /// The name of an upper-layer protocol such as `tls`.
-    TCP_ULP = libc::IPPROTO_TCP, libc::TCP_ULP;
-    /// IP options; clearing them makes the kernel compute the segment size again.
-    IP_OPTIONS = libc::IPPROTO_IP, libc::IP_OPTIONS;
-    /// Whether an IPv6 socket refuses IPv4.
-    IPV6_V6ONLY = libc::IPPROTO_IPV6, libc::IPV6_V6ONLY;
-    /// Address reuse; reads 2 in repair mode.
-    SO_REUSEADDR = libc::SOL_SOCKET, libc::SO_REUSEADDR;
-    /// Where `MSG_PEEK` starts, or -1.
-    SO_PEEK_OFF = libc::SOL_SOCKET, libc::SO_PEEK_OFF;
-    /// Whether urgent data stays in the stream.
-    SO_OOBINLINE = libc::SOL_SOCKET, libc::SO_OOBINLINE;
-    /// The error that waits; reading takes it away.
-    SO_ERROR = libc::SOL_SOCKET, libc::SO_ERROR;
-    /// What a socket does when it is closed: two `int`s, whether to linger and for how many seconds.
-    SO_LINGER = libc::SOL_SOCKET, libc::SO_LINGER;
-    /// The mark of a socket's packets, for firewalls and routes.
-    SO_MARK = libc::SOL_SOCKET, libc::SO_MARK;
-    /// A number of the network namespace, 64 bits (kernel 5.14).
-    SO_NETNS_COOKIE = libc::SOL_SOCKET, SO_NETNS_COOKIE;
-    /// The protocol of a socket.
-    SO_PROTOCOL = libc::SOL_SOCKET, libc::SO_PROTOCOL;
-    /// The type of a socket.
-    SO_TYPE = libc::SOL_SOCKET, libc::SO_TYPE;
-    /// Send buffer, bytes; the kernel doubles what is set and locks the size.
-    SO_SNDBUF = libc::SOL_SOCKET, libc::SO_SNDBUF;
-    /// Receive buffer, bytes; the kernel doubles what is set and locks the size.
-    SO_RCVBUF = libc::SOL_SOCKET, libc::SO_RCVBUF;
-    /// Send buffer past `net.core.wmem_max`; needs `CAP_NET_ADMIN` in the initial user namespace.
-    SO_SNDBUFFORCE = libc::SOL_SOCKET, libc::SO_SNDBUFFORCE;
-    /// Receive buffer past `net.core.rmem_max`; needs `CAP_NET_ADMIN` in the initial user namespace.
-    SO_RCVBUFFORCE = libc::SOL_SOCKET, libc::SO_RCVBUFFORCE;
-    /// Which buffer sizes are locked against autotuning: bit 0 send, bit 1 receive (kernel 5.15).
-    SO_BUF_LOCK = libc::SOL_SOCKET, libc::SO_BUF_LOCK;
-}
-
-impl Opt {
-    /// The name of the option in the kernel's headers.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        self.label
-    }
-}
-
-impl fmt::Debug for Opt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.label)
-    }
-}
 
 /// Reads an option as bytes; returns how many the kernel wrote.
 ///

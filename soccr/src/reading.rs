@@ -10,6 +10,7 @@ use crate::queue::{Queue, ReceiveQueue, SendQueue};
 use crate::raw::{MSG_DONTWAIT, MSG_PEEK, Opt, TCP_NO_QUEUE, TCPI_OPT_ECN, TcpInfo};
 use crate::seq::Seq;
 use crate::snapshot::{PendingError, Snapshot};
+use crate::sockopts::{Found, NewSocket};
 use crate::state::TcpState;
 use crate::sys;
 use crate::window::Window;
@@ -23,6 +24,7 @@ pub(crate) struct Inspected {
     endpoints: Endpoints,
     buffers: Buffers,
     nonblocking: bool,
+    options: Found,
     receive: Vec<u8>,
     send: Vec<u8>,
 }
@@ -31,10 +33,14 @@ impl Inspected {
     /// Looks at a socket that may be saved.
     pub(crate) fn look_at(fd: BorrowedFd<'_>) -> Result<Self, Error> {
         require_tcp(fd, Step::Inspect)?;
-        carried(fd, Step::Inspect)?;
+        let (state, _) = carried(fd, Step::Inspect)?;
         refuse_upper_layer(fd)?;
+        let endpoints = endpoints(fd)?;
+        let family = endpoints.family();
+        let new = NewSocket::like(fd, family).at(Step::Inspect, "socket")?;
         Ok(Self {
-            endpoints: endpoints(fd)?,
+            endpoints,
+            options: Found::read(fd, family, state, &new),
             buffers: Buffers::read(fd, Step::Inspect)?,
             nonblocking: sys::is_nonblocking(fd).at(Step::Inspect, "fcntl(F_GETFL)")?,
             receive: prefaulted(queue_length(
@@ -84,7 +90,8 @@ impl Inspected {
             reuse_address,
             nonblocking: self.nonblocking,
             path: Path::from_info(&data.info),
-            unsaved: data.unsaved(&self.endpoints),
+            unsaved: [data.unsaved(&self.endpoints), self.options.losses].concat(),
+            socket_options: self.options.options,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::closed::{self, Double};
 use crate::error::{At, Error, Step};
 use crate::fin::Fins;
 use crate::kind::Kind;
+use crate::losses::Loss;
 use crate::queue::Queue;
 use crate::raw::{Opt, TCP_REPAIR_ON};
 use crate::repair::{Probe, leave_repair};
@@ -17,6 +18,7 @@ use crate::restored::Restored;
 use crate::seq::Seq;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
+use crate::sockopts::{self, Moment};
 use crate::sys;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -181,6 +183,7 @@ struct Core<'s> {
     fins: Fins,
     /// Plays the peer of a connection that is over.
     double: Option<Double>,
+    losses: Vec<Loss>,
 }
 
 impl Core<'_> {
@@ -204,6 +207,7 @@ impl<'s, S> Restoring<'s, S> {
             settings: Settings::default(),
             fins: Fins::None,
             double: None,
+            losses: Vec::new(),
         };
         Restoring::at(core)
     }
@@ -213,6 +217,13 @@ impl<'s, S> Restoring<'s, S> {
             core,
             stage: PhantomData,
         }
+    }
+
+    /// Sets the options of the application whose moment it is; what does not work is a loss, not a failure.
+    fn apply_options(&mut self, moment: Moment) {
+        let options = &self.core.snapshot.socket_options;
+        let lost = sockopts::apply(self.core.fd.as_fd(), options, moment);
+        self.core.losses.extend(lost);
     }
 
     fn next<T>(self) -> Restoring<'s, T> {
@@ -242,13 +253,15 @@ impl<'s> Restoring<'s, stage::Created> {
 }
 
 impl<'s> Restoring<'s, stage::Paused> {
-    /// Grows the buffers for the queues and sets both sequence numbers, which only an unconnected socket takes.
+    /// Sets most of the application's options, grows the buffers for the queues, and sets both sequence numbers, which
+    /// only an unconnected socket takes.
     ///
     /// # Errors
     /// [`ErrorKind::Buffer`](crate::ErrorKind::Buffer) where a queue cannot fit.
     #[doc(alias = "libsoccr_set_sk_data_unbound")]
-    pub fn unbound_data(self) -> Result<Restoring<'s, stage::Unbound>, Error> {
+    pub fn unbound_data(mut self) -> Result<Restoring<'s, stage::Unbound>, Error> {
         let snapshot = self.core.snapshot;
+        self.apply_options(Moment::Unbound);
         Buffers::grow(self.as_fd(), snapshot)?;
         match self.core.kind() {
             Kind::Connection => {

@@ -26,8 +26,15 @@ pub struct Restored {
     remote: SocketAddr,
     reuse_address: bool,
     nonblocking: bool,
-    has_tail: bool,
+    tail: Option<Tail>,
     losses: Vec<Loss>,
+}
+
+/// What waits to be sent at the resume.
+#[derive(Clone, Copy, Debug)]
+struct Tail {
+    /// Whether our FIN is behind it: nothing more is to be waited for, so that a cork does not hold it.
+    ends: bool,
 }
 
 impl AsFd for Restored {
@@ -52,7 +59,11 @@ impl Restored {
             remote: snapshot.endpoints.remote,
             reuse_address: snapshot.reuse_address,
             nonblocking: snapshot.nonblocking,
-            has_tail: kind == Kind::Connection && has_tail(snapshot, settings.in_flight),
+            tail: (kind == Kind::Connection && has_tail(snapshot, settings.in_flight)).then_some(
+                Tail {
+                    ends: snapshot.state.owes_fin(),
+                },
+            ),
             losses: [snapshot.losses(), losses].concat(),
         }
     }
@@ -104,7 +115,8 @@ impl Restored {
         let set = |option, value| {
             let _ = sys::set_int(self.as_fd(), option, value);
         };
-        if self.has_tail {
+        let corked = sys::get_int(self.as_fd(), Opt::TCP_CORK).is_ok_and(|corked| corked != 0);
+        if self.tail.is_some_and(|tail| tail.ends || !corked) {
             // Nothing else would send the held tail before the probe is answered, and only an ESTABLISHED connection
             // sends one.
             set(Opt::TCP_NODELAY, 1);

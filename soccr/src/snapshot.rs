@@ -9,6 +9,7 @@ use crate::path::Path;
 use crate::queue::{ReceiveQueue, SendQueue};
 use crate::raw::Opt;
 use crate::seq::Seq;
+use crate::sockopts::SocketOption;
 use crate::state::TcpState;
 use crate::sys;
 use crate::window::Window;
@@ -47,6 +48,8 @@ pub struct Snapshot {
     pub reuse_address: bool,
     /// Whether calls on the socket never wait (`O_NONBLOCK`).
     pub nonblocking: bool,
+    /// What the application has set on the socket, as far as it is not as on a new one.
+    pub socket_options: Vec<SocketOption>,
     /// What the connection had learned of its path, for those who can steer a new one.
     pub path: Path,
     /// What the save could not read, or no restore can bring back; see [`losses`](Self::losses).
@@ -91,6 +94,7 @@ impl Snapshot {
             buffers: Buffers::default(),
             reuse_address: false,
             nonblocking: false,
+            socket_options: Vec::new(),
             path: Path::default(),
             unsaved: Vec::new(),
         }

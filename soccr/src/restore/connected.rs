@@ -10,6 +10,7 @@ use crate::queue::Queue;
 use crate::raw::{self, Opt, TCP_NO_QUEUE, TCPI_OPT_USEC_TS};
 use crate::restored::Restored;
 use crate::settings::InFlight;
+use crate::sockopts::{self, Moment};
 use crate::sys;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
@@ -23,7 +24,8 @@ impl<'s> Restoring<'s, stage::Connected> {
     /// # Errors
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) where the snapshot's clock counts microseconds and this kernel's cannot.
     #[doc(alias = "libsoccr_set_sk_data_noq")]
-    pub fn no_queue_data(self) -> Result<Restoring<'s, stage::NoQueue>, Error> {
+    pub fn no_queue_data(mut self) -> Result<Restoring<'s, stage::NoQueue>, Error> {
+        self.apply_options(Moment::Connected);
         if self.core.kind() != Kind::Connection {
             return Ok(self.next());
         }
@@ -33,7 +35,11 @@ impl<'s> Restoring<'s, stage::Connected> {
             .at(step, Opt::TCP_REPAIR_OPTIONS.setting)?;
         // The kernel takes the clamp and goes on with segments of 524 or 1208 bytes, for the life of the
         // connection, until something makes it compute their size again (guide A46, G2).
-        sys::clear(fd, Opt::IP_OPTIONS).at(step, Opt::IP_OPTIONS.setting)?;
+        match sockopts::ip_options(&self.core.snapshot.socket_options) {
+            [] => sys::clear(fd, Opt::IP_OPTIONS),
+            ip_options => sys::set(fd, Opt::IP_OPTIONS, ip_options),
+        }
+        .at(step, Opt::IP_OPTIONS.setting)?;
         if let Some(timestamps) = options.timestamps {
             self.set_clock(timestamps)?;
         }
@@ -123,6 +129,9 @@ impl<'s> Restoring<'s, stage::Queued> {
             // Says ENOTCONN, and does it.
             let _ = sys::shutdown(self.as_fd(), Shutdown::Read);
         }
-        Ok(Restored::new(snapshot, settings, losses, self.core.fd))
+        self.core.losses.extend(losses);
+        self.apply_options(Moment::Last);
+        let Core { losses, fd, .. } = self.core;
+        Ok(Restored::new(snapshot, settings, losses, fd))
     }
 }

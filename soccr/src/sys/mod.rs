@@ -18,7 +18,7 @@ pub(crate) use poll::poll_now;
 pub(crate) use queue_io::{recv, send};
 pub(crate) use raw_socket::{raw_socket, send_to};
 pub(crate) use socket::{is_nonblocking, set_nonblocking, shutdown, tcp_socket};
-pub(crate) use sockopt::{clear, get, get_int, set, set_int};
+pub(crate) use sockopt::{clear, get, get_int, netns_cookie, set, set_int};
 
 use std::io;
 

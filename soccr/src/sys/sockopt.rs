@@ -65,3 +65,13 @@ pub(crate) fn get_int(fd: BorrowedFd<'_>, option: Opt) -> io::Result<i32> {
 pub(crate) fn set_int(fd: BorrowedFd<'_>, option: Opt, value: i32) -> io::Result<()> {
     set(fd, option, &value.to_ne_bytes())
 }
+
+/// A number of the network namespace of a socket; `None` before kernel 5.14.
+pub(crate) fn netns_cookie(fd: BorrowedFd<'_>) -> io::Result<Option<u64>> {
+    let mut cookie = [0; 8];
+    match get(fd, Opt::SO_NETNS_COOKIE, &mut cookie) {
+        Ok(_) => Ok(Some(u64::from_ne_bytes(cookie))),
+        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

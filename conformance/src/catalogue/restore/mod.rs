@@ -6,6 +6,7 @@ mod host;
 mod matrix;
 mod sequence;
 mod settled;
+mod socket_options;
 mod window;
 
 use crate::case::Case;
@@ -18,6 +19,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(sequence::cases());
     cases.extend(host::cases());
     cases.extend(settled::cases());
+    cases.extend(socket_options::cases());
     cases.extend(again::cases());
     cases.extend(generated::cases());
     cases
