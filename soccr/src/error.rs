@@ -118,6 +118,12 @@ pub enum Unsupported {
     },
     /// An upper-layer protocol such as `tls` sits on the socket.
     UpperLayer(String),
+    /// An eBPF filter is attached, which cannot be read.
+    EbpfFilter,
+    /// The application has locked its socket filter, so that none can be put in its place as an ingress lock.
+    LockedFilter,
+    /// TCP-AO signs the segments of the connection, with keys that are not carried.
+    Authentication,
     /// The kernel cannot leave repair mode quietly, which an unsent tail needs (`TCP_REPAIR_OFF_NO_WP`, 4.19).
     QuietOff,
 }
@@ -227,6 +233,11 @@ impl Unsupported {
             }
             Self::UpperLayer(_) => {
                 Some("the keys and records of that layer are not part of the TCP state")
+            }
+            Self::EbpfFilter => Some("detach it first, and attach it to the restored socket"),
+            Self::LockedFilter => Some("block the traffic of the connection by a firewall instead"),
+            Self::Authentication => {
+                Some("the peer would drop the unsigned segments of a restored connection")
             }
             Self::QuietOff => Some("needs a kernel of 4.19 or newer"),
             Self::State(TcpState::Listen) => Some(
@@ -352,6 +363,9 @@ impl fmt::Display for Unsupported {
             Self::UpperLayer(name) => {
                 write!(f, "the upper-layer protocol {name:?} sits on the socket")
             }
+            Self::EbpfFilter => f.write_str("an eBPF filter is attached to the socket"),
+            Self::LockedFilter => f.write_str("the socket filter is locked"),
+            Self::Authentication => f.write_str("TCP-AO signs the segments of the connection"),
             Self::QuietOff => {
                 f.write_str("the kernel cannot leave repair mode without a window probe")
             }

@@ -14,7 +14,6 @@ pub(crate) fn write_all(fd: BorrowedFd<'_>, queue: Queue, bytes: &[u8]) -> Resul
     while !rest.is_empty() {
         match sys::send(fd, rest, MSG_DONTWAIT) {
             Ok(count) if count > 0 => rest = &rest[count.min(rest.len())..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if !is_full(&error) => return Err(error).at(step, "send"),
             Ok(_) | Err(_) => return Err(too_small(fd, queue, bytes.len(), rest.len())),
         }

@@ -100,8 +100,7 @@ impl Injection<'_> {
         };
         let packet = segment.to_packet();
         let to = host(endpoints.local);
-        let sent =
-            retried(|| sys::send_to(self.through.as_fd(), &packet, to)).at(step, "sendto")?;
+        let sent = sys::send_to(self.through.as_fd(), &packet, to).at(step, "sendto")?;
         if sent != packet.len() {
             let error = io::Error::from(io::ErrorKind::WriteZero);
             return Err(error).at(step, "sendto");
@@ -124,15 +123,6 @@ fn host(local: SocketAddr) -> SocketAddr {
     to.set_ip(local.ip().to_canonical());
     to.set_port(0);
     to
-}
-
-fn retried<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
-        }
-    }
 }
 
 /// Refuses sockets of two network namespaces: the packet would come in where the connection is not, and the kernel

@@ -11,6 +11,7 @@ use crate::losses::{Loss, Lost};
 use crate::queue::Queue;
 use crate::raw::{Opt, TCP_NO_QUEUE, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON, TCP_SEND_QUEUE};
 use crate::reading::read_window;
+use crate::repair::persist;
 use crate::settings::InFlight;
 use crate::snapshot::Snapshot;
 use crate::state::TcpState;
@@ -152,7 +153,8 @@ impl Finishing<'_> {
         }
         let written = self.write_tail();
         // Back in repair mode first, whatever happened: only there can the socket vanish.
-        set(self.fd, Opt::TCP_REPAIR, TCP_REPAIR_ON)?;
+        persist(|| sys::set_int(self.fd, Opt::TCP_REPAIR, TCP_REPAIR_ON))
+            .at(STEP, Opt::TCP_REPAIR.setting)?;
         written
     }
 

@@ -54,17 +54,24 @@ mod buffers;
 mod closed;
 mod endpoints;
 mod error;
+#[cfg(feature = "faults")]
+pub mod faults;
+#[cfg(not(feature = "faults"))]
+mod faults;
 mod filling;
 mod fin;
 mod finishing;
+mod ingress;
 mod kind;
 mod losses;
+mod many;
 mod options;
 mod path;
 mod queue;
 pub mod raw;
 mod reading;
 mod repair;
+mod report;
 pub mod restore;
 mod restored;
 mod save;
@@ -82,14 +89,19 @@ pub use buffers::Buffers;
 pub use endpoints::{Endpoints, Family};
 pub use error::{Error, ErrorKind, Refusal, Step, Unsupported};
 pub use fin::MARK;
+pub use ingress::{Filter, Instruction};
 pub use losses::{Loss, Lost};
+pub use many::{save_and_close_many, save_many};
 pub use options::{MAX_WINDOW_SHIFT, Options, Timestamps, WindowScale};
 pub use path::Path;
 pub use queue::{Queue, ReceiveQueue, SendQueue};
+pub use report::PauseReport;
 pub use restored::Restored;
-pub use save::{DataRead, NotSaved, Paused, Saved, pause, save, save_and_close};
+pub use save::{
+    DataRead, NotSaved, Paused, Saved, pause, pause_with, save, save_and_close, save_into,
+};
 pub use seq::Seq;
-pub use settings::{FinMode, InFlight, Settings};
+pub use settings::{FinMode, InFlight, SaveSettings, Settings};
 pub use snapshot::{PendingError, Snapshot};
 pub use sockopts::SocketOption;
 pub use state::TcpState;

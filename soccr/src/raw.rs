@@ -153,6 +153,15 @@ pub fn send(socket: &impl AsFd, bytes: &[u8], flags: i32) -> io::Result<usize> {
     sys::send(socket.as_fd(), bytes, flags)
 }
 
+/// Gives a socket this filter in the place of the one it has; none, where `program` is empty.
+///
+/// # Errors
+/// What `setsockopt` returns.
+#[doc(alias = "SO_ATTACH_FILTER")]
+pub fn set_filter(socket: &impl AsFd, program: &[crate::Instruction]) -> io::Result<()> {
+    sys::set_filter(socket.as_fd(), program)
+}
+
 /// What `poll` says of a socket at this moment: the bits `POLL*`, without waiting.
 ///
 /// # Errors

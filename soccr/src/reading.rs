@@ -3,6 +3,7 @@
 use crate::buffers::Buffers;
 use crate::endpoints::{Endpoints, Family};
 use crate::error::{At, Error, ErrorKind, Step, Unsupported};
+use crate::ingress::Filter;
 use crate::losses::{Loss, Lost};
 use crate::options::Options;
 use crate::path::Path;
@@ -19,41 +20,57 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
+/// Length of `struct tcp_ao_info_opt` (kernel 6.7).
+const AO_INFO: usize = 48;
+
+/// Memory for the queues, as far as it is there already.
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub(crate) receive: Vec<u8>,
+    pub(crate) send: Vec<u8>,
+}
+
 /// What is read, and allocated, before the pause.
 pub(crate) struct Inspected {
     endpoints: Endpoints,
     buffers: Buffers,
     nonblocking: bool,
     options: Found,
+    filter: Filter,
     receive: Vec<u8>,
     send: Vec<u8>,
 }
 
 impl Inspected {
     /// Looks at a socket that may be saved.
-    pub(crate) fn look_at(fd: BorrowedFd<'_>) -> Result<Self, Error> {
+    pub(crate) fn look_at(fd: BorrowedFd<'_>, memory: &mut Memory) -> Result<Self, Error> {
         require_tcp(fd, Step::Inspect)?;
         let (state, _) = carried(fd, Step::Inspect)?;
         refuse_upper_layer(fd)?;
         let endpoints = endpoints(fd)?;
         let family = endpoints.family();
+        refuse_authentication(fd)?;
         let new = NewSocket::like(fd, family).at(Step::Inspect, "socket")?;
         Ok(Self {
             endpoints,
             options: Found::read(fd, family, state, &new),
+            filter: read_filter(fd)?,
             buffers: Buffers::read(fd, Step::Inspect)?,
             nonblocking: sys::is_nonblocking(fd).at(Step::Inspect, "fcntl(F_GETFL)")?,
-            receive: prefaulted(queue_length(
-                sys::siocinq(fd),
-                Step::Inspect,
-                "ioctl(SIOCINQ)",
-            )?),
-            send: prefaulted(queue_length(
-                sys::siocoutq(fd),
-                Step::Inspect,
-                "ioctl(SIOCOUTQ)",
-            )?),
+            receive: prefaulted(
+                std::mem::take(&mut memory.receive),
+                queue_length(sys::siocinq(fd), Step::Inspect, "ioctl(SIOCINQ)")?,
+            ),
+            send: prefaulted(
+                std::mem::take(&mut memory.send),
+                queue_length(sys::siocoutq(fd), Step::Inspect, "ioctl(SIOCOUTQ)")?,
+            ),
         })
+    }
+
+    /// The filter that the application has attached.
+    pub(crate) fn filter(&self) -> &Filter {
+        &self.filter
     }
 
     /// Reads the bytes of both queues; false where the queues are no longer what `data` says.
@@ -92,6 +109,7 @@ impl Inspected {
             path: Path::from_info(&data.info),
             unsaved: [data.unsaved(&self.endpoints), self.options.losses].concat(),
             socket_options: self.options.options,
+            filter: self.filter,
         }
     }
 }
@@ -290,6 +308,32 @@ fn refuse_upper_layer(fd: BorrowedFd<'_>) -> Result<(), Error> {
     }
 }
 
+/// Keys cannot be carried, and without them the peer takes nothing.
+fn refuse_authentication(fd: BorrowedFd<'_>) -> Result<(), Error> {
+    // TCP_AO_INFO takes and gives a structure of this length; one without keys is ENOENT.
+    let mut info = [0; AO_INFO];
+    match sys::get(fd, Opt::TCP_AO_INFO, &mut info) {
+        Ok(_) => Err(unsupported(Step::Inspect, Unsupported::Authentication)),
+        Err(_) => Ok(()),
+    }
+}
+
+/// The filter that the application has attached.
+fn read_filter(fd: BorrowedFd<'_>) -> Result<Filter, Error> {
+    let step = Step::Inspect;
+    let program = match sys::filter(fd) {
+        Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
+            return Err(unsupported(step, Unsupported::EbpfFilter));
+        }
+        other => other.at(step, "getsockopt(SO_GET_FILTER)")?,
+    };
+    let locked = sys::get_int(fd, Opt::SO_LOCK_FILTER).at(step, Opt::SO_LOCK_FILTER.getting)?;
+    Ok(Filter {
+        program,
+        locked: locked != 0,
+    })
+}
+
 /// Both windows, or `None` on a kernel that does not tell (before 4.8).
 pub(crate) fn read_window(fd: BorrowedFd<'_>, step: Step) -> Result<Option<Window>, Error> {
     let mut bytes = [0; Window::SIZE];
@@ -377,9 +421,9 @@ fn peek_send(fd: BorrowedFd<'_>, bytes: &mut Vec<u8>, length: usize) -> Result<b
 }
 
 /// A buffer whose pages are there: page faults are paid before the pause, not in it.
-fn prefaulted(length: usize) -> Vec<u8> {
+fn prefaulted(mut buffer: Vec<u8>, length: usize) -> Vec<u8> {
     const PAGE: usize = 4096;
-    let mut buffer = vec![0; length];
+    buffer.resize(length, 0);
     for page in buffer.chunks_mut(PAGE) {
         page[0] = std::hint::black_box(1);
     }

@@ -1,12 +1,16 @@
 //! Repair mode as a guard: a socket forgotten in it is a dead connection.
 
-use crate::error::{At, Error, ErrorKind, Step};
+use crate::error::{At, Error, ErrorKind, Step, Unsupported};
+use crate::ingress::{self, Filter, Instruction};
 use crate::raw::{
     MSG_DONTWAIT, MSG_PEEK, Opt, TCP_REPAIR_OFF, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON,
 };
+use crate::report::PauseReport;
+use crate::settings::SaveSettings;
 use crate::sys;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::time::Instant;
 
 /// Whether leaving repair mode sends a window probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +25,13 @@ pub(crate) enum Probe {
 ///
 /// It also holds what an application has set and a save has to set aside, and puts it back: `SO_REUSEADDR`, which
 /// repair mode overwrites (guide A6), `SO_PEEK_OFF`, which would move the start of the receive queue (guide A28),
-/// and `SO_OOBINLINE`, without which an urgent mark hides what lies behind it (guide A29).
+/// `SO_OOBINLINE`, without which an urgent mark hides what lies behind it (guide A29), and the socket filter, in whose
+/// place there can be an ingress lock.
 #[derive(Debug)]
 pub(crate) struct Repair<'fd> {
     fd: BorrowedFd<'fd>,
     aside: Aside,
+    entered: Entered,
     armed: bool,
 }
 
@@ -35,11 +41,46 @@ struct Aside {
     reuse_address: bool,
     peek_offset: Option<i32>,
     urgent_out_of_line: bool,
+    filter: Option<Vec<Instruction>>,
+}
+
+/// When repair mode was entered, and how many system calls had been made then.
+#[derive(Clone, Copy, Debug)]
+struct Entered {
+    at: Instant,
+    calls: u64,
+}
+
+impl Entered {
+    fn now() -> Self {
+        Self {
+            at: Instant::now(),
+            calls: sys::made(),
+        }
+    }
+}
+
+/// How often a call is made that must not fail: what keeps it from working may pass, a socket that is left in repair
+/// mode stays dead.
+const PERSISTENCE: u32 = 3;
+
+/// Makes a call that must not fail, again if it does.
+pub(crate) fn persist<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 1..PERSISTENCE {
+        if let Ok(done) = call() {
+            return Ok(done);
+        }
+    }
+    call()
 }
 
 impl<'fd> Repair<'fd> {
-    /// Sets aside what is in the way, and enters repair mode.
-    pub(crate) fn enter(fd: BorrowedFd<'fd>) -> Result<Self, Error> {
+    /// Sets aside what is in the way, locks what comes in if wanted, and enters repair mode.
+    pub(crate) fn enter(
+        fd: BorrowedFd<'fd>,
+        filter: &Filter,
+        settings: SaveSettings,
+    ) -> Result<Self, Error> {
         let in_repair =
             sys::get_int(fd, Opt::TCP_REPAIR).at(Step::Inspect, Opt::TCP_REPAIR.getting)?;
         if in_repair != 0 {
@@ -47,14 +88,33 @@ impl<'fd> Repair<'fd> {
         }
         let mut guard = Self {
             fd,
-            aside: Aside::default(),
+            aside: Aside {
+                reuse_address: sys::get_int(fd, Opt::SO_REUSEADDR)
+                    .at(Step::Inspect, Opt::SO_REUSEADDR.getting)?
+                    != 0,
+                ..Aside::default()
+            },
+            entered: Entered::now(),
             armed: true,
         };
+        if settings.ingress_lock {
+            guard.lock_ingress(filter)?;
+        }
         guard.set_aside()?;
         acknowledge(fd)?;
+        guard.entered = Entered::now();
         sys::set_int(fd, Opt::TCP_REPAIR, TCP_REPAIR_ON)
             .at(Step::Pause, Opt::TCP_REPAIR.setting)?;
         Ok(guard)
+    }
+
+    fn lock_ingress(&mut self, filter: &Filter) -> Result<(), Error> {
+        if filter.locked {
+            let unsupported = ErrorKind::Unsupported(Unsupported::LockedFilter);
+            return Err(Error::new(Step::Inspect, unsupported));
+        }
+        self.aside.filter = Some(filter.program.clone());
+        ingress::lock(self.fd, Step::Inspect)
     }
 
     fn set_aside(&mut self) -> Result<(), Error> {
@@ -62,7 +122,6 @@ impl<'fd> Repair<'fd> {
         let set = |option: Opt, value| {
             sys::set_int(self.fd, option, value).at(Step::Inspect, option.setting)
         };
-        self.aside.reuse_address = get(Opt::SO_REUSEADDR)? != 0;
         if get(Opt::SO_OOBINLINE)? == 0 {
             set(Opt::SO_OOBINLINE, 1)?;
             self.aside.urgent_out_of_line = true;
@@ -87,10 +146,20 @@ impl<'fd> Repair<'fd> {
         self.aside.reuse_address
     }
 
-    /// Leaves repair mode and puts everything back.
-    pub(crate) fn leave(mut self, probe: Probe) -> Result<(), Error> {
+    /// What the pause has cost so far.
+    pub(crate) fn report(&self, readings: u32) -> PauseReport {
+        let nanoseconds = self.entered.at.elapsed().as_nanos();
+        PauseReport {
+            nanoseconds: u64::try_from(nanoseconds).unwrap_or(u64::MAX),
+            system_calls: sys::made() - self.entered.calls,
+            readings,
+        }
+    }
+
+    /// Leaves repair mode and puts everything back; tells what the pause has cost.
+    pub(crate) fn leave(mut self, probe: Probe, readings: u32) -> Result<PauseReport, Error> {
         self.armed = false;
-        self.undo(probe)
+        self.undo(probe, readings)
     }
 
     /// Leaves the socket in repair mode, for a silent close.
@@ -98,23 +167,32 @@ impl<'fd> Repair<'fd> {
         self.armed = false;
     }
 
-    /// Goes on after a failure, so that one option that cannot be put back does not keep the others from it.
-    fn undo(&self, probe: Probe) -> Result<(), Error> {
+    /// Leaves repair mode first, for that is what an application waits for, and goes on after a failure, so that one
+    /// option that cannot be put back does not keep the others from it.
+    fn undo(&self, probe: Probe, readings: u32) -> Result<PauseReport, Error> {
         let set = |option: Opt, value| {
-            sys::set_int(self.fd, option, value).at(Step::Resume, option.setting)
-        };
-        let inline = match self.aside.urgent_out_of_line {
-            true => set(Opt::SO_OOBINLINE, 0),
-            false => Ok(()),
+            persist(|| sys::set_int(self.fd, option, value)).at(Step::Resume, option.setting)
         };
         let peek = match self.aside.peek_offset {
             Some(offset) => set(Opt::SO_PEEK_OFF, offset),
             None => Ok(()),
         };
-        let off = leave_repair(self.fd, probe).at(Step::Resume, Opt::TCP_REPAIR.setting);
+        let inline = match self.aside.urgent_out_of_line {
+            true => set(Opt::SO_OOBINLINE, 0),
+            false => Ok(()),
+        };
+        let off =
+            persist(|| leave_repair(self.fd, probe)).at(Step::Resume, Opt::TCP_REPAIR.setting);
+        let report = self.report(readings);
         // Leaving repair mode clears it (guide A6).
         let reuse = set(Opt::SO_REUSEADDR, self.aside.reuse_address.into());
-        off.and(reuse).and(inline).and(peek)
+        let filter = match &self.aside.filter {
+            Some(program) => persist(|| sys::set_filter(self.fd, program))
+                .at(Step::Resume, "setsockopt(SO_ATTACH_FILTER)"),
+            None => Ok(()),
+        };
+        off.and(reuse).and(inline).and(peek).and(filter)?;
+        Ok(report)
     }
 }
 
@@ -122,7 +200,7 @@ impl Drop for Repair<'_> {
     fn drop(&mut self) {
         if self.armed {
             // Nobody is left to tell: the error that led here is on its way to the caller.
-            let _ = self.undo(Probe::Omit);
+            let _ = self.undo(Probe::Omit, 0);
         }
     }
 }

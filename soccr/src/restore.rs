@@ -9,6 +9,7 @@ use crate::buffers::Buffers;
 use crate::closed::{self, Double};
 use crate::error::{At, Error, Step};
 use crate::fin::Fins;
+use crate::ingress;
 use crate::kind::Kind;
 use crate::losses::Loss;
 use crate::queue::Queue;
@@ -247,6 +248,10 @@ impl<'s> Restoring<'s, stage::Created> {
         self.core.fins = Fins::choose(self.core.snapshot, self.core.settings.fin)?;
         if self.core.kind() != Kind::Unconnected {
             set(self.as_fd(), Step::Pause, Opt::TCP_REPAIR, TCP_REPAIR_ON)?;
+        }
+        // What ends a connection that is over comes from this host, without the mark.
+        if self.core.settings.ingress_lock && self.core.kind().ends_in_repair() {
+            ingress::lock(self.as_fd(), Step::Pause)?;
         }
         Ok(self.next())
     }

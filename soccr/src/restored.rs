@@ -3,10 +3,11 @@
 use crate::buffers::Buffers;
 use crate::error::{At, Error, Step};
 use crate::finishing::has_tail;
+use crate::ingress::Filter;
 use crate::kind::Kind;
 use crate::losses::Loss;
 use crate::raw::Opt;
-use crate::repair::{Probe, leave_repair};
+use crate::repair::{Probe, leave_repair, persist};
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::sys;
@@ -27,6 +28,7 @@ pub struct Restored {
     reuse_address: bool,
     nonblocking: bool,
     tail: Option<Tail>,
+    filter: Option<Filter>,
     losses: Vec<Loss>,
 }
 
@@ -64,6 +66,8 @@ impl Restored {
                     ends: snapshot.state.owes_fin(),
                 },
             ),
+            filter: (settings.ingress_lock || snapshot.filter != Filter::default())
+                .then(|| snapshot.filter.clone()),
             losses: [snapshot.losses(), losses].concat(),
         }
     }
@@ -89,8 +93,12 @@ impl Restored {
         let nonblocking = self.nonblocking || self.kind == Kind::Attempt;
         sys::set_nonblocking(fd, nonblocking).at(step, "fcntl(F_SETFL)")?;
         let no_delay = sys::get_int(fd, Opt::TCP_NODELAY).at(step, Opt::TCP_NODELAY.getting)?;
+        if let Some(filter) = &self.filter {
+            // Last of what can fail: from here on, what comes in is taken.
+            filter.attach(fd, step)?;
+        }
         if self.kind.ends_in_repair() {
-            leave_repair(fd, Probe::Send).at(step, Opt::TCP_REPAIR.setting)?;
+            persist(|| leave_repair(fd, Probe::Send)).at(step, Opt::TCP_REPAIR.setting)?;
         }
         if self.kind == Kind::Attempt {
             self.connect()?;

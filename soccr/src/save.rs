@@ -3,8 +3,10 @@
 
 use crate::error::{At, Error, ErrorKind, Step};
 use crate::raw::Opt;
-use crate::reading::{Data, Inspected};
+use crate::reading::{Data, Inspected, Memory};
 use crate::repair::{Probe, Repair};
+use crate::report::PauseReport;
+use crate::settings::SaveSettings;
 use crate::snapshot::Snapshot;
 use crate::sys;
 use std::fmt;
@@ -30,7 +32,27 @@ const MAX_ATTEMPTS: u32 = 64;
 #[doc(alias = "libsoccr_save")]
 pub fn save(socket: &impl AsFd) -> Result<Snapshot, Error> {
     let saved = pause(socket)?.read_data()?.queue_bytes()?;
-    saved.finish(Probe::Omit)
+    Ok(saved.finish(Probe::Omit)?.0)
+}
+
+/// As [`save`], into a snapshot that is there already, whose memory is used again: for one connection that is saved
+/// often. Tells what the pause has cost.
+///
+/// # Errors
+/// As [`save`]; the snapshot's queues are empty then.
+pub fn save_into(
+    socket: &impl AsFd,
+    snapshot: &mut Snapshot,
+    settings: SaveSettings,
+) -> Result<PauseReport, Error> {
+    let mut memory = Memory {
+        receive: std::mem::take(&mut snapshot.receive.bytes),
+        send: std::mem::take(&mut snapshot.send.bytes),
+    };
+    let paused = pause_in(socket, &mut memory, settings)?;
+    let (saved, report) = paused.read_data()?.queue_bytes()?.finish(Probe::Omit)?;
+    *snapshot = saved;
+    Ok(report)
 }
 
 /// Saves a connection and closes its socket without a packet: for the peer, nothing has happened.
@@ -86,10 +108,27 @@ impl<T: fmt::Debug> std::error::Error for NotSaved<T> {}
 /// the socket is as before.
 #[doc(alias = "libsoccr_pause")]
 pub fn pause(socket: &impl AsFd) -> Result<Paused<'_>, Error> {
+    pause_with(socket, SaveSettings::new())
+}
+
+/// As [`pause`], the ways chosen by the caller.
+///
+/// # Errors
+/// As there; [`Unsupported::LockedFilter`](crate::Unsupported::LockedFilter) where an ingress lock is wanted and cannot
+/// be.
+pub fn pause_with(socket: &impl AsFd, settings: SaveSettings) -> Result<Paused<'_>, Error> {
+    pause_in(socket, &mut Memory::default(), settings)
+}
+
+fn pause_in<'fd>(
+    socket: &'fd impl AsFd,
+    memory: &mut Memory,
+    settings: SaveSettings,
+) -> Result<Paused<'fd>, Error> {
     let fd = socket.as_fd();
-    let inspected = Inspected::look_at(fd)?;
+    let inspected = Inspected::look_at(fd, memory)?;
     Ok(Paused {
-        repair: Repair::enter(fd)?,
+        repair: Repair::enter(fd, inspected.filter(), settings)?,
         inspected,
     })
 }
@@ -116,6 +155,7 @@ pub struct DataRead<'fd> {
 pub struct Saved<'fd> {
     repair: Repair<'fd>,
     snapshot: Snapshot,
+    readings: u32,
 }
 
 impl<'fd> Paused<'fd> {
@@ -135,7 +175,8 @@ impl<'fd> Paused<'fd> {
     /// What the kernel says to leaving repair mode.
     #[doc(alias = "libsoccr_resume")]
     pub fn resume(self) -> Result<(), Error> {
-        self.repair.leave(Probe::Send)
+        self.repair.leave(Probe::Send, 0)?;
+        Ok(())
     }
 }
 
@@ -158,14 +199,18 @@ impl<'fd> DataRead<'fd> {
             mut data,
         } = self;
         let fd = repair.fd();
-        for _ in 0..MAX_ATTEMPTS {
+        for readings in 1..=MAX_ATTEMPTS {
             let complete = inspected.read_queues(fd, &data)?;
             // Last of all: the peer must not see a timestamp that is older than one it has seen (guide A51).
             let timestamp = sys::get_int(fd, Opt::TCP_TIMESTAMP)
                 .at(Step::ReadData, Opt::TCP_TIMESTAMP.getting)? as u32;
             if complete && data.still_holds(fd)? {
                 let snapshot = inspected.into_snapshot(data, timestamp, repair.reuse_address());
-                return Ok(Saved { repair, snapshot });
+                return Ok(Saved {
+                    repair,
+                    snapshot,
+                    readings,
+                });
             }
             data = Data::read(fd)?;
         }
@@ -191,13 +236,19 @@ impl Saved<'_> {
         &self.snapshot
     }
 
+    /// What the pause has cost so far.
+    #[must_use]
+    pub fn report(&self) -> PauseReport {
+        self.repair.report(self.readings)
+    }
+
     /// Resumes the socket, with one window probe: the connection runs on.
     ///
     /// # Errors
     /// What the kernel says to leaving repair mode.
     #[doc(alias = "libsoccr_resume")]
     pub fn resume(self) -> Result<Snapshot, Error> {
-        self.finish(Probe::Send)
+        Ok(self.finish(Probe::Send)?.0)
     }
 
     /// Leaves the socket in repair mode: closing its last descriptor then makes it vanish without a packet.
@@ -211,8 +262,8 @@ impl Saved<'_> {
         self.snapshot
     }
 
-    fn finish(self, probe: Probe) -> Result<Snapshot, Error> {
-        self.repair.leave(probe)?;
-        Ok(self.snapshot)
+    fn finish(self, probe: Probe) -> Result<(Snapshot, PauseReport), Error> {
+        let report = self.repair.leave(probe, self.readings)?;
+        Ok((self.snapshot, report))
     }
 }

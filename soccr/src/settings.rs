@@ -1,6 +1,32 @@
-//! What a caller can choose about a restore.
+//! What a caller can choose about a save and about a restore.
 
 use std::fmt;
+
+/// How a save goes about what can be done in more than one way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct SaveSettings {
+    /// Whether the socket takes nothing in from before the pause until it is resumed, or for good if it is closed: by a
+    /// socket filter, with no privilege and no firewall. What is dropped the peer sends again. It does not replace a
+    /// firewall where there is no socket: between the close and the restore (guide F9).
+    pub ingress_lock: bool,
+}
+
+impl SaveSettings {
+    /// The usual way.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            ingress_lock: false,
+        }
+    }
+
+    /// Chooses whether the socket is locked against what comes in.
+    #[must_use]
+    pub const fn ingress_lock(self, ingress_lock: bool) -> Self {
+        Self { ingress_lock }
+    }
+}
 
 /// How a restore goes about what can be done in more than one way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -10,6 +36,8 @@ pub struct Settings {
     pub fin: FinMode,
     /// What becomes of data in flight.
     pub in_flight: InFlight,
+    /// Whether the socket takes nothing in until it is resumed, as in [`SaveSettings::ingress_lock`].
+    pub ingress_lock: bool,
 }
 
 impl Settings {
@@ -19,6 +47,7 @@ impl Settings {
         Self {
             fin: FinMode::Auto,
             in_flight: InFlight::AsSent,
+            ingress_lock: false,
         }
     }
 
@@ -32,6 +61,15 @@ impl Settings {
     #[must_use]
     pub const fn in_flight(self, in_flight: InFlight) -> Self {
         Self { in_flight, ..self }
+    }
+
+    /// Chooses whether the socket is locked against what comes in.
+    #[must_use]
+    pub const fn ingress_lock(self, ingress_lock: bool) -> Self {
+        Self {
+            ingress_lock,
+            ..self
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::buffers::Buffers;
 use crate::endpoints::Endpoints;
 use crate::error::{Error, ErrorKind, Refusal, Step, Unsupported};
+use crate::ingress::Filter;
 use crate::losses::{Loss, Lost};
 use crate::options::Options;
 use crate::path::Path;
@@ -15,6 +16,7 @@ use crate::sys;
 use crate::window::Window;
 use std::fmt;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
 /// A saved connection: plain data, as read, independent of any socket.
@@ -50,6 +52,8 @@ pub struct Snapshot {
     pub nonblocking: bool,
     /// What the application has set on the socket, as far as it is not as on a new one.
     pub socket_options: Vec<SocketOption>,
+    /// The socket filter that the application has attached.
+    pub filter: Filter,
     /// What the connection had learned of its path, for those who can steer a new one.
     pub path: Path,
     /// What the save could not read, or no restore can bring back; see [`losses`](Self::losses).
@@ -95,6 +99,7 @@ impl Snapshot {
             reuse_address: false,
             nonblocking: false,
             socket_options: Vec::new(),
+            filter: Filter::default(),
             path: Path::default(),
             unsaved: Vec::new(),
         }
@@ -150,6 +155,15 @@ impl Snapshot {
             }
         }
         losses
+    }
+
+    /// Of nothing: to be overwritten.
+    pub(crate) fn empty() -> Self {
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        Self::new(Endpoints {
+            local: nowhere,
+            remote: nowhere,
+        })
     }
 
     /// Checks that this can be a connection: lengths, shifts, addresses, windows against sequence numbers.

@@ -133,7 +133,6 @@ const CARRIED: &[(Opt, Moment, Special)] = &[
     (Opt::TCP_NODELAY, Connected, Nothing),
     // It would move the start of the receive queue.
     (Opt::SO_PEEK_OFF, Last, Nothing),
-    (Opt::SO_LOCK_FILTER, Last, Nothing),
 ];
 
 /// The longest value: IP options, the name of a device.

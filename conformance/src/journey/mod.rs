@@ -110,7 +110,7 @@ impl Traveller {
     pub fn fill(&mut self, receive: Receive, send: Send) -> Verdict {
         match receive {
             Receive::Empty => {}
-            Receive::Small => self.receive_exactly(SMALL)?,
+            Receive::Small => self.receive_more(SMALL)?,
             Receive::Large => self.write_until_stalled(End::Peer, LARGE)?,
             Receive::Full => self.write_until_stalled(End::Peer, MORE_THAN_FITS)?,
         }
@@ -122,14 +122,15 @@ impl Traveller {
         }
     }
 
-    /// Lets `bytes` from the peer arrive and be acknowledged.
+    /// Lets `bytes` more from the peer arrive and be acknowledged.
     ///
     /// # Errors
     /// [`Stop::Broken`] where they do not arrive.
-    pub fn receive_exactly(&mut self, bytes: usize) -> Verdict {
+    pub fn receive_more(&mut self, bytes: usize) -> Verdict {
+        let wanted = raw::siocinq(&self.subject)? + bytes as i32;
         self.talk.write(End::Peer, &self.peer, bytes)?;
         let (subject, peer) = (&self.subject, &self.peer);
-        let arrived = || Ok(raw::siocinq(subject)? == bytes as i32 && raw::siocoutq(peer)? == 0);
+        let arrived = || Ok(raw::siocinq(subject)? == wanted && raw::siocoutq(peer)? == 0);
         Ok(wait::until(
             "the receive queue is filled",
             PATIENCE,

@@ -1,5 +1,6 @@
 //! `SocketAddr` to and from the kernel's `sockaddr`.
 
+use super::calls::call;
 use super::{check, socklen_of};
 use crate::endpoints::Family;
 use std::io;
@@ -48,8 +49,10 @@ impl Encoded {
 pub(crate) fn bind(fd: BorrowedFd<'_>, address: SocketAddr) -> io::Result<()> {
     let encoded = Encoded::new(address);
     let (pointer, length) = encoded.as_ptr();
-    // SAFETY: `pointer` is valid for reads of `length` bytes while `encoded` lives.
-    check(unsafe { libc::bind(fd.as_raw_fd(), pointer, length) })?;
+    call("bind", || {
+        // SAFETY: `pointer` is valid for reads of `length` bytes while `encoded` lives.
+        check(unsafe { libc::bind(fd.as_raw_fd(), pointer, length) })
+    })?;
     Ok(())
 }
 
@@ -57,18 +60,22 @@ pub(crate) fn bind(fd: BorrowedFd<'_>, address: SocketAddr) -> io::Result<()> {
 pub(crate) fn connect(fd: BorrowedFd<'_>, address: SocketAddr) -> io::Result<()> {
     let encoded = Encoded::new(address);
     let (pointer, length) = encoded.as_ptr();
-    // SAFETY: `pointer` is valid for reads of `length` bytes while `encoded` lives.
-    check(unsafe { libc::connect(fd.as_raw_fd(), pointer, length) })?;
+    call("connect", || {
+        // SAFETY: `pointer` is valid for reads of `length` bytes while `encoded` lives.
+        check(unsafe { libc::connect(fd.as_raw_fd(), pointer, length) })
+    })?;
     Ok(())
 }
 
 /// The local address of a socket.
 pub(crate) fn local_address(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
     let mut storage = MaybeUninit::<libc::sockaddr_storage>::zeroed();
-    let mut length = socklen_of::<libc::sockaddr_storage>();
-    // SAFETY: `storage` is valid for writes of `length` bytes.
-    check(unsafe {
-        libc::getsockname(fd.as_raw_fd(), storage.as_mut_ptr().cast(), &raw mut length)
+    call("getsockname", || {
+        let mut length = socklen_of::<libc::sockaddr_storage>();
+        // SAFETY: `storage` is valid for writes of `length` bytes.
+        check(unsafe {
+            libc::getsockname(fd.as_raw_fd(), storage.as_mut_ptr().cast(), &raw mut length)
+        })
     })?;
     // SAFETY: `storage` was zeroed, and zeros are a valid `sockaddr_storage`, whatever part the kernel wrote.
     let storage = unsafe { storage.assume_init() };
@@ -100,19 +107,22 @@ fn decode(storage: &libc::sockaddr_storage) -> io::Result<SocketAddr> {
 pub(crate) fn destination(fd: BorrowedFd<'_>, family: Family) -> io::Result<Option<SocketAddr>> {
     let mut storage = MaybeUninit::<libc::sockaddr_storage>::zeroed();
     // The kernel refuses a buffer that is longer than the address.
-    let mut length = match family {
+    let size = match family {
         Family::V4 => socklen_of::<libc::sockaddr_in>(),
         Family::V6 => socklen_of::<libc::sockaddr_in6>(),
     };
-    // SAFETY: `storage` is valid for writes of `length` bytes.
-    let answer = check(unsafe {
-        libc::getsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERNAME,
-            storage.as_mut_ptr().cast(),
-            &raw mut length,
-        )
+    let answer = call("getsockopt(SO_PEERNAME)", || {
+        let mut length = size;
+        // SAFETY: `storage` is valid for writes of `length` bytes.
+        check(unsafe {
+            libc::getsockopt(
+                fd.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERNAME,
+                storage.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        })
     });
     match answer {
         Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => return Ok(None),

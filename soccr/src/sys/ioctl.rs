@@ -1,5 +1,6 @@
 //! The three queue lengths of a TCP socket.
 
+use super::calls::call;
 use super::check;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -17,30 +18,32 @@ const SIOCATMARK: libc::Ioctl = if cfg!(any(
 };
 
 /// Asks an ioctl that writes one `int`.
-fn read_int(fd: BorrowedFd<'_>, request: libc::Ioctl) -> io::Result<i32> {
+fn read_int(fd: BorrowedFd<'_>, name: &'static str, request: libc::Ioctl) -> io::Result<i32> {
     let mut value: libc::c_int = 0;
-    // SAFETY: the requests passed here write one `int` through the pointer, which is valid for the call.
-    check(unsafe { libc::ioctl(fd.as_raw_fd(), request, &raw mut value) })?;
+    call(name, || {
+        // SAFETY: the requests passed here write one `int` through the pointer, which is valid for the call.
+        check(unsafe { libc::ioctl(fd.as_raw_fd(), request, &raw mut value) })
+    })?;
     Ok(value)
 }
 
 /// Bytes in the receive queue, as far as they can be read without meeting an urgent mark. A FIN is not counted.
 pub(crate) fn siocinq(fd: BorrowedFd<'_>) -> io::Result<i32> {
-    read_int(fd, libc::FIONREAD)
+    read_int(fd, "ioctl(SIOCINQ)", libc::FIONREAD)
 }
 
 /// Bytes in the send queue that are not acknowledged, sent or not. A FIN counts as one.
 pub(crate) fn siocoutq(fd: BorrowedFd<'_>) -> io::Result<i32> {
     // SIOCOUTQ by its other name, the one that `libc` has for every C library.
-    read_int(fd, libc::TIOCOUTQ)
+    read_int(fd, "ioctl(SIOCOUTQ)", libc::TIOCOUTQ)
 }
 
 /// Bytes in the send queue that were never sent. A FIN counts as one.
 pub(crate) fn siocoutqnsd(fd: BorrowedFd<'_>) -> io::Result<i32> {
-    read_int(fd, libc::SIOCOUTQNSD as libc::Ioctl)
+    read_int(fd, "ioctl(SIOCOUTQNSD)", libc::SIOCOUTQNSD as libc::Ioctl)
 }
 
 /// Whether the next byte to read is the urgent mark.
 pub(crate) fn siocatmark(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    Ok(read_int(fd, SIOCATMARK)? != 0)
+    Ok(read_int(fd, "ioctl(SIOCATMARK)", SIOCATMARK)? != 0)
 }

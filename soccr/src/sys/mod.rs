@@ -5,6 +5,8 @@
 #![allow(unsafe_code)]
 
 mod address;
+mod calls;
+mod filter;
 mod ioctl;
 mod poll;
 mod queue_io;
@@ -13,10 +15,14 @@ mod socket;
 mod sockopt;
 
 pub(crate) use address::{bind, connect, destination, local_address};
+pub(crate) use calls::made;
+pub(crate) use filter::{filter, set_filter};
 pub(crate) use ioctl::{siocatmark, siocinq, siocoutq, siocoutqnsd};
 pub(crate) use poll::poll_now;
 pub(crate) use queue_io::{recv, send};
 pub(crate) use raw_socket::{raw_socket, send_to};
+#[cfg(feature = "faults")]
+pub(crate) use socket::kill_self;
 pub(crate) use socket::{is_nonblocking, set_nonblocking, shutdown, tcp_socket};
 pub(crate) use sockopt::{clear, get, get_int, netns_cookie, set, set_int};
 

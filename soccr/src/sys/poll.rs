@@ -1,5 +1,6 @@
 //! What a socket is ready for, without waiting.
 
+use super::calls::call;
 use super::check;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -13,7 +14,9 @@ pub(crate) fn poll_now(fd: BorrowedFd<'_>) -> io::Result<libc::c_short> {
         events: libc::POLLIN | libc::POLLOUT | libc::POLLRDHUP,
         revents: 0,
     };
-    // SAFETY: `entry` is one valid `pollfd`, and lives until the call returns.
-    check(unsafe { libc::poll(&raw mut entry, 1, 0) })?;
+    call("poll", || {
+        // SAFETY: `entry` is one valid `pollfd`, and lives until the call returns.
+        check(unsafe { libc::poll(&raw mut entry, 1, 0) })
+    })?;
     Ok(entry.revents)
 }

@@ -1,5 +1,6 @@
 //! Sockets: new ones, and what is done to a whole one.
 
+use super::calls::call;
 use super::check;
 use crate::endpoints::Family;
 use std::io;
@@ -8,13 +9,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Creates a blocking, close-on-exec TCP socket.
 pub(crate) fn tcp_socket(family: Family) -> io::Result<OwnedFd> {
-    // SAFETY: no pointer is passed.
-    let fd = check(unsafe {
-        libc::socket(
-            family.domain(),
-            libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
-            libc::IPPROTO_TCP,
-        )
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+    let fd = call("socket", || {
+        // SAFETY: no pointer is passed.
+        check(unsafe { libc::socket(family.domain(), kind, libc::IPPROTO_TCP) })
     })?;
     // SAFETY: the kernel has just returned `fd`: it is open, and nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -27,8 +25,10 @@ pub(crate) fn shutdown(fd: BorrowedFd<'_>, how: Shutdown) -> io::Result<()> {
         Shutdown::Write => libc::SHUT_WR,
         Shutdown::Both => libc::SHUT_RDWR,
     };
-    // SAFETY: no pointer is passed.
-    check(unsafe { libc::shutdown(fd.as_raw_fd(), how) })?;
+    call("shutdown", || {
+        // SAFETY: no pointer is passed.
+        check(unsafe { libc::shutdown(fd.as_raw_fd(), how) })
+    })?;
     Ok(())
 }
 
@@ -47,12 +47,23 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Resu
     if new == old {
         return Ok(());
     }
-    // SAFETY: `F_SETFL` takes an `int`, and no pointer is passed.
-    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, new) })?;
+    call("fcntl(F_SETFL)", || {
+        // SAFETY: `F_SETFL` takes an `int`, and no pointer is passed.
+        check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, new) })
+    })?;
     Ok(())
 }
 
 fn status_flags(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
-    // SAFETY: `F_GETFL` takes no argument.
-    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })
+    call("fcntl(F_GETFL)", || {
+        // SAFETY: `F_GETFL` takes no argument.
+        check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })
+    })
+}
+
+/// Ends this process at once, without any of its destructors.
+#[cfg(feature = "faults")]
+pub(crate) fn kill_self() {
+    // SAFETY: no pointer is passed, and a process may always signal itself.
+    unsafe { libc::raise(libc::SIGKILL) };
 }

@@ -1,5 +1,6 @@
 //! Socket options, as bytes and as `int`.
 
+use super::calls::call;
 use super::check;
 use crate::raw::Opt;
 use std::io;
@@ -7,49 +8,55 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Reads an option into `value`; returns how many bytes the kernel says it wrote.
 pub(crate) fn get(fd: BorrowedFd<'_>, option: Opt, value: &mut [u8]) -> io::Result<usize> {
-    let mut length = libc::socklen_t::try_from(value.len()).unwrap_or(libc::socklen_t::MAX);
-    // SAFETY: `value` is valid for writes of `length` bytes, which is at most `value.len()`, and both pointers
-    // outlive the call. `Opt` holds plain values only: no option among them carries a pointer of its own.
-    check(unsafe {
-        libc::getsockopt(
-            fd.as_raw_fd(),
-            option.level,
-            option.name,
-            value.as_mut_ptr().cast(),
-            &raw mut length,
-        )
-    })?;
-    Ok(length as usize)
+    call(option.getting, || {
+        let mut length = libc::socklen_t::try_from(value.len()).unwrap_or(libc::socklen_t::MAX);
+        // SAFETY: `value` is valid for writes of `length` bytes, which is at most `value.len()`, and both pointers
+        // outlive the call. `Opt` holds plain values only: no option among them carries a pointer of its own.
+        check(unsafe {
+            libc::getsockopt(
+                fd.as_raw_fd(),
+                option.level,
+                option.name,
+                value.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        })?;
+        Ok(length as usize)
+    })
 }
 
 /// Writes an option from `value`.
 pub(crate) fn set(fd: BorrowedFd<'_>, option: Opt, value: &[u8]) -> io::Result<()> {
     let length = libc::socklen_t::try_from(value.len()).unwrap_or(libc::socklen_t::MAX);
-    // SAFETY: `value` is valid for reads of `length` bytes, which is at most `value.len()`. `Opt` holds plain
-    // values only, so the kernel follows no pointer inside them.
-    check(unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            option.level,
-            option.name,
-            value.as_ptr().cast(),
-            length,
-        )
+    call(option.setting, || {
+        // SAFETY: `value` is valid for reads of `length` bytes, which is at most `value.len()`. `Opt` holds plain
+        // values only, so the kernel follows no pointer inside them.
+        check(unsafe {
+            libc::setsockopt(
+                fd.as_raw_fd(),
+                option.level,
+                option.name,
+                value.as_ptr().cast(),
+                length,
+            )
+        })
     })?;
     Ok(())
 }
 
 /// Sets an option to nothing: a null pointer of length zero, which for `IP_OPTIONS` means "no IP options".
 pub(crate) fn clear(fd: BorrowedFd<'_>, option: Opt) -> io::Result<()> {
-    // SAFETY: with a length of zero the kernel reads nothing from the pointer.
-    check(unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            option.level,
-            option.name,
-            std::ptr::null(),
-            0,
-        )
+    call(option.setting, || {
+        // SAFETY: with a length of zero the kernel reads nothing from the pointer.
+        check(unsafe {
+            libc::setsockopt(
+                fd.as_raw_fd(),
+                option.level,
+                option.name,
+                std::ptr::null(),
+                0,
+            )
+        })
     })?;
     Ok(())
 }

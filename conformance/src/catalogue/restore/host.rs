@@ -148,7 +148,7 @@ fn small_host(ctx: &Context, family: Family, filled: End) -> Verdict {
         .open()?;
     let mut traveller = Traveller::new(pair, capture, connection);
     match filled {
-        End::Peer => traveller.receive_exactly(QUEUE)?,
+        End::Peer => traveller.receive_more(QUEUE)?,
         End::Subject => traveller.send_unacknowledged(QUEUE)?,
     }
     let saved = traveller.save()?;

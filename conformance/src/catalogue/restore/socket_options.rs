@@ -109,7 +109,6 @@ fn settings() -> Vec<Setting> {
         // SOF_TIMESTAMPING_RX_SOFTWARE and SOF_TIMESTAMPING_SOFTWARE
         int(Opt::SO_TIMESTAMPING, 1 << 3 | 1 << 4),
         int(Opt::SO_PEEK_OFF, 3),
-        int(Opt::SO_LOCK_FILTER, 1),
     ]
 }
 

@@ -3,6 +3,7 @@
 mod options;
 mod refusals;
 mod traffic;
+mod ways;
 
 use crate::case::Case;
 
@@ -12,5 +13,6 @@ pub fn cases() -> Vec<Case> {
     let mut cases = options::cases();
     cases.extend(traffic::cases());
     cases.extend(refusals::cases());
+    cases.extend(ways::cases());
     cases
 }

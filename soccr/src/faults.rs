@@ -1,0 +1,124 @@
+//! System calls that fail on purpose, for tests of what the library does then.
+//!
+//! Every system call of a save or a restore has a number: its place among those that the thread makes while a
+//! [`Plan`] is in force. [`record`] tells their names, so that a test can let each of them fail in turn. Only with the
+//! feature `faults`; without it nothing of this is compiled into the calls.
+
+#[cfg(feature = "faults")]
+pub use enabled::{Fault, record, strike_at};
+
+#[cfg(feature = "faults")]
+pub(crate) use enabled::{shorten, strike};
+
+/// Without the feature no call ever fails on purpose.
+#[cfg(not(feature = "faults"))]
+#[inline]
+pub(crate) fn strike(_name: &'static str) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Without the feature nothing is cut short on purpose.
+#[cfg(not(feature = "faults"))]
+#[inline]
+pub(crate) fn shorten(length: usize) -> usize {
+    length
+}
+
+#[cfg(feature = "faults")]
+mod enabled {
+    use std::cell::RefCell;
+    use std::io;
+
+    /// What happens to a system call instead of itself.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Fault {
+        /// It fails with this `errno`, and does nothing.
+        Errno(i32),
+        /// It is given half of its bytes. Calls that neither send nor receive are made as usual.
+        Short,
+        /// The process is killed before it (`SIGKILL`).
+        Kill,
+    }
+
+    #[derive(Default)]
+    struct Plan {
+        /// The number of the call, from 0, and what happens to it.
+        strike: Option<(usize, Fault)>,
+        seen: Vec<&'static str>,
+        /// Whether the next transfer is cut short.
+        short: bool,
+    }
+
+    thread_local! {
+        static PLAN: RefCell<Option<Plan>> = const { RefCell::new(None) };
+    }
+
+    /// Ends the plan also where the code under test panics.
+    struct Reset;
+
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            PLAN.set(None);
+        }
+    }
+
+    /// Runs `f` and tells the names of the system calls that it has made on this thread, in their order.
+    pub fn record<T>(f: impl FnOnce() -> T) -> (T, Vec<&'static str>) {
+        run(None, f)
+    }
+
+    /// Runs `f` with a fault in the place of its system call number `number`, counted from 0; tells the names of the
+    /// calls that were made or struck.
+    pub fn strike_at<T>(
+        number: usize,
+        fault: Fault,
+        f: impl FnOnce() -> T,
+    ) -> (T, Vec<&'static str>) {
+        run(Some((number, fault)), f)
+    }
+
+    fn run<T>(strike: Option<(usize, Fault)>, f: impl FnOnce() -> T) -> (T, Vec<&'static str>) {
+        PLAN.set(Some(Plan {
+            strike,
+            ..Plan::default()
+        }));
+        let reset = Reset;
+        let result = f();
+        let seen = PLAN.with_borrow_mut(|plan| plan.take().map(|plan| plan.seen));
+        drop(reset);
+        (result, seen.unwrap_or_default())
+    }
+
+    /// What becomes of the call that is about to be made.
+    pub(crate) fn strike(name: &'static str) -> io::Result<()> {
+        PLAN.with_borrow_mut(|plan| {
+            let Some(plan) = plan else { return Ok(()) };
+            let number = plan.seen.len();
+            plan.seen.push(name);
+            plan.short = false;
+            match plan.strike {
+                Some((at, fault)) if at == number => match fault {
+                    Fault::Errno(errno) => Err(io::Error::from_raw_os_error(errno)),
+                    Fault::Short => {
+                        plan.short = true;
+                        Ok(())
+                    }
+                    Fault::Kill => {
+                        crate::sys::kill_self();
+                        Ok(())
+                    }
+                },
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// How many bytes the call that is being made is given.
+    pub(crate) fn shorten(length: usize) -> usize {
+        let short = PLAN.with_borrow(|plan| plan.as_ref().is_some_and(|plan| plan.short));
+        match short && length > 1 {
+            true => length / 2,
+            false => length,
+        }
+    }
+}
