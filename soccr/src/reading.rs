@@ -314,7 +314,10 @@ fn refuse_authentication(fd: BorrowedFd<'_>) -> Result<(), Error> {
     let mut info = [0; AO_INFO];
     match sys::get(fd, Opt::TCP_AO_INFO, &mut info) {
         Ok(_) => Err(unsupported(Step::Inspect, Unsupported::Authentication)),
-        Err(_) => Ok(()),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOPROTOOPT)) => {
+            Ok(())
+        }
+        Err(error) => Err(error).at(Step::Inspect, Opt::TCP_AO_INFO.getting),
     }
 }
 

@@ -208,10 +208,17 @@ impl Found {
                 return self.losses.push(Loss::new(Lost::SocketOption, detail));
             }
         };
-        let default = value_of(new.socket.as_fd(), option, special).ok();
+        let default = value_of(new.socket.as_fd(), option, special);
+        if let Err(error) = &default {
+            let label = option.label();
+            let detail = format!(
+                "{label} of a new socket could not be read: {error}; carried as if it were set"
+            );
+            self.losses.push(Loss::new(Lost::SocketOption, detail));
+        }
         let comparable = new.same_network || !special.is_network_default();
         let with_tos = special == WithTos && self.has(Opt::IP_TOS);
-        if !comparable || with_tos || default.as_ref() != Some(&value) {
+        if !comparable || with_tos || default.ok().as_ref() != Some(&value) {
             self.options.push(SocketOption { option, value });
         }
     }

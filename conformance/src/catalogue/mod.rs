@@ -1,5 +1,6 @@
 //! Every case, by area.
 
+pub mod fault;
 pub mod kernel;
 pub mod restore;
 pub mod save;
@@ -16,6 +17,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(snapshot::cases());
     cases.extend(restore::cases());
     cases.extend(state::cases());
+    cases.extend(fault::cases());
     cases
 }
 
@@ -30,7 +32,8 @@ mod tests {
         let mut ids = HashSet::new();
         for case in all() {
             let parts: Vec<_> = case.id.split('/').collect();
-            let known = ["kernel", "save", "snapshot", "restore", "state"].contains(&parts[0]);
+            let known =
+                ["kernel", "save", "snapshot", "restore", "state", "fault"].contains(&parts[0]);
             let lower = |part: &&str| {
                 part.bytes()
                     .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')

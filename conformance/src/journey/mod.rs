@@ -270,17 +270,29 @@ impl Traveller {
     pub fn arrive(&mut self, saved: &Saved) -> Result<TcpStream, Stop> {
         let restore = || saved.snapshot.restore_with(self.settings);
         let restored = self.pair.a().enter(restore)??;
-        let mut expected = saved.view.clone();
-        expected.state = self.expected_state(&saved.snapshot) as u8;
-        let actual = KernelView::read(&restored)?;
-        if saved.snapshot.state.has_peer_fin() {
-            expected.allow_acknowledgement(&actual);
-        }
-        actual.expect_equal(&expected)?;
+        self.expect_view(saved, &KernelView::read(&restored)?)?;
         self.expect_losses(&saved.snapshot, &restored)?;
         let stream = self.resume(restored)?;
         expect_settled(&stream, &saved.snapshot)?;
         Ok(stream)
+    }
+
+    /// Fails unless a restored socket is what the saved one was.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] with the fields that differ.
+    pub fn expect_view(&self, saved: &Saved, actual: &KernelView) -> Verdict {
+        let mut expected = saved.view.clone();
+        expected.state = self.expected_state(&saved.snapshot) as u8;
+        if saved.snapshot.state.has_peer_fin() {
+            expected.allow_acknowledgement(actual);
+        }
+        actual.expect_equal(&expected)
+    }
+
+    /// Lets out again what goes out, so that it is seen.
+    pub fn unblock_egress(&mut self) {
+        self.lock.unblock_egress();
     }
 
     fn is_emulated(&self) -> bool {

@@ -77,16 +77,28 @@ impl WireRules<'_> {
             due.segments()
                 .all(|segment| segment.flags == Flags::ACK && segment.payload_len == 0),
         )?;
-        for (from, to) in [(PAUSED, CLOSED), (CLOSED, RESTORED)] {
-            let leaked = trace.between(from, to)?.outgoing();
-            expect(
-                format!("the wire between {from:?} and {to:?}"),
-                "nothing leaves",
-                &leaked,
-                leaked.segments().next().is_none(),
-            )?;
-        }
-        Ok(())
+        let leaked = trace.between(PAUSED, CLOSED)?.outgoing();
+        expect(
+            format!("the wire between {PAUSED:?} and {CLOSED:?}"),
+            "nothing leaves",
+            &leaked,
+            leaked.segments().next().is_none(),
+        )?;
+        // A FIN that comes in again is acknowledged again, in repair mode too (guide E4, E6).
+        let acknowledges = self.snapshot.state.has_peer_fin();
+        let leaked = trace.between(CLOSED, RESTORED)?.outgoing();
+        let allowed = |segment: &Segment| {
+            acknowledges
+                && segment.flags == Flags::ACK
+                && segment.payload_len == 0
+                && Seq(segment.ack) == self.snapshot.rcv_nxt()
+        };
+        expect(
+            format!("the wire between {CLOSED:?} and {RESTORED:?}"),
+            "nothing leaves, but an acknowledgement of a FIN that came in again",
+            &leaked,
+            leaked.segments().all(allowed),
+        )
     }
 
     /// No RST and no SYN at any time, and before the application closes no FIN but those that were sent before: the same
