@@ -24,3 +24,4 @@ pub mod runner;
 pub mod select;
 pub mod summary;
 pub mod verdict;
+pub mod victim;

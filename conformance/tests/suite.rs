@@ -21,8 +21,17 @@ const SEED: &str = "CONFORMANCE_SEED";
 const WIDTH: usize = 100;
 
 fn main() -> ExitCode {
+    if let Some(code) = conformance::victim::obey() {
+        return code;
+    }
     // First: the sandbox is entered by a process without threads, or not at all.
     let requirement = harness::sandbox();
+    if let Requirement::Met(_) = requirement
+        && let Err(error) = conformance::victim::start()
+    {
+        eprintln!("error: the spawner of victims cannot be started: {error}");
+        return ExitCode::FAILURE;
+    }
     let mut args = Arguments::from_args();
     args.test_threads.get_or_insert_with(default_jobs);
     let cases = catalogue::all();

@@ -1,7 +1,7 @@
 //! System calls that fail on purpose, for tests of what the library does then.
 //!
 //! Every system call of a save or a restore has a number: its place among those that the thread makes while a
-//! [`Plan`] is in force. [`record`] tells their names, so that a test can let each of them fail in turn. Only with the
+//! plan is in force. `record` tells their names, so that a test can let each of them fail in turn. Only with the
 //! feature `faults`; without it nothing of this is compiled into the calls.
 
 #[cfg(feature = "faults")]

@@ -13,6 +13,7 @@ use crate::raw::{Opt, TCP_NO_QUEUE, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON, TCP_SEN
 use crate::reading::read_window;
 use crate::repair::persist;
 use crate::settings::InFlight;
+use crate::shelter::Shelter;
 use crate::snapshot::Snapshot;
 use crate::state::TcpState;
 use crate::sys;
@@ -135,7 +136,8 @@ impl Finishing<'_> {
     ///
     /// In repair mode everything written counts as sent, so the mode has to be left for it. Against a send window
     /// of zero the kernel keeps what it is given; the real window is set only when it is back in repair mode. So
-    /// no packet leaves before the restore is complete (guide G16, H9), and resuming cannot fail half-way.
+    /// no packet leaves before the restore is complete (guide G16, H9), and resuming cannot fail half-way. A process
+    /// that is killed meanwhile leaves no packet either: see [`Shelter`].
     fn hold_tail(&self, window: Window) -> Result<(), Error> {
         let shut = Window {
             snd_wnd: 0,
@@ -147,6 +149,7 @@ impl Finishing<'_> {
             _ => self.snapshot.rcv_nxt(),
         };
         set_window(self.fd, shut.not_after(rcv_nxt).acceptable(rcv_nxt))?;
+        let shelter = Shelter::enter(self.fd);
         match sys::set_int(self.fd, Opt::TCP_REPAIR, TCP_REPAIR_OFF_NO_WP) {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Err(quiet_off()),
             other => other.at(STEP, Opt::TCP_REPAIR.setting)?,
@@ -155,7 +158,11 @@ impl Finishing<'_> {
         // Back in repair mode first, whatever happened: only there can the socket vanish.
         persist(|| sys::set_int(self.fd, Opt::TCP_REPAIR, TCP_REPAIR_ON))
             .at(STEP, Opt::TCP_REPAIR.setting)?;
-        written
+        written?;
+        match shelter {
+            Some(shelter) => shelter.leave().at(STEP, Opt::SO_BINDTODEVICE.setting),
+            None => Ok(()),
+        }
     }
 
     fn write_tail(&self) -> Result<(), Error> {

@@ -72,12 +72,14 @@ pub mod raw;
 mod reading;
 mod repair;
 mod report;
+mod rescue;
 pub mod restore;
 mod restored;
 mod save;
 mod segment;
 mod seq;
 mod settings;
+mod shelter;
 mod snapshot;
 mod sockopts;
 mod state;
@@ -96,6 +98,7 @@ pub use options::{MAX_WINDOW_SHIFT, Options, Timestamps, WindowScale};
 pub use path::Path;
 pub use queue::{Queue, ReceiveQueue, SendQueue};
 pub use report::PauseReport;
+pub use rescue::Rescue;
 pub use restored::Restored;
 pub use save::{
     DataRead, NotSaved, Paused, Saved, pause, pause_with, save, save_and_close, save_into,

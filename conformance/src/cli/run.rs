@@ -8,6 +8,7 @@ use crate::report::text::Text;
 use crate::runner::{CASE_BOUND, Options, default_jobs, run_cases};
 use crate::select::Selection;
 use crate::summary::Exit;
+use crate::victim;
 use lab::Sandbox;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
@@ -53,6 +54,10 @@ pub(super) fn run(args: Args) -> Exit {
             Exit::Harness,
             format!("{error}\n  `conformance doctor` says what is possible here"),
         );
+    }
+    if let Err(error) = victim::start() {
+        let what = format!("the spawner of victims cannot be started: {error}");
+        return complain(Exit::Harness, what);
     }
     if Place::of(&args.artifacts) != place {
         let hidden = args.artifacts.display();

@@ -379,6 +379,15 @@ impl Traveller {
 }
 
 impl Saved {
+    /// Forgets what the hosts have counted so far: a reset that ended on its own host is counted there, too.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where the counters cannot be read.
+    pub fn count_from_now(&mut self, traveller: &Traveller) -> Verdict {
+        self.counters = traveller.counters()?;
+        Ok(())
+    }
+
     /// Fails if one of the two hosts has counted anything that an undisturbed connection does not cause.
     ///
     /// # Errors

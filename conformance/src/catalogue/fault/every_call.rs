@@ -1,0 +1,131 @@
+//! Each system call of a save and of a restore fails, with every errno that could come.
+//!
+//! A save that failed has left its connection as it was, a restore that failed has left nothing, and no packet says that
+//! anything happened. The connection of each case goes through all of it, one fault after the other, and is then moved
+//! and judged like any other.
+
+use super::{Before, expect_as_good, plans, sockets_used};
+use crate::case::Case;
+use crate::context::Context;
+use crate::journey::{Ending, Plan, Saved, Send, Traveller};
+use crate::oracle::state::KernelView;
+use crate::oracle::wire::Probes;
+use crate::verdict::{Failure, Stop, Verdict, expect_eq};
+use soccr::faults::{self, Fault};
+use soccr::raw::{self, Opt};
+
+const FAULTS: [Fault; 7] = [
+    Fault::Errno(libc::EPERM),
+    Fault::Errno(libc::ENOMEM),
+    Fault::Errno(libc::EINTR),
+    Fault::Errno(libc::EAGAIN),
+    Fault::Errno(libc::ENOBUFS),
+    Fault::Errno(libc::EIO),
+    Fault::Short,
+];
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |(plan, name): (Plan, String)| {
+        Case::new(
+            format!("fault/every-call/{name}"),
+            "whatever system call of a save or a restore fails, and however: the connection runs on as before, or can be \
+             restored again, nothing is left behind, and no packet tells",
+            &["E13", "G10"],
+            move |ctx| every_call(ctx, plan),
+        )
+    };
+    plans().into_iter().map(case).collect()
+}
+
+fn every_call(ctx: &Context, plan: Plan) -> Verdict {
+    let mut traveller = plan.depart(ctx)?;
+    traveller.fill_and_end(plan.receive, plan.send, plan.ending)?;
+    // Values of the application's own, which a save sets aside.
+    raw::set_int(&traveller.subject, Opt::SO_REUSEADDR, 1)?;
+    raw::set_int(&traveller.subject, Opt::TCP_KEEPIDLE, 77)?;
+    let tried_saves = saves(&traveller)?;
+    let saved = traveller.save()?;
+    traveller.unblock_egress();
+    let tried_restores = restores(&traveller, &saved)?;
+    ctx.note("faults in a save", tried_saves);
+    ctx.note("faults in a restore", tried_restores);
+    let restored = traveller.arrive(&saved)?;
+    let probes = match (plan.ending, plan.send) {
+        (Ending::None, Send::Unsent) => Probes::AtLeastOne,
+        (Ending::None, _) => Probes::One,
+        _ => Probes::NoneDue,
+    };
+    traveller.conclude(ctx, &saved, &restored, probes)
+}
+
+/// Lets every call of a save fail in every way; returns how many faults that were.
+fn saves(traveller: &Traveller) -> Result<usize, Stop> {
+    let host = traveller.pair.a();
+    let subject = &traveller.subject;
+    let save = || host.enter(|| soccr::save(subject));
+    let (clean, calls) = faults::record(save);
+    let clean = clean??;
+    let before = Before::read(host, subject)?;
+    let mut tried = 0;
+    for (number, call, fault) in all(&calls) {
+        let (result, _) = faults::strike_at(number, fault, save);
+        let told = format!("{fault:?} at call {number}, {call}, of a save");
+        if let Ok(snapshot) = result? {
+            expect_as_good(&told, &snapshot, &clean)?;
+        }
+        let after = Before::read(host, subject)?;
+        expect_eq(format!("the socket after {told}"), after, before.clone())?;
+        tried += 1;
+    }
+    Ok(tried)
+}
+
+/// Lets every call of a restore fail in every way; returns how many faults that were.
+fn restores(traveller: &Traveller, saved: &Saved) -> Result<usize, Stop> {
+    let host = traveller.pair.a();
+    let settings = traveller.settings;
+    let restore = || host.enter(|| saved.snapshot.restore_with(settings));
+    let used = sockets_used(host)?;
+    let (clean, calls) = faults::record(restore);
+    drop(clean??);
+    let mut tried = 0;
+    for (number, call, fault) in all(&calls) {
+        let (result, _) = faults::strike_at(number, fault, restore);
+        let told = format!("{fault:?} at call {number}, {call}, of a restore");
+        if let Ok(restored) = result? {
+            let view = KernelView::read(&restored)?;
+            traveller
+                .expect_view(saved, &view)
+                .map_err(|stop| told_with(&told, stop))?;
+        }
+        expect_eq(
+            format!("sockets of the host after {told}"),
+            sockets_used(host)?,
+            used,
+        )?;
+        tried += 1;
+    }
+    Ok(tried)
+}
+
+fn told_with(told: &str, stop: Stop) -> Stop {
+    match stop {
+        Stop::Fail(failure) => Stop::Fail(Failure {
+            what: format!("{} after {told}", failure.what),
+            ..failure
+        }),
+        other => other,
+    }
+}
+
+/// Every fault that a call can have: only a transfer can be cut short.
+pub(super) fn all(calls: &[&'static str]) -> impl Iterator<Item = (usize, &'static str, Fault)> {
+    let calls: Vec<_> = calls.to_vec();
+    calls.into_iter().enumerate().flat_map(|(number, call)| {
+        let transfer = ["send", "recv"].contains(&call);
+        let faults = FAULTS
+            .into_iter()
+            .filter(move |fault| *fault != Fault::Short || transfer);
+        faults.map(move |fault| (number, call, fault))
+    })
+}

@@ -1,0 +1,121 @@
+//! System calls that fail, and processes that are killed: in every state, at every call.
+
+mod every_call;
+mod kill;
+mod resume;
+
+use crate::case::Case;
+use crate::journey::{Ending, Plan, Receive, Send};
+use crate::verdict::{Stop, Verdict, expect};
+use lab::{Family, Host};
+use soccr::raw::{self, Opt};
+use soccr::{FinMode, Settings, Snapshot};
+use std::os::fd::AsFd;
+
+/// All cases of this area.
+#[must_use]
+pub fn cases() -> Vec<Case> {
+    let mut cases = every_call::cases();
+    cases.extend(resume::cases());
+    cases.extend(kill::cases());
+    cases
+}
+
+/// The states that the faults go through, with their names: each with every way of putting FINs back that it has.
+fn plans() -> Vec<(Plan, String)> {
+    let mut plans = Vec::new();
+    for (ending, send, state) in [
+        (Ending::None, Send::Empty, "established"),
+        (Ending::None, Send::Both, "established-full"),
+        (Ending::FinWait1, Send::Unacked, "fin-wait-1"),
+        (Ending::FinWait1, Send::Unsent, "fin-wait-1-unsent"),
+        (Ending::FinWait2, Send::Empty, "fin-wait-2"),
+        (Ending::CloseWait, Send::Unsent, "close-wait"),
+        (Ending::LastAck, Send::Unacked, "last-ack"),
+        (Ending::Closing, Send::Empty, "closing"),
+    ] {
+        for fin in [FinMode::Inject, FinMode::Emulate] {
+            if fin == FinMode::Emulate && matches!(ending, Ending::None | Ending::FinWait1) {
+                continue;
+            }
+            for family in [Family::V4, Family::V6, Family::V4Mapped] {
+                let plan = Plan {
+                    family,
+                    receive: Receive::Small,
+                    send,
+                    ending,
+                    settings: Settings::new().fin(fin),
+                    ..Plan::PLAIN
+                };
+                plans.push((plan, format!("{state}/{fin}/{family}")));
+            }
+        }
+    }
+    plans
+}
+
+/// A save that succeeded in spite of a fault has to say the same as one without, or name what it lacks.
+fn expect_as_good(told: &str, snapshot: &Snapshot, clean: &Snapshot) -> Verdict {
+    let (mut found, mut wanted) = (snapshot.clone(), clean.clone());
+    for snapshot in [&mut found, &mut wanted] {
+        // The clock goes on, and so do timers.
+        if let Some(timestamps) = &mut snapshot.options.timestamps {
+            timestamps.value = 0;
+        }
+        snapshot.path = soccr::Path::default();
+    }
+    if found.unsaved.len() > wanted.unsaved.len() {
+        found.unsaved.clone_from(&wanted.unsaved);
+        found.socket_options.clone_from(&wanted.socket_options);
+    }
+    let (found, wanted) = (format!("{found:#?}"), format!("{wanted:#?}"));
+    let differing = |of: &str, from: &str| {
+        let lines = of
+            .lines()
+            .filter(|line| !from.lines().any(|other| other == *line));
+        lines.map(str::trim).collect::<Vec<_>>().join(" ")
+    };
+    expect(
+        format!("the snapshot after {told}"),
+        differing(&wanted, &found),
+        differing(&found, &wanted),
+        found == wanted,
+    )
+}
+
+/// What a save must leave as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Before {
+    repair: i32,
+    reuse_address: i32,
+    inline: i32,
+    peek_offset: Option<i32>,
+    receive_buffer: i32,
+    send_buffer: i32,
+    sockets: u64,
+}
+
+impl Before {
+    fn read(host: &Host, socket: &impl AsFd) -> Result<Self, Stop> {
+        let option = |option| raw::get_int(socket, option);
+        Ok(Self {
+            repair: option(Opt::TCP_REPAIR)?,
+            reuse_address: option(Opt::SO_REUSEADDR)?,
+            inline: option(Opt::SO_OOBINLINE)?,
+            peek_offset: option(Opt::SO_PEEK_OFF).ok(),
+            receive_buffer: option(Opt::SO_RCVBUF)?,
+            send_buffer: option(Opt::SO_SNDBUF)?,
+            sockets: sockets_used(host)?,
+        })
+    }
+}
+
+/// How many sockets the host has, of whatever kind and state: one that was forgotten shows here.
+fn sockets_used(host: &Host) -> Result<u64, Stop> {
+    let text = host.enter(|| std::fs::read_to_string("/proc/thread-self/net/sockstat"))??;
+    let used = text
+        .lines()
+        .find_map(|line| line.strip_prefix("sockets: used "))
+        .and_then(|count| count.trim().parse().ok());
+    used.ok_or_else(|| Stop::Broken(format!("no count of sockets in {text:?}")))
+}

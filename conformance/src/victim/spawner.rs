@@ -1,0 +1,130 @@
+//! The process that starts the victims.
+//!
+//! A process that starts another lends it all its descriptors for a moment, the sockets of every case that runs at the same
+//! time among them: and a socket that somebody else still has does not vanish when it is closed. So the victims are
+//! started by a process that was itself started before there was any case, and has no sockets but those it is given.
+
+use super::{Done, Ended, ORDER};
+use crate::verdict::Stop;
+use lab::Host;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// The other end of the spawner's standard input.
+static SPAWNER: OnceLock<Mutex<OwnedFd>> = OnceLock::new();
+
+/// Longer than any order, and than any answer.
+const MESSAGE: usize = 64;
+
+/// What a victim that was killed is reported as; a code of its own is at least 0.
+const KILLED: i32 = -1;
+
+/// Starts the spawner. To be called in the sandbox, before the process has started a thread.
+///
+/// # Errors
+/// Where it cannot be started.
+pub fn start() -> io::Result<()> {
+    let (ours, theirs) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    let mut command = Command::new("/proc/self/exe");
+    command.env(ORDER, "spawn").stdin(Stdio::from(theirs));
+    // It ends when our end is closed, that is, with this process.
+    command.spawn()?;
+    let _ = SPAWNER.set(Mutex::new(ours));
+    Ok(())
+}
+
+/// Runs a victim on a host, with `stdin` as its standard input, to its end.
+pub(super) fn run(host: &Host, stdin: BorrowedFd<'_>, order: &str) -> Result<Ended, Stop> {
+    let broken = |error: io::Error| Stop::Broken(format!("the spawner of victims: {error}"));
+    let network = host.enter(|| File::open("/proc/thread-self/ns/net"))??;
+    let spawner = SPAWNER
+        .get()
+        .ok_or_else(|| Stop::Broken("no spawner of victims was started".to_owned()))?;
+    // One victim at a time: its answer is the next message.
+    let spawner = spawner.lock().unwrap_or_else(PoisonError::into_inner);
+    send(&*spawner, order, &[network.as_fd(), stdin]).map_err(broken)?;
+    let (answer, _) = receive(spawner.as_fd()).map_err(broken)?;
+    match answer.parse() {
+        Ok(KILLED) => Ok(Ended::Killed),
+        Ok(code) => Ok(Ended::Otherwise(code)),
+        Err(_) => Err(Stop::Broken(format!("the spawner of victims: {answer}"))),
+    }
+}
+
+/// Starts victims as it is told, until nobody is there to tell it.
+pub(super) fn serve() -> Done {
+    let stdin = io::stdin();
+    loop {
+        let (order, given) = receive(stdin.as_fd())?;
+        let Ok([network, socket]) = <[OwnedFd; 2]>::try_from(given) else {
+            return Ok(());
+        };
+        let answer = match serve_one(&order, &network, socket) {
+            Ok(code) => code.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let answer = answer.get(..MESSAGE).unwrap_or(&answer);
+        send(&stdin, answer, &[])?;
+    }
+}
+
+/// When it returns, nobody has the socket any more but who has given it.
+fn serve_one(order: &str, network: &OwnedFd, stdin: OwnedFd) -> io::Result<i32> {
+    move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
+    let mut command = Command::new("/proc/self/exe");
+    command.env(ORDER, order).stdin(Stdio::from(stdin));
+    let mut child = command.spawn()?;
+    drop(command);
+    let status = child.wait()?;
+    Ok(match status.signal() {
+        Some(libc::SIGKILL) => KILLED,
+        Some(other) => 128 + other,
+        None => status.code().unwrap_or(255),
+    })
+}
+
+fn send(to: &impl AsFd, text: &str, given: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !given.is_empty() {
+        ancillary.push(SendAncillaryMessage::ScmRights(given));
+    }
+    let bytes = [IoSlice::new(text.as_bytes())];
+    sendmsg(to, &bytes, &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// A message and the descriptors that came with it; both empty where the other end is closed.
+fn receive(from: BorrowedFd<'_>) -> io::Result<(String, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut bytes = [0; MESSAGE];
+    let count = {
+        let mut slices = [IoSliceMut::new(&mut bytes)];
+        recvmsg(from, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?.bytes
+    };
+    let given = ancillary
+        .drain()
+        .filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(given) => Some(given),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    Ok((String::from_utf8_lossy(&bytes[..count]).into_owned(), given))
+}
