@@ -1,7 +1,7 @@
 //! What is possible here, found out by doing: what cases need and a kernel, or a user, may not have.
 
 use crate::case::{Case, Need};
-use soccr::raw::{self, Opt, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON};
+use soccr::{Ability, Unavailable};
 use socket2::{Domain, Socket, Type};
 use std::collections::HashMap;
 use std::io;
@@ -21,14 +21,6 @@ pub enum Answer {
 #[derive(Clone, Debug, Default)]
 pub struct Needs(HashMap<Need, Answer>);
 
-/// Why a probe stopped.
-enum Stopped {
-    /// At what it is about.
-    Refused(io::Error),
-    /// Before it came to that.
-    Unprepared(&'static str, io::Error),
-}
-
 impl Need {
     /// All of them.
     pub const ALL: [Self; 6] = [
@@ -43,14 +35,7 @@ impl Need {
     /// What the kernel calls it.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::ForceBuffers => "SO_RCVBUFFORCE",
-            Self::QuietOff => "TCP_REPAIR_OFF_NO_WP",
-            Self::RepairWindow => "TCP_REPAIR_WINDOW",
-            Self::PeekOffset => "SO_PEEK_OFF on TCP",
-            Self::BufferLock => "SO_BUF_LOCK",
-            Self::MicrosecondTimestamps => "timestamps in microseconds",
-        }
+        self.ability().name()
     }
 
     /// Who or what has it.
@@ -69,51 +54,27 @@ impl Need {
     /// Finds out whether it is here. Has to be asked inside of the sandbox, where repair mode is allowed.
     #[must_use]
     pub fn probe(self) -> Answer {
-        match self.attempt() {
+        match self.ability().attempt() {
             Ok(()) => Answer::Here,
-            Err(Stopped::Refused(error)) => {
+            Err(Unavailable::Refused(error)) => {
                 Answer::Missing(format!("{} ({})", reason(&error), self.found_with()))
             }
-            Err(Stopped::Unprepared(what, error)) => {
+            Err(Unavailable::Unprepared(what, error)) => {
                 Answer::Unknown(format!("{what}: {}", reason(&error)))
             }
         }
     }
 
-    /// One fresh socket is enough: none of these looks at the state of the connection.
-    fn attempt(self) -> Result<(), Stopped> {
-        let socket = tcp_socket().map_err(|error| Stopped::Unprepared("a TCP socket", error))?;
-        let set = |option, value| raw::set_int(&socket, option, value);
-        let repair = || {
-            set(Opt::TCP_REPAIR, TCP_REPAIR_ON)
-                .map_err(|error| Stopped::Unprepared("TCP_REPAIR", error))
-        };
-        let answer = match self {
-            Self::ForceBuffers => {
-                set(Opt::SO_RCVBUFFORCE, 1 << 16).and_then(|()| set(Opt::SO_SNDBUFFORCE, 1 << 16))
-            }
-            Self::QuietOff => {
-                repair()?;
-                set(Opt::TCP_REPAIR, TCP_REPAIR_OFF_NO_WP)
-            }
-            Self::RepairWindow => {
-                repair()?;
-                raw::get(&socket, Opt::TCP_REPAIR_WINDOW, &mut [0; 20]).map(drop)
-            }
-            Self::PeekOffset => set(Opt::SO_PEEK_OFF, 0),
-            Self::BufferLock => raw::get_int(&socket, Opt::SO_BUF_LOCK).map(drop),
-            Self::MicrosecondTimestamps => {
-                repair()?;
-                // Older kernels take the odd value as a value; only TCP_INFO tells the two apart.
-                set(Opt::TCP_TIMESTAMP, 1)
-                    .and_then(|()| raw::tcp_info(&socket))
-                    .and_then(|info| match info.options & raw::TCPI_OPT_USEC_TS {
-                        0 => Err(io::Error::other("bit 0 of TCP_TIMESTAMP selects nothing")),
-                        _ => Ok(()),
-                    })
-            }
-        };
-        answer.map_err(Stopped::Refused)
+    /// What the library calls it.
+    fn ability(self) -> Ability {
+        match self {
+            Self::ForceBuffers => Ability::ForceBuffers,
+            Self::QuietOff => Ability::QuietOff,
+            Self::RepairWindow => Ability::RepairWindow,
+            Self::PeekOffset => Ability::PeekOffset,
+            Self::BufferLock => Ability::BufferLock,
+            Self::MicrosecondTimestamps => Ability::MicrosecondTimestamps,
+        }
     }
 }
 

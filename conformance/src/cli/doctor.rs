@@ -48,7 +48,13 @@ pub(super) fn doctor() -> Exit {
         checks.extend(Need::ALL.map(|need| check_need(need, &cases)));
     }
     let styles = colours();
-    print(&(facts(inside) + &results(&checks, &styles) + &verdict(&checks, &styles)));
+    // What the library can do here, whether the suite asks for it or not.
+    let abilities = match inside {
+        true => format!("\n{}\n", soccr::probe()),
+        false => String::new(),
+    };
+    let text = facts(inside) + &results(&checks, &styles) + &abilities + &verdict(&checks, &styles);
+    print(&text);
     if checks.iter().all(Check::is_bearable) {
         Exit::Passed
     } else {
