@@ -5,7 +5,7 @@
 //! feature `faults`; without it nothing of this is compiled into the calls.
 
 #[cfg(feature = "faults")]
-pub use enabled::{Fault, record, strike_at};
+pub use enabled::{Fault, meanwhile_at, record, strike_at};
 
 #[cfg(feature = "faults")]
 pub(crate) use enabled::{shorten, strike};
@@ -47,7 +47,11 @@ mod enabled {
         seen: Vec<&'static str>,
         /// Whether the next transfer is cut short.
         short: bool,
+        /// What happens before the call with this number.
+        meanwhile: Option<(usize, Meanwhile)>,
     }
+
+    type Meanwhile = Box<dyn FnOnce()>;
 
     thread_local! {
         static PLAN: RefCell<Option<Plan>> = const { RefCell::new(None) };
@@ -64,7 +68,7 @@ mod enabled {
 
     /// Runs `f` and tells the names of the system calls that it has made on this thread, in their order.
     pub fn record<T>(f: impl FnOnce() -> T) -> (T, Vec<&'static str>) {
-        run(None, f)
+        run(Plan::default(), f)
     }
 
     /// Runs `f` with a fault in the place of its system call number `number`, counted from 0; tells the names of the
@@ -74,14 +78,29 @@ mod enabled {
         fault: Fault,
         f: impl FnOnce() -> T,
     ) -> (T, Vec<&'static str>) {
-        run(Some((number, fault)), f)
+        let plan = Plan {
+            strike: Some((number, fault)),
+            ..Plan::default()
+        };
+        run(plan, f)
     }
 
-    fn run<T>(strike: Option<(usize, Fault)>, f: impl FnOnce() -> T) -> (T, Vec<&'static str>) {
-        PLAN.set(Some(Plan {
-            strike,
+    /// Runs `f`, and `meanwhile` just before its system call number `number`, counted from 0: something that the world
+    /// does while the library is at work. The calls of `meanwhile` have no numbers.
+    pub fn meanwhile_at<T>(
+        number: usize,
+        meanwhile: impl FnOnce() + 'static,
+        f: impl FnOnce() -> T,
+    ) -> T {
+        let plan = Plan {
+            meanwhile: Some((number, Box::new(meanwhile))),
             ..Plan::default()
-        }));
+        };
+        run(plan, f).0
+    }
+
+    fn run<T>(plan: Plan, f: impl FnOnce() -> T) -> (T, Vec<&'static str>) {
+        PLAN.set(Some(plan));
         let reset = Reset;
         let result = f();
         let seen = PLAN.with_borrow_mut(|plan| plan.take().map(|plan| plan.seen));
@@ -91,6 +110,7 @@ mod enabled {
 
     /// What becomes of the call that is about to be made.
     pub(crate) fn strike(name: &'static str) -> io::Result<()> {
+        pass_meanwhile();
         PLAN.with_borrow_mut(|plan| {
             let Some(plan) = plan else { return Ok(()) };
             let number = plan.seen.len();
@@ -111,6 +131,20 @@ mod enabled {
                 _ => Ok(()),
             }
         })
+    }
+
+    /// Does what is to happen before the next call, with no plan in force.
+    fn pass_meanwhile() {
+        let due = PLAN.with_borrow_mut(|plan| {
+            let plan = plan.as_mut()?;
+            let seen = plan.seen.len();
+            plan.meanwhile.take_if(|(number, _)| *number == seen)
+        });
+        if let Some((_, meanwhile)) = due {
+            let plan = PLAN.take();
+            meanwhile();
+            PLAN.set(plan);
+        }
     }
 
     /// How many bytes the call that is being made is given.

@@ -49,6 +49,10 @@ impl Fins {
         }
     }
 
+    pub(crate) fn is_injected(&self) -> bool {
+        matches!(self, Self::Inject(_))
+    }
+
     pub(crate) fn is_emulated(&self) -> bool {
         matches!(self, Self::Emulate)
     }

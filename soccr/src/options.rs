@@ -65,6 +65,21 @@ impl Timestamps {
     }
 }
 
+/// How far a clock is put on where something may have left before the restore had succeeded. It is more than such a
+/// restore takes, and less than the time that a move takes and that the clock does not count.
+const AHEAD_MILLISECONDS: u32 = 150;
+
+impl Timestamps {
+    /// The clock to end with of a socket that may have spoken before: not behind what it said in an earlier attempt.
+    pub(crate) fn ahead(self) -> Self {
+        let units = if self.microseconds { 1000 } else { 1 };
+        Self {
+            value: self.value.wrapping_add(AHEAD_MILLISECONDS * units),
+            ..self
+        }
+    }
+}
+
 impl Options {
     pub(crate) fn validate(&self) -> Result<(), Refusal> {
         if self.mss_clamp == 0 {

@@ -236,6 +236,12 @@ pub struct TcpInfo {
     pub bytes_acked: u64,
     /// `tcpi_bytes_received`: payload that was acknowledged to the peer since the connection began (kernel 4.1).
     pub bytes_received: u64,
+    /// `tcpi_notsent_bytes`: bytes in the send queue that were not sent yet, a FIN counted as one (kernel 4.6).
+    pub notsent_bytes: u32,
+    /// `tcpi_bytes_sent`: payload that has left since the connection began, what was sent again included (kernel 4.19).
+    pub bytes_sent: u64,
+    /// `tcpi_bytes_retrans`: of it, what was sent again (kernel 4.19).
+    pub bytes_retrans: u64,
     /// `tcpi_rcv_ooopack`: segments that ever came beyond a hole (kernel 5.4).
     pub rcv_ooopack: u32,
     /// How many bytes the kernel wrote.
@@ -277,6 +283,9 @@ impl TcpInfo {
             total_retrans: word(100),
             bytes_acked: long(120),
             bytes_received: long(128),
+            notsent_bytes: word(144),
+            bytes_sent: long(200),
+            bytes_retrans: long(208),
             rcv_ooopack: word(224),
             length: bytes.len(),
         }

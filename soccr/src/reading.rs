@@ -1,20 +1,23 @@
 //! Reading a socket: what is looked at before the pause, and what is read in it.
 
+mod data;
+mod peek;
+
+pub(crate) use data::{Data, read_window};
+
+use self::peek::{peek_receive, peek_send, prefaulted};
 use crate::buffers::Buffers;
 use crate::endpoints::{Endpoints, Family};
 use crate::error::{At, Error, ErrorKind, Step, Unsupported};
 use crate::ingress::Filter;
-use crate::losses::{Loss, Lost};
 use crate::options::Options;
 use crate::path::Path;
 use crate::queue::{Queue, ReceiveQueue, SendQueue};
-use crate::raw::{MSG_DONTWAIT, MSG_PEEK, Opt, TCP_NO_QUEUE, TCPI_OPT_ECN, TcpInfo};
-use crate::seq::Seq;
+use crate::raw::{Opt, TCP_NO_QUEUE, TcpInfo};
 use crate::snapshot::{PendingError, Snapshot};
 use crate::sockopts::{Found, NewSocket};
 use crate::state::TcpState;
 use crate::sys;
-use crate::window::Window;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -98,7 +101,7 @@ impl Inspected {
                 end: data.write_seq.back(u32::from(state.has_own_fin())),
                 bytes: self.send,
                 unsent: data.unsent_bytes(),
-                fin_unsent: state.owes_fin() && data.outq_unsent > 0,
+                fin_unsent: state.owes_fin() && data.outq_unsent + data.taken_as_sent() > 0,
             },
             shutdown_read: data.shutdown_read(&self.endpoints),
             pending_error: (state == TcpState::Close && data.error_waits())
@@ -121,133 +124,6 @@ impl fmt::Debug for Inspected {
             .field("endpoints", &self.endpoints)
             .field("buffers", &self.buffers)
             .finish_non_exhaustive()
-    }
-}
-
-/// What is read during the pause, but for the bytes of the queues.
-#[derive(Debug)]
-pub(crate) struct Data {
-    state: TcpState,
-    info: TcpInfo,
-    mss_clamp: u16,
-    window: Option<Window>,
-    inq: usize,
-    outq: usize,
-    outq_unsent: u32,
-    rcv_nxt: Seq,
-    write_seq: Seq,
-    ready: i16,
-}
-
-impl Data {
-    /// Reads everything; leaves no queue selected.
-    pub(crate) fn read(fd: BorrowedFd<'_>) -> Result<Self, Error> {
-        let (state, info) = carried(fd, Step::ReadData)?;
-        if sys::siocatmark(fd).at(Step::ReadData, "ioctl(SIOCATMARK)")? {
-            let unread = queue_length(sys::siocinq(fd), Step::ReadData, "ioctl(SIOCINQ)")?;
-            let readable = 0;
-            return Err(unsupported(
-                Step::ReadData,
-                Unsupported::UrgentData { readable, unread },
-            ));
-        }
-        // In repair mode this is what the peer announced; outside of it, what a segment now holds (guide A58).
-        let mss_clamp =
-            sys::get_int(fd, Opt::TCP_MAXSEG).at(Step::ReadData, Opt::TCP_MAXSEG.getting)?;
-        let write_seq = queue_end(fd, Queue::Send)?;
-        let rcv_nxt = queue_end(fd, Queue::Receive)?;
-        deselect(fd, Step::ReadData)?;
-        Ok(Self {
-            state,
-            info,
-            mss_clamp: u16::try_from(mss_clamp).unwrap_or(u16::MAX),
-            window: read_window(fd, Step::ReadData)?,
-            inq: queue_length(sys::siocinq(fd), Step::ReadData, "ioctl(SIOCINQ)")?,
-            outq: queue_length(sys::siocoutq(fd), Step::ReadData, "ioctl(SIOCOUTQ)")?,
-            outq_unsent: unsent_length(fd)?,
-            write_seq,
-            rcv_nxt,
-            ready: sys::poll_now(fd).at(Step::ReadData, "poll")?,
-        })
-    }
-
-    /// Bytes in the send queue: a FIN counts in the kernel's length (guide A26), and of a connection that is gone
-    /// the kernel still tells the length though the queue is (guide C28).
-    fn sent_bytes(&self) -> usize {
-        if !self.state.is_synchronized() {
-            return 0;
-        }
-        self.outq.saturating_sub(usize::from(self.state.owes_fin()))
-    }
-
-    /// How many of them were never sent. A FIN, which is last, is unsent as long as anything is.
-    fn unsent_bytes(&self) -> u32 {
-        if !self.state.is_synchronized() {
-            return 0;
-        }
-        self.outq_unsent
-            .saturating_sub(u32::from(self.state.owes_fin()))
-    }
-
-    /// Whether the application has shut its reading side: end of stream is reported though no FIN has come.
-    fn shutdown_read(&self, endpoints: &Endpoints) -> bool {
-        let ended =
-            self.state.has_peer_fin() || (self.state == TcpState::Close && endpoints.has_remote());
-        !ended && self.ready & libc::POLLRDHUP != 0
-    }
-
-    /// An error, or a message in the error queue: `poll` does not tell which.
-    fn error_waits(&self) -> bool {
-        self.ready & libc::POLLERR != 0
-    }
-
-    fn unsaved(&self, endpoints: &Endpoints) -> Vec<Loss> {
-        let mut losses = Vec::new();
-        let mut lose = |what, detail: String| losses.push(Loss::new(what, detail));
-        if self.state.is_synchronized() {
-            if self.info.options & TCPI_OPT_ECN != 0 {
-                lose(
-                    Lost::Ecn,
-                    "negotiated, and not used after a restore".to_owned(),
-                );
-            }
-            if self.info.rcv_ooopack > 0 {
-                let detail = format!(
-                    "{} segments came beyond a hole so far; what still waits there, the peer sends again",
-                    self.info.rcv_ooopack
-                );
-                lose(Lost::OutOfOrder, detail);
-            }
-        }
-        if self.state != TcpState::Close && self.error_waits() {
-            let detail =
-                "something waits in the error queue, or an error that did not end the connection";
-            lose(Lost::PendingError, detail.to_owned());
-        }
-        if self.state == TcpState::SynSent {
-            let detail = "the SYN that is sent again has the options and the clock of its new host; an answer to the first \
-                          one is reset if it echoes that one's clock, and the peer answers the next SYN";
-            lose(Lost::Clock, detail.to_owned());
-        }
-        if self.state == TcpState::Close && endpoints.has_remote() {
-            let detail = "what the connection left in TIME-WAIT, if anything, stays on its host";
-            lose(Lost::TimeWait, detail.to_owned());
-        }
-        losses
-    }
-
-    /// Whether nothing has moved since: no data, no acknowledgement, no window update, no FIN.
-    pub(crate) fn still_holds(&self, fd: BorrowedFd<'_>) -> Result<bool, Error> {
-        let (state, info) = carried(fd, Step::ReadData)?;
-        // The counters tell data that came and was read, or was written and acknowledged, in between.
-        Ok(state == self.state
-            && info.options == self.info.options
-            && info.bytes_acked == self.info.bytes_acked
-            && info.bytes_received == self.info.bytes_received
-            && self.inq == queue_length(sys::siocinq(fd), Step::ReadData, "ioctl(SIOCINQ)")?
-            && self.outq == queue_length(sys::siocoutq(fd), Step::ReadData, "ioctl(SIOCOUTQ)")?
-            && self.outq_unsent == unsent_length(fd)?
-            && self.window == read_window(fd, Step::ReadData)?)
     }
 }
 
@@ -337,16 +213,6 @@ fn read_filter(fd: BorrowedFd<'_>) -> Result<Filter, Error> {
     })
 }
 
-/// Both windows, or `None` on a kernel that does not tell (before 4.8).
-pub(crate) fn read_window(fd: BorrowedFd<'_>, step: Step) -> Result<Option<Window>, Error> {
-    let mut bytes = [0; Window::SIZE];
-    match sys::get(fd, Opt::TCP_REPAIR_WINDOW, &mut bytes) {
-        Ok(_) => Ok(Some(Window::from_bytes(bytes))),
-        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(None),
-        Err(error) => Err(error).at(step, Opt::TCP_REPAIR_WINDOW.getting),
-    }
-}
-
 fn select(fd: BorrowedFd<'_>, queue: i32, step: Step) -> Result<(), Error> {
     sys::set_int(fd, Opt::TCP_REPAIR_QUEUE, queue).at(step, Opt::TCP_REPAIR_QUEUE.setting)
 }
@@ -356,79 +222,7 @@ fn deselect(fd: BorrowedFd<'_>, step: Step) -> Result<(), Error> {
     select(fd, TCP_NO_QUEUE, step)
 }
 
-/// Selects a queue and reads the sequence number at its end.
-fn queue_end(fd: BorrowedFd<'_>, queue: Queue) -> Result<Seq, Error> {
-    select(fd, queue.number(), Step::ReadData)?;
-    let end =
-        sys::get_int(fd, Opt::TCP_QUEUE_SEQ).at(Step::ReadData, Opt::TCP_QUEUE_SEQ.getting)?;
-    Ok(Seq(end as u32))
-}
-
 fn queue_length(answer: io::Result<i32>, step: Step, call: &'static str) -> Result<usize, Error> {
     // The kernel counts bytes of a queue: never negative.
     Ok(answer.at(step, call)?.unsigned_abs() as usize)
-}
-
-fn unsent_length(fd: BorrowedFd<'_>) -> Result<u32, Error> {
-    let unsent = sys::siocoutqnsd(fd).at(Step::ReadData, "ioctl(SIOCOUTQNSD)")?;
-    Ok(unsent.unsigned_abs())
-}
-
-/// Peeks at `length` bytes of the receive queue; false where there are fewer now.
-fn peek_receive(fd: BorrowedFd<'_>, bytes: &mut Vec<u8>, length: usize) -> Result<bool, Error> {
-    let step = Step::ReadQueue(Queue::Receive);
-    bytes.resize(length, 0);
-    if length == 0 {
-        return Ok(true);
-    }
-    select(fd, Queue::Receive.number(), step)?;
-    let readable = match sys::recv(fd, bytes, MSG_PEEK | MSG_DONTWAIT) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-        answer => answer.at(step, "recv(MSG_PEEK)")?,
-    };
-    if readable == length {
-        return Ok(true);
-    }
-    let unread = queue_length(sys::siocinq(fd), step, "ioctl(SIOCINQ)")?;
-    if unread != length {
-        return Ok(false);
-    }
-    // SO_OOBINLINE is on, so that `unread` counts past a mark; only an urgent mark stops a peek early.
-    let urgent = Unsupported::UrgentData { readable, unread };
-    Err(unsupported(step, urgent))
-}
-
-/// Peeks at the last `length` bytes of the send queue; false where there are fewer now.
-fn peek_send(fd: BorrowedFd<'_>, bytes: &mut Vec<u8>, length: usize) -> Result<bool, Error> {
-    let step = Step::ReadQueue(Queue::Send);
-    bytes.resize(length, 0);
-    if length == 0 {
-        return Ok(true);
-    }
-    select(fd, Queue::Send.number(), step)?;
-    loop {
-        let count = sys::recv(fd, bytes, MSG_PEEK | MSG_DONTWAIT).at(step, "recv(MSG_PEEK)")?;
-        // The kernel names the length of the whole queue, also where the buffer is shorter (guide A24).
-        if count > bytes.len() {
-            bytes.resize(count, 0);
-            continue;
-        }
-        // It starts at a segment, not at the first byte that is not acknowledged: the surplus leads (guide A25).
-        let Some(surplus) = count.checked_sub(length) else {
-            return Ok(false);
-        };
-        bytes.drain(..surplus);
-        bytes.truncate(length);
-        return Ok(true);
-    }
-}
-
-/// A buffer whose pages are there: page faults are paid before the pause, not in it.
-fn prefaulted(mut buffer: Vec<u8>, length: usize) -> Vec<u8> {
-    const PAGE: usize = 4096;
-    buffer.resize(length, 0);
-    for page in buffer.chunks_mut(PAGE) {
-        page[0] = std::hint::black_box(1);
-    }
-    buffer
 }

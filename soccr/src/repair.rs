@@ -153,6 +153,7 @@ impl<'fd> Repair<'fd> {
             nanoseconds: u64::try_from(nanoseconds).unwrap_or(u64::MAX),
             system_calls: sys::made() - self.entered.calls,
             readings,
+            taken_as_sent: 0,
         }
     }
 

@@ -10,4 +10,8 @@ pub struct PauseReport {
     pub system_calls: u64,
     /// How often everything was read: once, unless traffic disturbed it.
     pub readings: u32,
+    /// How many unsent bytes the kernel took as sent because something made it send while the send queue was read: an
+    /// acknowledgement, say (guide A65). The snapshot has them as unsent. A socket that runs on sends them once its
+    /// retransmission timer ends. Zero where the traffic is blocked, as it should be.
+    pub taken_as_sent: u32,
 }

@@ -6,6 +6,7 @@ use crate::finishing::has_tail;
 use crate::ingress::Filter;
 use crate::kind::Kind;
 use crate::losses::Loss;
+use crate::options::Timestamps;
 use crate::raw::Opt;
 use crate::repair::{Probe, leave_repair, persist};
 use crate::settings::Settings;
@@ -29,6 +30,10 @@ pub struct Restored {
     nonblocking: bool,
     tail: Option<Tail>,
     filter: Option<Filter>,
+    /// The clock to go on with. A FIN that was put back is acknowledged to the peer within milliseconds, in repair mode
+    /// too: if that was in an attempt that failed, this one must not fall behind the clock of that acknowledgement, or
+    /// the peer drops its segments (RFC 7323, section 5.3).
+    clock: Option<Timestamps>,
     losses: Vec<Loss>,
 }
 
@@ -52,6 +57,7 @@ impl Restored {
         settings: Settings,
         losses: Vec<Loss>,
         fd: OwnedFd,
+        clock: Option<Timestamps>,
     ) -> Self {
         let kind = Kind::of(snapshot);
         Self {
@@ -68,6 +74,7 @@ impl Restored {
             ),
             filter: (settings.ingress_lock || snapshot.filter != Filter::default())
                 .then(|| snapshot.filter.clone()),
+            clock,
             losses: [snapshot.losses(), losses].concat(),
         }
     }
@@ -93,6 +100,10 @@ impl Restored {
         let nonblocking = self.nonblocking || self.kind == Kind::Attempt;
         sys::set_nonblocking(fd, nonblocking).at(step, "fcntl(F_SETFL)")?;
         let no_delay = sys::get_int(fd, Opt::TCP_NODELAY).at(step, Opt::TCP_NODELAY.getting)?;
+        if let Some(clock) = self.clock {
+            sys::set_int(fd, Opt::TCP_TIMESTAMP, clock.to_restore() as i32)
+                .at(step, Opt::TCP_TIMESTAMP.setting)?;
+        }
         if let Some(filter) = &self.filter {
             // Last of what can fail: from here on, what comes in is taken.
             filter.attach(fd, step)?;

@@ -156,6 +156,7 @@ pub struct Saved<'fd> {
     repair: Repair<'fd>,
     snapshot: Snapshot,
     readings: u32,
+    taken_as_sent: u32,
 }
 
 impl<'fd> Paused<'fd> {
@@ -205,14 +206,16 @@ impl<'fd> DataRead<'fd> {
             let timestamp = sys::get_int(fd, Opt::TCP_TIMESTAMP)
                 .at(Step::ReadData, Opt::TCP_TIMESTAMP.getting)? as u32;
             if complete && data.still_holds(fd)? {
+                let taken_as_sent = data.taken_as_sent();
                 let snapshot = inspected.into_snapshot(data, timestamp, repair.reuse_address());
                 return Ok(Saved {
                     repair,
                     snapshot,
                     readings,
+                    taken_as_sent,
                 });
             }
-            data = Data::read(fd)?;
+            data = data.read_again(fd)?;
         }
         let kind = ErrorKind::Unstable {
             attempts: MAX_ATTEMPTS,
@@ -239,7 +242,10 @@ impl Saved<'_> {
     /// What the pause has cost so far.
     #[must_use]
     pub fn report(&self) -> PauseReport {
-        self.repair.report(self.readings)
+        PauseReport {
+            taken_as_sent: self.taken_as_sent,
+            ..self.repair.report(self.readings)
+        }
     }
 
     /// Resumes the socket, with one window probe: the connection runs on.
@@ -263,7 +269,10 @@ impl Saved<'_> {
     }
 
     fn finish(self, probe: Probe) -> Result<(Snapshot, PauseReport), Error> {
-        let report = self.repair.leave(probe, self.readings)?;
+        let report = PauseReport {
+            taken_as_sent: self.taken_as_sent,
+            ..self.repair.leave(probe, self.readings)?
+        };
         Ok((self.snapshot, report))
     }
 }

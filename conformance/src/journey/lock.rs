@@ -37,6 +37,11 @@ impl Lock {
         Ok(())
     }
 
+    /// What drops what comes in: gone once it is dropped.
+    pub fn take_ingress(&mut self) -> Option<Blackhole> {
+        self.ingress.take()
+    }
+
     /// Lets in again what comes in.
     pub fn unblock_ingress(&mut self) {
         self.ingress = None;

@@ -365,7 +365,10 @@ impl Traveller {
     }
 
     /// Closes the subject's socket by replacing it with one that is not connected.
-    fn close_subject(&mut self) -> Verdict {
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] where the connection is still there.
+    pub fn close_subject(&mut self) -> Verdict {
         let placeholder = self.pair.a().enter(|| -> std::io::Result<TcpStream> {
             Ok(socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?.into())
         })??;

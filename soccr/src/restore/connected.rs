@@ -131,7 +131,11 @@ impl<'s> Restoring<'s, stage::Queued> {
         }
         self.core.losses.extend(losses);
         self.apply_options(Moment::Last);
-        let Core { losses, fd, .. } = self.core;
-        Ok(Restored::new(snapshot, settings, losses, fd))
+        let Core {
+            losses, fd, fins, ..
+        } = self.core;
+        let timestamps = snapshot.options.timestamps.filter(|_| fins.is_injected());
+        let clock = timestamps.map(Timestamps::ahead);
+        Ok(Restored::new(snapshot, settings, losses, fd, clock))
     }
 }

@@ -4,7 +4,7 @@
 //! anything happened. The connection of each case goes through all of it, one fault after the other, and is then moved
 //! and judged like any other.
 
-use super::{Before, expect_as_good, plans, sockets_used};
+use super::{Before, expect_as_good, expect_sockets, plans, prepared, sockets_used};
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Ending, Plan, Saved, Send, Traveller};
@@ -12,7 +12,6 @@ use crate::oracle::state::KernelView;
 use crate::oracle::wire::Probes;
 use crate::verdict::{Failure, Stop, Verdict, expect_eq};
 use soccr::faults::{self, Fault};
-use soccr::raw::{self, Opt};
 
 const FAULTS: [Fault; 7] = [
     Fault::Errno(libc::EPERM),
@@ -38,11 +37,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 fn every_call(ctx: &Context, plan: Plan) -> Verdict {
-    let mut traveller = plan.depart(ctx)?;
-    traveller.fill_and_end(plan.receive, plan.send, plan.ending)?;
-    // Values of the application's own, which a save sets aside.
-    raw::set_int(&traveller.subject, Opt::SO_REUSEADDR, 1)?;
-    raw::set_int(&traveller.subject, Opt::TCP_KEEPIDLE, 77)?;
+    let mut traveller = prepared(ctx, plan)?;
     let tried_saves = saves(&traveller)?;
     let saved = traveller.save()?;
     traveller.unblock_egress();
@@ -65,7 +60,8 @@ fn saves(traveller: &Traveller) -> Result<usize, Stop> {
     let save = || host.enter(|| soccr::save(subject));
     let (clean, calls) = faults::record(save);
     let clean = clean??;
-    let before = Before::read(host, subject)?;
+    let before = Before::read(subject)?;
+    let used = sockets_used(host)?;
     let mut tried = 0;
     for (number, call, fault) in all(&calls) {
         let (result, _) = faults::strike_at(number, fault, save);
@@ -73,8 +69,9 @@ fn saves(traveller: &Traveller) -> Result<usize, Stop> {
         if let Ok(snapshot) = result? {
             expect_as_good(&told, &snapshot, &clean)?;
         }
-        let after = Before::read(host, subject)?;
+        let after = Before::read(subject)?;
         expect_eq(format!("the socket after {told}"), after, before.clone())?;
+        expect_sockets(&told, host, used)?;
         tried += 1;
     }
     Ok(tried)
@@ -98,11 +95,7 @@ fn restores(traveller: &Traveller, saved: &Saved) -> Result<usize, Stop> {
                 .expect_view(saved, &view)
                 .map_err(|stop| told_with(&told, stop))?;
         }
-        expect_eq(
-            format!("sockets of the host after {told}"),
-            sockets_used(host)?,
-            used,
-        )?;
+        expect_sockets(&told, host, used)?;
         tried += 1;
     }
     Ok(tried)

@@ -1,6 +1,6 @@
 //! A process is killed before each system call of a save, and of a restore.
 
-use super::{Before, plans, sockets_used};
+use super::{Before, expect_sockets, plans, prepared, sockets_used};
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Ending, Send};
@@ -8,7 +8,6 @@ use crate::journey::{Plan, Saved, Traveller};
 use crate::oracle::wire::Probes;
 use crate::verdict::{Stop, Verdict, expect_eq};
 use crate::victim::{self, Ended};
-use soccr::raw::{self, Opt};
 use soccr::{Rescue, faults};
 use std::os::fd::AsFd;
 
@@ -30,9 +29,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 fn killed(ctx: &Context, plan: Plan) -> Verdict {
-    let mut traveller = plan.depart(ctx)?;
-    traveller.fill_and_end(plan.receive, plan.send, plan.ending)?;
-    raw::set_int(&traveller.subject, Opt::SO_REUSEADDR, 1)?;
+    let mut traveller = prepared(ctx, plan)?;
     let saves = saves(&traveller)?;
     let mut saved = traveller.save()?;
     traveller.unblock_egress();
@@ -54,15 +51,17 @@ fn saves(traveller: &Traveller) -> Result<usize, Stop> {
     let (host, subject) = (traveller.pair.a(), &traveller.subject);
     let (clean, calls) = faults::record(|| host.enter(|| soccr::save(subject)));
     clean??;
-    let before = Before::read(host, subject)?;
+    let before = Before::read(subject)?;
+    let used = sockets_used(host)?;
     let rescue = Rescue::prepare(subject)?;
     for (number, call) in calls.iter().enumerate() {
         let status = victim::saves(host, subject.as_fd(), number)?;
         let told = format!("a kill before call {number}, {call}, of a save");
         expect_eq(told.clone(), status, Ended::Killed)?;
         rescue.put_back(subject)?;
-        let after = Before::read(host, subject)?;
+        let after = Before::read(subject)?;
         expect_eq(format!("the socket after {told}"), after, before.clone())?;
+        expect_sockets(&told, host, used)?;
     }
     Ok(calls.len())
 }
@@ -79,11 +78,7 @@ fn restores(traveller: &Traveller, saved: &Saved) -> Result<usize, Stop> {
         let call = calls.get(number).unwrap_or(&"the resume");
         let told = format!("a kill before call {number}, {call}, of a restore");
         expect_eq(told.clone(), status, Ended::Killed)?;
-        expect_eq(
-            format!("sockets of the host after {told}"),
-            sockets_used(host)?,
-            used,
-        )?;
+        expect_sockets(&told, host, used)?;
     }
     Ok(calls.len() + 1)
 }

@@ -5,9 +5,10 @@ mod kill;
 mod resume;
 
 use crate::case::Case;
-use crate::journey::{Ending, Plan, Receive, Send};
-use crate::verdict::{Stop, Verdict, expect};
-use lab::{Family, Host};
+use crate::context::Context;
+use crate::journey::{Ending, PATIENCE, Plan, Receive, Send, Traveller};
+use crate::verdict::{Stop, Verdict, expect, expect_eq};
+use lab::{Family, Host, wait};
 use soccr::raw::{self, Opt};
 use soccr::{FinMode, Settings, Snapshot};
 use std::os::fd::AsFd;
@@ -54,6 +55,19 @@ fn plans() -> Vec<(Plan, String)> {
     plans
 }
 
+/// Opens the connection of a plan and brings it to where it is saved, its traffic blocked: as whoever saves it has to.
+fn prepared(ctx: &Context, plan: Plan) -> Result<Traveller, Stop> {
+    let mut traveller = plan.depart(ctx)?;
+    traveller.fill_and_end(plan.receive, plan.send, plan.ending)?;
+    traveller
+        .lock
+        .block_ingress(&traveller.pair, traveller.flow)?;
+    // Values of the application's own, which a save sets aside.
+    raw::set_int(&traveller.subject, Opt::SO_REUSEADDR, 1)?;
+    raw::set_int(&traveller.subject, Opt::TCP_KEEPIDLE, 77)?;
+    Ok(traveller)
+}
+
 /// A save that succeeded in spite of a fault has to say the same as one without, or name what it lacks.
 fn expect_as_good(told: &str, snapshot: &Snapshot, clean: &Snapshot) -> Verdict {
     let (mut found, mut wanted) = (snapshot.clone(), clean.clone());
@@ -92,11 +106,10 @@ struct Before {
     peek_offset: Option<i32>,
     receive_buffer: i32,
     send_buffer: i32,
-    sockets: u64,
 }
 
 impl Before {
-    fn read(host: &Host, socket: &impl AsFd) -> Result<Self, Stop> {
+    fn read(socket: &impl AsFd) -> Result<Self, Stop> {
         let option = |option| raw::get_int(socket, option);
         Ok(Self {
             repair: option(Opt::TCP_REPAIR)?,
@@ -105,9 +118,22 @@ impl Before {
             peek_offset: option(Opt::SO_PEEK_OFF).ok(),
             receive_buffer: option(Opt::SO_RCVBUF)?,
             send_buffer: option(Opt::SO_SNDBUF)?,
-            sockets: sockets_used(host)?,
         })
     }
+}
+
+/// Fails unless the host comes to have `used` sockets, no more. One that was closed is counted until the last packet that it
+/// has sent, or the last timer that ran for it, is done with.
+fn expect_sockets(told: &str, host: &Host, used: u64) -> Verdict {
+    let gone = || sockets_used(host).is_ok_and(|now| now == used);
+    if wait::until("no socket is left over", PATIENCE, gone).is_ok() {
+        return Ok(());
+    }
+    expect_eq(
+        format!("sockets of the host after {told}"),
+        sockets_used(host)?,
+        used,
+    )
 }
 
 /// How many sockets the host has, of whatever kind and state: one that was forgotten shows here.

@@ -3,11 +3,11 @@
 //! Until repair mode is left, a resume that fails leaves nothing; from then on it does not fail any more.
 
 use super::every_call::all;
-use super::{plans, sockets_used};
+use super::{expect_sockets, plans, sockets_used};
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Plan, Send, Traveller};
-use crate::verdict::{Failure, Stop, Verdict, expect_eq};
+use crate::verdict::{Failure, Stop, Verdict};
 use soccr::{Restored, Snapshot, faults};
 use std::net::TcpStream;
 
@@ -67,11 +67,7 @@ fn resumes(traveller: &Traveller, mut snapshot: Snapshot) -> Result<(usize, Snap
         if let Ok(stream) = result {
             snapshot = save_again(traveller, stream)?;
         }
-        expect_eq(
-            format!("sockets of the host after {told}"),
-            sockets_used(host)?,
-            used,
-        )?;
+        expect_sockets(&told, host, used)?;
         tried += 1;
     }
     Ok((tried, snapshot))

@@ -1,12 +1,13 @@
 //! `TCP_REPAIR_QUEUE`: the queue that the other calls of repair mode mean.
 
 use super::live::Live;
-use super::subject::{fresh, fresh_in_repair, select};
+use super::subject::{eventually, fresh, fresh_in_repair, pattern, repair_on, select};
 use crate::case::{Case, Level};
 use crate::context::Context;
-use crate::verdict::{Verdict, expect_eq, expect_errno, expect_ok};
+use crate::verdict::{Verdict, expect, expect_eq, expect_errno, expect_ok};
 use lab::Family;
 use soccr::raw::{self, Opt, TCP_NO_QUEUE, TCP_RECV_QUEUE, TCP_SEND_QUEUE};
+use std::io::Write;
 use std::os::fd::AsFd;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -49,6 +50,14 @@ pub(super) fn cases() -> Vec<Case> {
             &["A16"],
             |ctx| each(&Live::in_repair(ctx, Family::V4)?.subject),
         ),
+        Case::new(
+            "kernel/repair-queue/takes-unsent-as-sent",
+            "with the send queue selected, an acknowledgement that comes in makes all that is unsent count as sent, while \
+             nothing leaves",
+            &["A65"],
+            takes_unsent_as_sent,
+        )
+        .level(Level::Info),
     ]
 }
 
@@ -94,4 +103,33 @@ fn each(socket: &impl AsFd) -> Verdict {
         expect_eq("the selected queue", selected, queue)?;
     }
     Ok(())
+}
+
+/// More than the first congestion window of ten segments.
+const MORE_THAN_A_FLIGHT: usize = 64 << 10;
+
+fn takes_unsent_as_sent(ctx: &Context) -> Verdict {
+    let live = Live::open(ctx, Family::V4)?;
+    let (subject, mut peer) = (&live.subject, &live.peer);
+    // A tail loss probe would send some of it.
+    live.pair.a().sysctl("net.ipv4.tcp_early_retrans", "0")?;
+    let deaf = live.deafen()?;
+    raw::send(subject, &pattern(MORE_THAN_A_FLIGHT), raw::MSG_DONTWAIT)?;
+    eventually("the first flight has arrived", || {
+        let in_flight = raw::siocoutq(subject)? - raw::siocoutqnsd(subject)?;
+        Ok(in_flight > 0 && raw::siocinq(peer)? == in_flight)
+    })?;
+    let unsent = raw::siocoutqnsd(subject)?;
+    expect("unsent bytes", "some", unsent, unsent > 0)?;
+    repair_on(subject)?;
+    select(subject, TCP_SEND_QUEUE)?;
+    let first_sent = || raw::tcp_info(subject).map(|info| info.bytes_sent - info.bytes_retrans);
+    let before = first_sent()?;
+    drop(deaf);
+    peer.write_all(b"an acknowledgement")?;
+    eventually("the acknowledgement has come", || {
+        Ok(raw::siocoutq(subject)? == unsent)
+    })?;
+    let after = (raw::siocoutqnsd(subject)?, first_sent()?);
+    expect_eq("unsent bytes, and bytes that left once", after, (0, before))
 }

@@ -2,14 +2,14 @@
 
 use crate::case::Case;
 use crate::context::Context;
-use crate::journey::{Lock, PATIENCE, Receive, Saved, Send, Traveller};
+use crate::journey::{Ending, Lock, PATIENCE, Plan, Receive, Saved, Send, Traveller};
 use crate::oracle::stream::End;
 use crate::oracle::table;
 use crate::oracle::wire::{self, Probes};
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
 use lab::{Family, wait};
 use soccr::restore::create;
-use soccr::{Error, Step, raw};
+use soccr::{Error, FinMode, Settings, Step, raw};
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
@@ -81,6 +81,13 @@ pub(super) fn cases() -> Vec<Case> {
             move |ctx| twice(ctx, family),
         ));
         cases.push(Case::new(
+            format!("restore/twice/after-it-spoke/{family}"),
+            "a restore that put the peer's FIN back and was abandoned has acknowledged it; the next restore is not behind \
+             the clock of that acknowledgement",
+            &["E4", "A51", "G12"],
+            move |ctx| after_it_spoke(ctx, family),
+        ));
+        cases.push(Case::new(
             format!("restore/refused/still-there/{family}"),
             "a connection that still lives here is not restored a second time, and runs on",
             &["A38", "C5"],
@@ -138,6 +145,55 @@ fn twice(ctx: &Context, family: Family) -> Verdict {
         true,
     )?;
     traveller.conclude(ctx, &saved, &restored, Probes::One)
+}
+
+/// Milliseconds that the clock of an abandoned restore has to be ahead, if possible: the next one takes less.
+const CLEARLY_AHEAD: u32 = 4;
+/// How often that is tried: the kernel acknowledges at its next tick.
+const ATTEMPTS: usize = 50;
+
+fn after_it_spoke(ctx: &Context, family: Family) -> Verdict {
+    let plan = Plan {
+        family,
+        receive: Receive::Small,
+        ending: Ending::CloseWait,
+        settings: Settings::new().fin(FinMode::Inject),
+        ..Plan::PLAIN
+    };
+    let mut traveller = plan.depart(ctx)?;
+    traveller.fill_and_end(plan.receive, plan.send, plan.ending)?;
+    let saved = traveller.save()?;
+    traveller.unblock_egress();
+    let start = saved.snapshot.options.timestamps.map(|clock| clock.value);
+    let ahead = |spoke: u32| spoke.wrapping_sub(start.unwrap_or_default());
+    let mut furthest = 0;
+    for attempt in 1..=ATTEMPTS {
+        let restore = || saved.snapshot.restore_with(traveller.settings);
+        let restored = traveller.pair.a().enter(restore)??;
+        let clocks = spoken(&traveller, attempt)?;
+        drop(restored);
+        furthest = clocks.into_iter().map(ahead).max().unwrap_or_default();
+        if furthest >= CLEARLY_AHEAD {
+            break;
+        }
+    }
+    ctx.note("ahead of the snapshot, ms", furthest);
+    let restored = traveller.arrive(&saved)?;
+    traveller.conclude(ctx, &saved, &restored, Probes::NoneDue)
+}
+
+/// Waits until the subject has spoken `times` times since its socket was closed; its clocks.
+fn spoken(traveller: &Traveller, times: usize) -> Result<Vec<u32>, Stop> {
+    let since = || -> Result<Vec<u32>, lab::Error> {
+        let trace = traveller.capture.trace()?.along(&traveller.flow);
+        let clocks = trace.after(wire::CLOSED)?;
+        let clocks = clocks.segments().filter_map(lab::Segment::timestamps);
+        Ok(clocks.map(|(value, _)| value).collect())
+    };
+    wait::until("the FIN is acknowledged", PATIENCE, || {
+        since().is_ok_and(|clocks| clocks.len() >= times)
+    })?;
+    Ok(since()?)
 }
 
 fn still_there(ctx: &Context, family: Family) -> Verdict {

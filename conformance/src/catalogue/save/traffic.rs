@@ -2,11 +2,12 @@
 
 use crate::case::Case;
 use crate::context::Context;
-use crate::journey::Traveller;
+use crate::journey::{PATIENCE, Traveller};
 use crate::oracle::stream::End;
 use crate::verdict::{Stop, Verdict, expect, expect_eq};
-use lab::Family;
-use soccr::{ErrorKind, raw};
+use lab::{Family, wait};
+use soccr::{ErrorKind, SaveSettings, Snapshot, faults, raw};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::mpsc::{self, TryRecvError};
 
@@ -19,19 +20,114 @@ const BURST: usize = 1_000;
 /// What both ends write once the saves are over.
 const AFTERWARDS: usize = 20_000;
 
+/// What the subject writes: more than the first congestion window.
+const MORE_THAN_A_FLIGHT: usize = 100_000;
+
 pub(super) fn cases() -> Vec<Case> {
-    [Family::V4, Family::V6, Family::V4Mapped]
-        .into_iter()
-        .map(|family| {
-            Case::new(
-                format!("save/traffic/arriving/{family}"),
-                "a save while data arrives is consistent with itself, or says that it could not be, and the \
-                 connection runs on",
-                &["A9", "G10", "E12"],
-                move |ctx| arriving(ctx, family),
-            )
-        })
-        .collect()
+    let families = [Family::V4, Family::V6, Family::V4Mapped].into_iter();
+    let arriving = families.clone().map(|family| {
+        Case::new(
+            format!("save/traffic/arriving/{family}"),
+            "a save while data arrives is consistent with itself, or says that it could not be, and the \
+             connection runs on",
+            &["A9", "G10", "E12"],
+            move |ctx| arriving(ctx, family),
+        )
+    });
+    let acknowledged = families.map(|family| {
+        Case::new(
+            format!("save/traffic/acknowledged-meanwhile/{family}"),
+            "an acknowledgement that comes while the send queue is read makes no unsent byte a sent one, neither for \
+             the connection that runs on nor for the restored one",
+            &["A65", "G10"],
+            move |ctx| acknowledged(ctx, family),
+        )
+    });
+    arriving.chain(acknowledged).collect()
+}
+
+/// The peer speaks at the worst time: just before the bytes of the send queue are read.
+fn acknowledged(ctx: &Context, family: Family) -> Verdict {
+    let mut traveller = Traveller::open(ctx, family)?;
+    let unsent = write_more_than_a_flight(&mut traveller)?;
+    let host = Arc::clone(&traveller.pair);
+    let mut snapshot = host.a().enter(|| soccr::save(&traveller.subject))??;
+    let report = spoken_to(&mut traveller, |subject| {
+        soccr::save_into(subject, &mut snapshot, SaveSettings::new())
+    })?;
+    expect_all_unsent(&snapshot, unsent)?;
+    ctx.note("bytes that the kernel took as sent", report.taken_as_sent);
+    let left = raw::siocoutqnsd(&traveller.subject)?.unsigned_abs();
+    expect_eq(
+        "what is unsent still, and what was taken as sent",
+        left + report.taken_as_sent,
+        unsent,
+    )?;
+    traveller.talk.drain(&traveller.subject, &traveller.peer)?;
+
+    let unsent = write_more_than_a_flight(&mut traveller)?;
+    let snapshot = spoken_to(&mut traveller, |subject| {
+        Ok(soccr::pause(subject)?.read_data()?.queue_bytes()?.release())
+    })?;
+    expect_all_unsent(&snapshot, unsent)?;
+    traveller
+        .lock
+        .block_ingress(&traveller.pair, traveller.flow)?;
+    traveller.close_subject()?;
+    let restored = host.a().enter(|| snapshot.restore())??;
+    let restored = traveller.resume(restored)?;
+    traveller.talk.drain(&restored, &traveller.peer)?;
+    traveller.talk.close(&restored, &traveller.peer)
+}
+
+/// Writes until no acknowledgement lets out any more; returns how much is unsent.
+fn write_more_than_a_flight(traveller: &mut Traveller) -> Result<u32, Stop> {
+    traveller.send_unacknowledged(MORE_THAN_A_FLIGHT)?;
+    let unsent = raw::siocoutqnsd(&traveller.subject)?.unsigned_abs();
+    expect("unsent bytes", "some", unsent, unsent > 0)?;
+    Ok(unsent)
+}
+
+fn expect_all_unsent(snapshot: &Snapshot, unsent: u32) -> Verdict {
+    let saved = (snapshot.send.bytes.len(), snapshot.send.unsent);
+    expect_eq(
+        "the saved send queue, and what of it is unsent",
+        saved,
+        (unsent as usize, unsent),
+    )
+}
+
+/// Saves the subject; just before the bytes of its send queue are read, data of the peer comes in, and with it the
+/// acknowledgement of all that is in flight.
+fn spoken_to<T>(
+    traveller: &mut Traveller,
+    save: impl FnOnce(&TcpStream) -> Result<T, soccr::Error>,
+) -> Result<T, Stop> {
+    let (told, heard) = mpsc::channel();
+    let subject = traveller.subject.try_clone()?;
+    let wanted = raw::siocinq(&subject)? + BURST as i32;
+    // It is lost, and comes again as soon as nothing swallows it any more.
+    traveller.talk.write(End::Peer, &traveller.peer, BURST)?;
+    let blackhole = traveller.lock.take_ingress();
+    let host = traveller.pair.a();
+    let (clean, calls) = faults::record(|| host.enter(|| soccr::save(&subject)));
+    clean??;
+    let Some(number) = calls.iter().rposition(|call| *call == "recv") else {
+        return Err(Stop::Broken(format!("no queue was read: {calls:?}")));
+    };
+    let meanwhile = move || {
+        drop(blackhole);
+        let arrived = || raw::siocinq(&subject).is_ok_and(|unread| unread == wanted);
+        let _ = told.send(wait::until("the peer has spoken", PATIENCE, arrived));
+    };
+    let saved = faults::meanwhile_at(number, meanwhile, || {
+        host.enter(|| save(&traveller.subject))
+    })??;
+    match heard.try_recv() {
+        Ok(arrived) => arrived?,
+        Err(_) => return Err(Stop::Broken("the save made other calls".to_owned())),
+    }
+    Ok(saved)
 }
 
 /// One thread floods the subject while the other saves it.

@@ -1,0 +1,226 @@
+//! What is read in repair mode, but for the bytes of the queues.
+
+use super::{carried, deselect, queue_length, select, unsupported};
+use crate::endpoints::Endpoints;
+use crate::error::{At, Error, Step, Unsupported};
+use crate::losses::{Loss, Lost};
+use crate::queue::Queue;
+use crate::raw::{Opt, TCPI_OPT_ECN, TcpInfo};
+use crate::seq::Seq;
+use crate::state::TcpState;
+use crate::sys;
+use crate::window::Window;
+use std::os::fd::BorrowedFd;
+
+/// Length of a `struct tcp_info` that ends with `tcpi_bytes_retrans`.
+const COUNTS_WHAT_LEFT: usize = 216;
+
+/// What is read during the pause, but for the bytes of the queues.
+#[derive(Debug)]
+pub(crate) struct Data {
+    pub(super) state: TcpState,
+    pub(super) info: TcpInfo,
+    pub(super) mss_clamp: u16,
+    pub(super) window: Option<Window>,
+    pub(super) inq: usize,
+    pub(super) outq: usize,
+    pub(super) outq_unsent: u32,
+    pub(super) rcv_nxt: Seq,
+    pub(super) write_seq: Seq,
+    pub(super) ready: i16,
+    untouched: Untouched,
+}
+
+impl Data {
+    /// Reads everything, of a socket of which no queue was selected yet; leaves none selected.
+    pub(crate) fn read(fd: BorrowedFd<'_>) -> Result<Self, Error> {
+        let (state, info) = carried(fd, Step::ReadData)?;
+        Self::read_on(fd, state, info, Untouched::of(&info))
+    }
+
+    /// Reads everything once more.
+    pub(crate) fn read_again(&self, fd: BorrowedFd<'_>) -> Result<Self, Error> {
+        let (state, info) = carried(fd, Step::ReadData)?;
+        Self::read_on(fd, state, info, self.untouched)
+    }
+
+    fn read_on(
+        fd: BorrowedFd<'_>,
+        state: TcpState,
+        info: TcpInfo,
+        untouched: Untouched,
+    ) -> Result<Self, Error> {
+        if sys::siocatmark(fd).at(Step::ReadData, "ioctl(SIOCATMARK)")? {
+            let unread = queue_length(sys::siocinq(fd), Step::ReadData, "ioctl(SIOCINQ)")?;
+            let readable = 0;
+            return Err(unsupported(
+                Step::ReadData,
+                Unsupported::UrgentData { readable, unread },
+            ));
+        }
+        // In repair mode this is what the peer announced; outside of it, what a segment now holds (guide A58).
+        let mss_clamp =
+            sys::get_int(fd, Opt::TCP_MAXSEG).at(Step::ReadData, Opt::TCP_MAXSEG.getting)?;
+        let write_seq = queue_end(fd, Queue::Send)?;
+        let rcv_nxt = queue_end(fd, Queue::Receive)?;
+        deselect(fd, Step::ReadData)?;
+        Ok(Self {
+            state,
+            info,
+            mss_clamp: u16::try_from(mss_clamp).unwrap_or(u16::MAX),
+            window: read_window(fd, Step::ReadData)?,
+            inq: queue_length(sys::siocinq(fd), Step::ReadData, "ioctl(SIOCINQ)")?,
+            outq: queue_length(sys::siocoutq(fd), Step::ReadData, "ioctl(SIOCOUTQ)")?,
+            outq_unsent: unsent_length(fd)?,
+            write_seq,
+            rcv_nxt,
+            ready: sys::poll_now(fd).at(Step::ReadData, "poll")?,
+            untouched,
+        })
+    }
+
+    /// Bytes in the send queue: a FIN counts in the kernel's length (guide A26), and of a connection that is gone
+    /// the kernel still tells the length though the queue is (guide C28).
+    pub(super) fn sent_bytes(&self) -> usize {
+        if !self.state.is_synchronized() {
+            return 0;
+        }
+        self.outq.saturating_sub(usize::from(self.state.owes_fin()))
+    }
+
+    /// How many of them were never sent. A FIN, which is last, is unsent as long as anything is.
+    pub(super) fn unsent_bytes(&self) -> u32 {
+        if !self.state.is_synchronized() {
+            return 0;
+        }
+        (self.outq_unsent + self.taken_as_sent()).saturating_sub(u32::from(self.state.owes_fin()))
+    }
+
+    /// How many bytes the kernel calls sent that never were.
+    pub(crate) fn taken_as_sent(&self) -> u32 {
+        let unsent = self.untouched.unsent_now(&self.info);
+        // A FIN alone: nothing tells whether it was sent.
+        match unsent > u32::from(self.state.owes_fin()) {
+            true => unsent.saturating_sub(self.outq_unsent),
+            false => 0,
+        }
+    }
+
+    /// Whether the application has shut its reading side: end of stream is reported though no FIN has come.
+    pub(super) fn shutdown_read(&self, endpoints: &Endpoints) -> bool {
+        let ended =
+            self.state.has_peer_fin() || (self.state == TcpState::Close && endpoints.has_remote());
+        !ended && self.ready & libc::POLLRDHUP != 0
+    }
+
+    /// An error, or a message in the error queue: `poll` does not tell which.
+    pub(super) fn error_waits(&self) -> bool {
+        self.ready & libc::POLLERR != 0
+    }
+
+    pub(super) fn unsaved(&self, endpoints: &Endpoints) -> Vec<Loss> {
+        let mut losses = Vec::new();
+        let mut lose = |what, detail: String| losses.push(Loss::new(what, detail));
+        if self.state.is_synchronized() {
+            if self.info.options & TCPI_OPT_ECN != 0 {
+                lose(
+                    Lost::Ecn,
+                    "negotiated, and not used after a restore".to_owned(),
+                );
+            }
+            if self.info.rcv_ooopack > 0 {
+                let detail = format!(
+                    "{} segments came beyond a hole so far; what still waits there, the peer sends again",
+                    self.info.rcv_ooopack
+                );
+                lose(Lost::OutOfOrder, detail);
+            }
+        }
+        if self.state != TcpState::Close && self.error_waits() {
+            let detail =
+                "something waits in the error queue, or an error that did not end the connection";
+            lose(Lost::PendingError, detail.to_owned());
+        }
+        if self.state == TcpState::SynSent {
+            let detail = "the SYN that is sent again has the options and the clock of its new host; an answer to the first \
+                          one is reset if it echoes that one's clock, and the peer answers the next SYN";
+            lose(Lost::Clock, detail.to_owned());
+        }
+        if self.state == TcpState::Close && endpoints.has_remote() {
+            let detail = "what the connection left in TIME-WAIT, if anything, stays on its host";
+            lose(Lost::TimeWait, detail.to_owned());
+        }
+        losses
+    }
+
+    /// Whether nothing has moved since: no data, no acknowledgement, no window update, no FIN.
+    pub(crate) fn still_holds(&self, fd: BorrowedFd<'_>) -> Result<bool, Error> {
+        let (state, info) = carried(fd, Step::ReadData)?;
+        // The counters tell data that came and was read, or was written and acknowledged, in between.
+        Ok(state == self.state
+            && info.options == self.info.options
+            && info.bytes_acked == self.info.bytes_acked
+            && info.bytes_received == self.info.bytes_received
+            && info.bytes_sent == self.info.bytes_sent
+            && self.inq == queue_length(sys::siocinq(fd), Step::ReadData, "ioctl(SIOCINQ)")?
+            && self.outq == queue_length(sys::siocoutq(fd), Step::ReadData, "ioctl(SIOCOUTQ)")?
+            && self.outq_unsent == unsent_length(fd)?
+            && self.window == read_window(fd, Step::ReadData)?)
+    }
+}
+
+/// What was unsent before the send queue was selected.
+///
+/// As long as it is selected, whatever makes the kernel send, an acknowledgement or a timer, makes it take all that is
+/// unsent as sent, while nothing leaves (guide A65; kernel `tcp_write_xmit`). What has really left it counts apart.
+#[derive(Clone, Copy, Debug)]
+struct Untouched {
+    unsent: u32,
+    sent: u64,
+}
+
+impl Untouched {
+    fn of(info: &TcpInfo) -> Self {
+        Self {
+            unsent: info.notsent_bytes,
+            sent: first_sent(info),
+        }
+    }
+
+    /// What is unsent now; nothing is written meanwhile. Before kernel 4.19, which does not count, it cannot be told.
+    fn unsent_now(&self, info: &TcpInfo) -> u32 {
+        if info.length < COUNTS_WHAT_LEFT {
+            return 0;
+        }
+        let sent = first_sent(info).saturating_sub(self.sent);
+        u32::try_from(u64::from(self.unsent).saturating_sub(sent)).unwrap_or(0)
+    }
+}
+
+/// Payload that has left for the first time.
+fn first_sent(info: &TcpInfo) -> u64 {
+    info.bytes_sent.saturating_sub(info.bytes_retrans)
+}
+
+/// Both windows, or `None` on a kernel that does not tell (before 4.8).
+pub(crate) fn read_window(fd: BorrowedFd<'_>, step: Step) -> Result<Option<Window>, Error> {
+    let mut bytes = [0; Window::SIZE];
+    match sys::get(fd, Opt::TCP_REPAIR_WINDOW, &mut bytes) {
+        Ok(_) => Ok(Some(Window::from_bytes(bytes))),
+        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(None),
+        Err(error) => Err(error).at(step, Opt::TCP_REPAIR_WINDOW.getting),
+    }
+}
+
+/// Selects a queue and reads the sequence number at its end.
+fn queue_end(fd: BorrowedFd<'_>, queue: Queue) -> Result<Seq, Error> {
+    select(fd, queue.number(), Step::ReadData)?;
+    let end =
+        sys::get_int(fd, Opt::TCP_QUEUE_SEQ).at(Step::ReadData, Opt::TCP_QUEUE_SEQ.getting)?;
+    Ok(Seq(end as u32))
+}
+
+fn unsent_length(fd: BorrowedFd<'_>) -> Result<u32, Error> {
+    let unsent = sys::siocoutqnsd(fd).at(Step::ReadData, "ioctl(SIOCOUTQNSD)")?;
+    Ok(unsent.unsigned_abs())
+}
