@@ -97,7 +97,7 @@ pub use losses::{Loss, Lost};
 pub use many::{save_and_close_many, save_many};
 pub use options::{MAX_WINDOW_SHIFT, Options, Timestamps, WindowScale};
 pub use path::Path;
-pub use probe::{Ability, Probe, Unavailable, probe};
+pub use probe::{Ability, Probe, Tried, Unavailable, probe};
 pub use queue::{Queue, ReceiveQueue, SendQueue};
 pub use report::PauseReport;
 pub use rescue::Rescue;

@@ -157,13 +157,23 @@ fn destination(socket: &OwnedFd) -> io::Result<()> {
     sys::destination(socket.as_fd(), Family::V4).map(drop)
 }
 
+/// An ability that was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Tried {
+    /// What was tried.
+    pub ability: Ability,
+    /// Why it is not available; `None` where it is.
+    pub missing: Option<String>,
+}
+
 /// What was found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Probe {
-    /// Every ability, with the reason where it is not available.
-    pub abilities: Vec<(Ability, Result<(), String>)>,
+    /// Every ability.
+    pub abilities: Vec<Tried>,
     /// The lengths of `TCP_REPAIR_WINDOW` that the kernel takes, bytes; this library knows 20.
     pub window_lengths: Vec<usize>,
     /// The user namespace of this process, as `/proc/self/ns/user` names it.
@@ -176,22 +186,22 @@ impl Probe {
     /// Whether something is available.
     #[must_use]
     pub fn has(&self, ability: Ability) -> bool {
-        let found = self.abilities.iter().find(|(other, _)| *other == ability);
-        found.is_some_and(|(_, answer)| answer.is_ok())
+        let tried = self.abilities.iter().find(|tried| tried.ability == ability);
+        tried.is_some_and(|tried| tried.missing.is_none())
     }
 }
 
 /// Finds out what this kernel and these privileges allow, in the network namespace of the calling thread.
 #[must_use]
 pub fn probe() -> Probe {
-    let answer = |ability: Ability| {
-        let answer = ability.attempt().map_err(|why| why.to_string());
-        (ability, answer)
+    let tried = |ability: Ability| Tried {
+        ability,
+        missing: ability.attempt().err().map(|why| why.to_string()),
     };
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let name = std::fs::read_link("/proc/self/ns/user").ok();
     Probe {
-        abilities: Ability::ALL.into_iter().map(answer).collect(),
+        abilities: Ability::ALL.into_iter().map(tried).collect(),
         window_lengths: window_lengths(),
         user_namespace: name.map(|name| name.to_string_lossy().into_owned()),
         initial_user_namespace: map.split_whitespace().eq(["0", "0", "4294967295"]),
@@ -235,10 +245,10 @@ impl std::error::Error for Unavailable {}
 
 impl fmt::Display for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (ability, answer) in &self.abilities {
-            match answer {
-                Ok(()) => writeln!(f, "{:<27} yes", ability.name())?,
-                Err(why) => writeln!(f, "{:<27} no: {why}", ability.name())?,
+        for Tried { ability, missing } in &self.abilities {
+            match missing {
+                None => writeln!(f, "{:<27} yes", ability.name())?,
+                Some(why) => writeln!(f, "{:<27} no: {why}", ability.name())?,
             }
         }
         writeln!(f, "{:<27} {:?}", "window lengths", self.window_lengths)?;

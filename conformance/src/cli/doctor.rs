@@ -1,6 +1,6 @@
 //! `conformance doctor`: what is possible here, found out by doing.
 
-use super::print;
+use super::{complain, print};
 use crate::case::{Case, Need};
 use crate::catalogue;
 use crate::machine::Machine;
@@ -50,7 +50,7 @@ pub(super) fn doctor() -> Exit {
     let styles = colours();
     // What the library can do here, whether the suite asks for it or not.
     let abilities = match inside {
-        true => format!("\n{}\n", soccr::probe()),
+        true => format!("\n{}", soccr::probe()),
         false => String::new(),
     };
     let text = facts(inside) + &results(&checks, &styles) + &abilities + &verdict(&checks, &styles);
@@ -59,6 +59,21 @@ pub(super) fn doctor() -> Exit {
         Exit::Passed
     } else {
         Exit::Harness
+    }
+}
+
+/// Prints what the library can do in the sandbox, as JSON.
+pub(super) fn json() -> Exit {
+    let probed = match Sandbox::enter() {
+        Ok(_) => serde_json::to_string_pretty(&soccr::probe()),
+        Err(error) => return complain(Exit::Harness, error),
+    };
+    match probed {
+        Ok(text) => {
+            print(&(text + "\n"));
+            Exit::Passed
+        }
+        Err(error) => complain(Exit::Harness, error),
     }
 }
 

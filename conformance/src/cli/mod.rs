@@ -43,7 +43,11 @@ enum Command {
         id: String,
     },
     /// Find out what is possible here, and what to do about the rest
-    Doctor,
+    Doctor {
+        /// Print what the library can do here, for machines
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Does what the command line asks for. To be called before the process has started a thread.
@@ -54,7 +58,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::List(selection) => tell(list::list(&selection, catalogue::all())),
         Command::Show { id } => tell(list::show(&id, catalogue::all(), width())),
-        Command::Doctor => doctor::doctor(),
+        Command::Doctor { json: false } => doctor::doctor(),
+        Command::Doctor { json: true } => doctor::json(),
     };
     exit.into()
 }

@@ -1,6 +1,7 @@
 //! Saving without closing: what it needs, what it refuses, what it leaves as it was.
 
 mod options;
+mod probe;
 mod refusals;
 mod traffic;
 mod ways;
@@ -14,5 +15,6 @@ pub fn cases() -> Vec<Case> {
     cases.extend(traffic::cases());
     cases.extend(refusals::cases());
     cases.extend(ways::cases());
+    cases.extend(probe::cases());
     cases
 }
