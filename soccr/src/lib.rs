@@ -14,7 +14,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! [`save()`] takes a snapshot and lets the connection run on.
+//! [`save()`] takes a snapshot and lets the connection run on. A snapshot travels as bytes: [`Snapshot::to_image`],
+//! [`Snapshot::from_image`].
 //!
 //! Below these three calls lies a staged interface, [`pause`] and [`restore::create`], that mirrors the documented
 //! steps of a checkpoint one for one and does not compile out of order; below that, [`raw`] makes the kernel's
@@ -61,6 +62,7 @@ mod faults;
 mod filling;
 mod fin;
 mod finishing;
+pub mod image;
 mod ingress;
 mod kind;
 mod losses;

@@ -28,7 +28,8 @@ pub enum Lost {
     PeerTimestamp = 3,
     /// What the connection had learned of its path: congestion window, threshold, round-trip time (guide D14).
     Path = 4,
-    /// An option of the socket that this kernel does not read, does not take, or takes as another value.
+    /// An option of the socket that this kernel does not read, does not take, or takes as another value; one in an image that
+    /// this version does not carry.
     SocketOption = 5,
     /// The state is another one, though the application and the stream see the same (guide F6).
     State = 6,
@@ -40,6 +41,8 @@ pub enum Lost {
     RepeatedFin = 9,
     /// The clock of the timestamps starts afresh.
     Clock = 10,
+    /// Something in an image that a newer version has written and this one does not know.
+    Unknown = 11,
 }
 
 impl Lost {
@@ -57,6 +60,7 @@ impl Lost {
             Self::TimeWait,
             Self::RepeatedFin,
             Self::Clock,
+            Self::Unknown,
         ]
         .into_iter()
         .find(|lost| *lost as u16 == number)
@@ -76,6 +80,7 @@ impl Lost {
             Self::TimeWait => "TIME-WAIT",
             Self::RepeatedFin => "a repeated FIN",
             Self::Clock => "the timestamp clock",
+            Self::Unknown => "something of a newer version",
         }
     }
 }
@@ -102,7 +107,7 @@ mod tests {
     #[test]
     fn every_number_of_an_image_is_one_thing() {
         let known: Vec<_> = (0..100).filter_map(Lost::from_number).collect();
-        assert_eq!(known.len(), 10);
+        assert_eq!(known.len(), 11);
         for lost in known {
             assert_eq!(Lost::from_number(lost as u16), Some(lost));
         }

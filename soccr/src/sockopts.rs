@@ -135,6 +135,13 @@ const CARRIED: &[(Opt, Moment, Special)] = &[
     (Opt::SO_PEEK_OFF, Last, Nothing),
 ];
 
+/// Every option that an image can name.
+#[cfg(test)]
+pub(crate) fn carried() -> impl Iterator<Item = Opt> {
+    let others = CARRIED.iter().map(|(option, ..)| *option);
+    others.chain([Opt::IP_OPTIONS])
+}
+
 /// The longest value: IP options, the name of a device.
 const MAX_VALUE: usize = 64;
 
