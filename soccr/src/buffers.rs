@@ -1,6 +1,7 @@
 //! Socket buffers: large enough while the queues are restored, and afterwards as they were.
 
-use crate::error::{At, Error, ErrorKind, Refusal, Step};
+use crate::error::{At, Error, ErrorKind, Step};
+use crate::lint::{Finding, Rule};
 use crate::queue::Queue;
 use crate::raw::Opt;
 use crate::snapshot::Snapshot;
@@ -40,20 +41,33 @@ impl Buffers {
         })
     }
 
-    pub(crate) fn validate(&self) -> Result<(), Refusal> {
+    pub(crate) fn lint(&self, found: &mut Vec<Finding>) {
+        let not_as_saved = (
+            Rule::Length,
+            Step::UnboundData,
+            "the buffer has another size than it says",
+        );
         for (field, bytes) in [
             ("buffers.send", self.send),
             ("buffers.receive", self.receive),
         ] {
             if bytes > MAX_BUFFER {
-                return Err(Refusal::new(field, bytes, "must be less than 2^31"));
+                let must = "must be less than 2^31";
+                found.push(Finding::taken_by_the_kernel(
+                    not_as_saved,
+                    field,
+                    bytes,
+                    must,
+                ));
             }
         }
-        match self.locks {
-            Some(locks) if locks > 3 => {
-                Err(Refusal::new("buffers.locks", locks, "must be at most 3"))
-            }
-            _ => Ok(()),
+        if let Some(locks @ 4..) = self.locks {
+            found.push(Finding::refused_by_the_kernel(
+                (Rule::Length, Step::Resume, libc::EINVAL),
+                "buffers.locks",
+                locks,
+                "must be at most 3",
+            ));
         }
     }
 

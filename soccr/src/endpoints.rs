@@ -1,6 +1,7 @@
 //! The two ends of a connection.
 
-use crate::error::Refusal;
+use crate::error::Step;
+use crate::lint::{Fate, Finding, Rule};
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -74,40 +75,97 @@ impl Endpoints {
         is_v4_mapped(self.local)
     }
 
-    /// Checks that both are addresses of one connection; of a socket that has none, only that they are of one family.
-    pub(crate) fn validate(&self, connected: bool) -> Result<(), Refusal> {
+    /// Whether both can be addresses of one connection; of a socket that has none, only whether they are of one family.
+    pub(crate) fn lint(&self, connected: bool, found: &mut Vec<Finding>) {
         let (local, remote) = (self.local, self.remote);
         if local.is_ipv4() != remote.is_ipv4() {
-            return Err(Refusal::new(
+            let errno = match local {
+                SocketAddr::V4(_) => libc::EAFNOSUPPORT,
+                SocketAddr::V6(_) => libc::EINVAL,
+            };
+            found.push(Finding::refused_by_the_kernel(
+                (Rule::Address, Step::Connect, errno),
                 "endpoints.remote",
                 remote,
                 format!("must be of one family with endpoints.local, {local}"),
             ));
+            return;
         }
         if !connected {
-            return Ok(());
+            return;
         }
-        if is_v4_mapped(local) != is_v4_mapped(remote) {
-            return Err(Refusal::new(
+        let unspecified = |address: SocketAddr| address.ip().to_canonical().is_unspecified();
+        let mixed = is_v4_mapped(local) != is_v4_mapped(remote);
+        if mixed && !unspecified(local) && !unspecified(remote) {
+            let errno = match is_v4_mapped(local) {
+                true => libc::EAFNOSUPPORT,
+                false => libc::ENETUNREACH,
+            };
+            found.push(Finding::refused_by_the_kernel(
+                (Rule::Address, Step::Connect, errno),
                 "endpoints.remote",
                 remote,
                 format!("must be v4-mapped exactly if endpoints.local, {local}, is"),
             ));
         }
-        for (field, address) in [("endpoints.local", local), ("endpoints.remote", remote)] {
-            if address.port() == 0 {
-                return Err(Refusal::new(field, address, "must have a port"));
+        lint_address("endpoints.local", local, Step::Bind, found);
+        lint_address("endpoints.remote", remote, Step::Connect, found);
+    }
+}
+
+/// Whether it can be the address of one host, and of a port of it.
+fn lint_address(field: &'static str, address: SocketAddr, step: Step, found: &mut Vec<Finding>) {
+    let ip = address.ip().to_canonical();
+    let other = (
+        Rule::Address,
+        step,
+        "the connection has another address or port",
+    );
+    if address.port() == 0 {
+        let must = "must have a port";
+        found.push(Finding::taken_by_the_kernel(other, field, address, must));
+    }
+    let must = "must be the address of one host";
+    if ip.is_unspecified() {
+        found.push(Finding::taken_by_the_kernel(other, field, address, must));
+    }
+    if ip.is_multicast() {
+        found.push(match multicast_errno(address, step) {
+            Some((step, errno)) => {
+                let refused = (Rule::Address, step, errno);
+                Finding::refused_by_the_kernel(refused, field, address, must)
             }
-            let ip = address.ip().to_canonical();
-            if ip.is_unspecified() || ip.is_multicast() {
-                return Err(Refusal::new(
-                    field,
-                    address,
-                    "must be the address of one host",
-                ));
-            }
-        }
-        Ok(())
+            None => Finding::taken_by_the_kernel(other, field, address, must),
+        });
+    }
+    if is_link_local_without_scope(address) {
+        found.push(
+            Finding::refused_by_the_kernel(
+                (Rule::Address, step, libc::EINVAL),
+                field,
+                address,
+                "must name its link (scope id), being link-local",
+            )
+            .but(Fate::Left),
+        );
+    }
+}
+
+/// What the kernel says to the address of many hosts, and where.
+fn multicast_errno(address: SocketAddr, step: Step) -> Option<(Step, i32)> {
+    match (step, address) {
+        // An IPv4 socket that is bound to it has any address of the host.
+        (Step::Bind, SocketAddr::V4(_)) => None,
+        (Step::Bind, _) if is_v4_mapped(address) => Some((Step::Connect, libc::EINVAL)),
+        (Step::Bind, _) => Some((Step::Bind, libc::EINVAL)),
+        _ => Some((Step::Connect, libc::ENETUNREACH)),
+    }
+}
+
+fn is_link_local_without_scope(address: SocketAddr) -> bool {
+    match address {
+        SocketAddr::V4(_) => false,
+        SocketAddr::V6(v6) => v6.scope_id() == 0 && v6.ip().is_unicast_link_local(),
     }
 }
 
@@ -139,6 +197,12 @@ mod tests {
         }
     }
 
+    fn found(local: &str, remote: &str) -> Vec<Finding> {
+        let mut found = Vec::new();
+        endpoints(local, remote).lint(true, &mut found);
+        found
+    }
+
     #[test]
     fn an_address_that_only_ends_like_a_mapped_one_is_not_mapped() {
         assert!(endpoints("[::ffff:10.77.0.1]:1", "[::ffff:10.77.0.2]:2").is_v4_mapped());
@@ -160,13 +224,9 @@ mod tests {
             ),
             ("10.0.0.1:1", "224.0.0.1:2", "endpoints.remote"),
         ] {
-            let refusal = endpoints(local, remote).validate(true).unwrap_err();
-            assert_eq!(refusal.field, field, "{local} {remote}");
+            let found = found(local, remote);
+            assert_eq!(found[0].field, field, "{local} {remote}");
         }
-        assert!(
-            endpoints("[fd77::ffff:a4d:1]:1", "[fd77::2]:2")
-                .validate(true)
-                .is_ok()
-        );
+        assert!(found("[fd77::ffff:a4d:1]:1", "[fd77::2]:2").is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! What the two ends agreed on in their handshake.
 
-use crate::error::Refusal;
+use crate::error::Step;
+use crate::lint::{Fate, Finding, Rule};
 use crate::raw::{self, TcpInfo};
 
 /// The largest shift of a window (RFC 7323, section 2.3; kernel `TCP_MAX_WSCALE`).
@@ -81,25 +82,42 @@ impl Timestamps {
 }
 
 impl Options {
-    pub(crate) fn validate(&self) -> Result<(), Refusal> {
+    pub(crate) fn lint(&self, found: &mut Vec<Finding>) {
+        let step = Step::NoQueueData;
         if self.mss_clamp == 0 {
-            return Err(Refusal::new(
+            let tiny = "segments are as small as the kernel allows, 48 bytes with their options";
+            found.push(Finding::taken_by_the_kernel(
+                (Rule::Negotiated, step, tiny),
                 "options.mss_clamp",
                 self.mss_clamp,
                 "must be at least 1",
             ));
         }
-        if let Some(WindowScale { snd, rcv }) = self.window_scale {
-            for (field, shift) in [
-                ("options.window_scale.snd", snd),
-                ("options.window_scale.rcv", rcv),
-            ] {
-                if shift > MAX_WINDOW_SHIFT {
-                    return Err(Refusal::new(field, shift, "must be at most 14"));
-                }
+        let WindowScale { snd, rcv } = self.window_scale.unwrap_or_default();
+        for (field, shift) in [
+            ("options.window_scale.snd", snd),
+            ("options.window_scale.rcv", rcv),
+        ] {
+            if shift > MAX_WINDOW_SHIFT {
+                let rule = (Rule::Negotiated, step, libc::EFBIG);
+                let must = "must be at most 14";
+                found.push(Finding::refused_by_the_kernel(rule, field, shift, must));
             }
         }
-        Ok(())
+        if let Some(Timestamps {
+            value,
+            microseconds: false,
+        }) = self.timestamps.filter(|clock| clock.value % 2 == 1)
+        {
+            let faster = "since kernel 6.7 the clock counts microseconds";
+            let finding = Finding::taken_by_the_kernel(
+                (Rule::Timestamp, step, faster),
+                "options.timestamps.value",
+                value,
+                "must be even where the clock counts milliseconds",
+            );
+            found.push(finding.but(Fate::Mended));
+        }
     }
 
     /// Reads what was negotiated from `TCP_INFO`; clamp and clock come from options of their own.

@@ -1,6 +1,7 @@
 //! The two queues of a socket.
 
-use crate::error::Refusal;
+use crate::error::Step;
+use crate::lint::{Finding, Rule};
 use crate::raw;
 use crate::seq::Seq;
 use std::fmt;
@@ -69,8 +70,8 @@ impl ReceiveQueue {
         self.end.back(length(&self.bytes))
     }
 
-    pub(crate) fn validate(&self) -> Result<(), Refusal> {
-        check_length("receive.bytes", &self.bytes)
+    pub(crate) fn lint(&self, found: &mut Vec<Finding>) {
+        lint_length("receive.bytes", Queue::Receive, &self.bytes, found);
     }
 }
 
@@ -98,10 +99,12 @@ impl SendQueue {
         self.bytes.split_at(sent)
     }
 
-    pub(crate) fn validate(&self) -> Result<(), Refusal> {
-        check_length("send.bytes", &self.bytes)?;
+    pub(crate) fn lint(&self, found: &mut Vec<Finding>) {
+        lint_length("send.bytes", Queue::Send, &self.bytes, found);
         if self.unsent as usize > self.bytes.len() {
-            return Err(Refusal::new(
+            let foreign = "whoever trusts the number sends memory that is not of the queue";
+            found.push(Finding::taken_by_the_kernel(
+                (Rule::Length, Step::WriteQueue(Queue::Send), foreign),
                 "send.unsent",
                 self.unsent,
                 format!(
@@ -110,7 +113,6 @@ impl SendQueue {
                 ),
             ));
         }
-        Ok(())
     }
 }
 
@@ -119,15 +121,16 @@ fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 
-fn check_length(field: &'static str, bytes: &[u8]) -> Result<(), Refusal> {
+fn lint_length(field: &'static str, queue: Queue, bytes: &[u8], found: &mut Vec<Finding>) {
     if bytes.len() > MAX_LENGTH {
-        return Err(Refusal::new(
+        let unordered = "its sequence numbers have no order any more";
+        found.push(Finding::taken_by_the_kernel(
+            (Rule::Length, Step::WriteQueue(queue), unordered),
             field,
             format!("{} bytes", bytes.len()),
             "must be shorter than 2^31 bytes",
         ));
     }
-    Ok(())
 }
 
 impl fmt::Debug for ReceiveQueue {
@@ -183,7 +186,9 @@ mod tests {
             unsent: 4,
             fin_unsent: false,
         };
-        assert_eq!(queue.validate().unwrap_err().field, "send.unsent");
+        let mut found = Vec::new();
+        queue.lint(&mut found);
+        assert_eq!(found[0].field, "send.unsent");
         assert_eq!((queue.sent(), queue.unsent()), (&b""[..], &b"abc"[..]));
     }
 }

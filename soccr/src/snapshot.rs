@@ -2,8 +2,9 @@
 
 use crate::buffers::Buffers;
 use crate::endpoints::Endpoints;
-use crate::error::{Error, ErrorKind, Refusal, Step, Unsupported};
+use crate::error::{Error, ErrorKind, Step, Unsupported};
 use crate::ingress::Filter;
+use crate::lint::Fate;
 use crate::losses::{Loss, Lost};
 use crate::options::Options;
 use crate::path::Path;
@@ -169,7 +170,7 @@ impl Snapshot {
     /// Checks that this can be a connection: lengths, shifts, addresses, windows against sequence numbers.
     ///
     /// [`restore`](Self::restore) does it first. A snapshot that comes from a socket is always valid; one that
-    /// comes from a file or from a caller is not to be trusted (guide G9).
+    /// comes from a file or from a caller is not to be trusted (guide G9). [`lint`](Self::lint) tells all that is wrong.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] with the field, its value and the rule; [`ErrorKind::Unsupported`] for a state
@@ -182,62 +183,13 @@ impl Snapshot {
                 ErrorKind::Unsupported(unsupported),
             ));
         }
-        self.check()
-            .map_err(|refusal| Error::new(Step::Validate, ErrorKind::Refused(refusal)))
-    }
-
-    fn check(&self) -> Result<(), Refusal> {
-        let connected = self.state != TcpState::Close || self.endpoints.has_remote();
-        self.endpoints.validate(connected)?;
-        self.receive.validate()?;
-        self.send.validate()?;
-        self.buffers.validate()?;
-        if self.state.is_synchronized() {
-            self.options.validate()?;
-            if let Some(window) = &self.window {
-                window.validate(self.rcv_nxt())?;
-            }
-        }
-        self.check_queues()
-    }
-
-    /// The queues against the state: what cannot be in it, and whether our FIN is where it can be.
-    fn check_queues(&self) -> Result<(), Refusal> {
-        let state = self.state;
-        let nothing = |field, bytes: &[u8], allowed: bool| match allowed || bytes.is_empty() {
-            true => Ok(()),
-            false => Err(Refusal::new(
-                field,
-                format!("{} bytes", bytes.len()),
-                format!("must be empty in the state {state}"),
+        let refused = self.lint().into_iter().find(|it| it.fate == Fate::Refused);
+        match refused {
+            Some(finding) => Err(Error::new(
+                Step::Validate,
+                ErrorKind::Refused(finding.into()),
             )),
-        };
-        let writes = state.is_synchronized() && state != TcpState::FinWait2;
-        let reads =
-            state.is_synchronized() || (state == TcpState::Close && self.endpoints.has_remote());
-        nothing("send.bytes", &self.send.bytes, writes)?;
-        nothing("receive.bytes", &self.receive.bytes, reads)?;
-        if self.send.fin_unsent && !state.owes_fin() {
-            return Err(Refusal::new(
-                "send.fin_unsent",
-                true,
-                format!("must be false in the state {state}"),
-            ));
-        }
-        if self.send.unsent > 0 && state.owes_fin() && !self.send.fin_unsent {
-            return Err(Refusal::new(
-                "send.fin_unsent",
-                false,
-                format!("must be true behind {} unsent bytes", self.send.unsent),
-            ));
-        }
-        match self.pending_error {
-            Some(PendingError::Errno(errno)) if errno <= 0 => Err(Refusal::new(
-                "pending_error",
-                errno,
-                "must be a positive errno",
-            )),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 }

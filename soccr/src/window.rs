@@ -1,6 +1,7 @@
 //! The five values that TCP keeps about the two windows.
 
-use crate::error::Refusal;
+use crate::error::Step;
+use crate::lint::{Fate, Finding, Rule};
 use crate::seq::Seq;
 
 /// How far apart two sequence numbers of one window can honestly be: the largest scaled window (RFC 7323,
@@ -56,9 +57,12 @@ impl Window {
         bytes
     }
 
-    pub(crate) fn validate(&self, rcv_nxt: Seq) -> Result<(), Refusal> {
+    pub(crate) fn lint(&self, rcv_nxt: Seq, found: &mut Vec<Finding>) {
+        let step = Step::RemainingData;
+        let refused = (Rule::Window, step, libc::EINVAL);
         if self.max_window < self.snd_wnd {
-            return Err(Refusal::new(
+            found.push(Finding::refused_by_the_kernel(
+                refused,
                 "window.max_window",
                 self.max_window,
                 format!("must be at least window.snd_wnd, {}", self.snd_wnd),
@@ -69,25 +73,51 @@ impl Window {
             ("window.rcv_wnd", self.rcv_wnd),
         ] {
             if bytes > MAX_WINDOW {
-                return Err(Refusal::new(field, bytes, "must be at most 2^30"));
+                let unknown = "the window is one that no peer can have been told of";
+                let taken = (Rule::Window, step, unknown);
+                let must = "must be at most 2^30";
+                found.push(Finding::taken_by_the_kernel(taken, field, bytes, must));
             }
         }
+        self.lint_sequence(rcv_nxt, found);
+    }
+
+    /// The two sequence numbers among the values, against the end of what was received.
+    fn lint_sequence(&self, rcv_nxt: Seq, found: &mut Vec<Finding>) {
+        let step = Step::RemainingData;
+        let refused = (Rule::Sequence, step, libc::EINVAL);
         let behind = rcv_nxt - self.rcv_wup;
-        if behind < 0 || behind as u32 > MAX_WINDOW {
-            return Err(Refusal::new(
-                "window.rcv_wup",
-                self.rcv_wup,
-                format!("must be at most 2^30 before rcv_nxt, {rcv_nxt}, and not after it"),
-            ));
+        let must = format!("must be at most 2^30 before rcv_nxt, {rcv_nxt}, and not after it");
+        if behind < 0 {
+            let (field, value) = ("window.rcv_wup", self.rcv_wup);
+            found.push(Finding::refused_by_the_kernel(refused, field, value, must));
+        } else if behind as u32 > MAX_WINDOW {
+            let closed = "the receive window is closed";
+            let taken = (Rule::Sequence, step, closed);
+            let (field, value) = ("window.rcv_wup", self.rcv_wup);
+            found.push(Finding::taken_by_the_kernel(taken, field, value, must));
         }
-        if (self.snd_wl1 - rcv_nxt).unsigned_abs() > MAX_WINDOW {
-            return Err(Refusal::new(
-                "window.snd_wl1",
-                self.snd_wl1,
-                format!("must be within 2^30 of rcv_nxt, {rcv_nxt}"),
-            ));
+        let beyond = self.snd_wl1.after(rcv_nxt + self.rcv_wnd);
+        let far = (self.snd_wl1 - rcv_nxt).unsigned_abs() > MAX_WINDOW;
+        let (field, value) = ("window.snd_wl1", self.snd_wl1);
+        let must = match far {
+            true => format!("must be within 2^30 of rcv_nxt, {rcv_nxt}"),
+            false => format!(
+                "must not be after the edge of the window, {}",
+                rcv_nxt + self.rcv_wnd
+            ),
+        };
+        if beyond {
+            let finding = Finding::refused_by_the_kernel(refused, field, value, must);
+            found.push(match far {
+                true => finding,
+                false => finding.but(Fate::Mended),
+            });
+        } else if far {
+            let deaf = "the windows that the peer announces are not taken";
+            let taken = (Rule::Sequence, step, deaf);
+            found.push(Finding::taken_by_the_kernel(taken, field, value, must));
         }
-        Ok(())
     }
 
     /// The same right edge for a socket that has received no further than `rcv_nxt`.
@@ -163,7 +193,15 @@ mod tests {
 
     #[test]
     fn what_no_kernel_can_have_is_refused_by_name() {
-        let refused = |window: Window| window.validate(RCV_NXT).unwrap_err().field;
+        let found = |window: Window| {
+            let mut found = Vec::new();
+            window.lint(RCV_NXT, &mut found);
+            found
+        };
+        let refused = |window: Window| {
+            let mut found = found(window).into_iter();
+            found.find(|it| it.fate == Fate::Refused).unwrap().field
+        };
         assert_eq!(
             refused(Window {
                 max_window: 99,
@@ -192,6 +230,6 @@ mod tests {
             }),
             "window.snd_wl1"
         );
-        assert!(window().validate(RCV_NXT).is_ok());
+        assert!(found(window()).is_empty());
     }
 }

@@ -1,9 +1,12 @@
 //! Snapshots that no connection can be: refused by field and value, before a socket exists.
 
+mod lint;
+
 use crate::case::Case;
 use crate::context::Context;
 use crate::verdict::{Failure, Verdict, expect_eq};
 use soccr::{Endpoints, ErrorKind, Snapshot, Window, WindowScale};
+use std::net::SocketAddr;
 
 /// A change that makes a good snapshot a bad one.
 type Spoil = fn(&mut Snapshot);
@@ -54,17 +57,22 @@ const SPOILS: [(&str, &str, Spoil); 10] = [
 ];
 
 pub(super) fn cases() -> Vec<Case> {
-    SPOILS
-        .into_iter()
-        .map(|(name, field, spoil)| {
-            Case::new(
-                format!("snapshot/refused/{name}"),
-                format!("a snapshot whose {field} cannot be is refused by that name, and nothing is touched"),
-                &["G9"],
-                move |ctx| refused(ctx, field, spoil),
-            )
-        })
-        .collect()
+    let refused = SPOILS.into_iter().map(|(name, field, spoil)| {
+        Case::new(
+            format!("snapshot/refused/{name}"),
+            format!(
+                "a snapshot whose {field} cannot be is refused by that name, and nothing is touched"
+            ),
+            &["G9"],
+            move |ctx| refused(ctx, field, spoil),
+        )
+    });
+    refused.chain(lint::cases()).collect()
+}
+
+/// A link-local address without its link.
+fn unscoped(host: u16) -> SocketAddr {
+    ([0xfe80, 0, 0, 0, 0, 0, 0, host], 40_000 + host).into()
 }
 
 fn refused(ctx: &Context, field: &str, spoil: Spoil) -> Verdict {

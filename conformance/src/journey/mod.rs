@@ -15,7 +15,7 @@ use crate::oracle::state::KernelView;
 use crate::oracle::stream::{End, Talk};
 use crate::oracle::table;
 use crate::oracle::wire::{self, Probes, WireRules};
-use crate::verdict::{Stop, Verdict, expect, expect_eq};
+use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
 use lab::wait;
 use lab::{Capture, Connection, Counters, Family, Flow, Pair};
 use soccr::{FinMode, Lost, Restored, Settings, Snapshot, TcpState, raw};
@@ -256,6 +256,8 @@ impl Traveller {
         self.capture.mark(wire::CLOSED)?;
         self.talk.check_received(&snapshot.receive.bytes)?;
         self.talk.check_sent(&snapshot.send.bytes)?;
+        // From here on it is what an image of it says.
+        let snapshot = by_image(snapshot)?;
         Ok(Saved {
             snapshot,
             view,
@@ -401,6 +403,19 @@ impl Saved {
         }
         let [_, before] = &self.counters;
         peer::expect_unmoved(pair.b(), before, PEER_TELLTALES)
+    }
+}
+
+/// The snapshot as its image has it, which has to be the same.
+fn by_image(snapshot: Snapshot) -> Result<Snapshot, Stop> {
+    let valid = snapshot.validate().map_err(|error| error.to_string());
+    expect_eq("what was saved is valid", valid, Ok(()))?;
+    match Snapshot::from_image(&snapshot.to_image()) {
+        Ok(read) => {
+            expect_eq("the image of the snapshot", &read, &snapshot)?;
+            Ok(read)
+        }
+        Err(error) => Err(Failure::new("the image of the snapshot", "is read", error).into()),
     }
 }
 
