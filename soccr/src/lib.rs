@@ -17,15 +17,16 @@
 //! [`save()`] takes a snapshot and lets the connection run on. A snapshot travels as bytes: [`Snapshot::to_image`],
 //! [`Snapshot::from_image`].
 //!
-//! Below these three calls lies a staged interface, [`pause`] and [`restore::create`], that mirrors the documented
+//! Below these calls lies a staged interface, [`pause`] and [`restore::create`], that mirrors the documented
 //! steps of a checkpoint one for one and does not compile out of order; below that, [`raw`] makes the kernel's
 //! calls with no policy at all.
 //!
 //! # What is carried
 //! Connections in every state but LISTEN, SYN-RECEIVED and TIME-WAIT, over IPv4, IPv6 and v4-mapped IPv6: addresses,
 //! sequence numbers, both queues with what was sent and what was not, FINs, segment size, window scaling, SACK,
-//! timestamps, both windows, the sizes of the buffers, the options that the application has set, an error that waits
-//! for it. What does not come back is named: [`Snapshot::losses`], [`Restored::losses`].
+//! timestamps, both windows, the sizes of the buffers, most options that the application has set, an error that waits
+//! for it. What is seen not to come back is named: [`Snapshot::losses`], [`Restored::losses`]. What is not seen, such as
+//! keys of TCP-MD5, stands in [`LIMITATIONS.md`](https://github.com/soccr/soccr/blob/HEAD/LIMITATIONS.md).
 //!
 //! # What it needs
 //! - `CAP_NET_ADMIN` in the user namespace that owns the network namespace of the socket: real root, or an
@@ -39,9 +40,10 @@
 //!   and nobody else can tell. Stop the threads, or the process, that use it first.
 //!
 //! # If something fails
-//! After an error from a save the connection runs on as before. After an error from a restore the half-built
-//! socket is gone without a packet, and the snapshot, which is never changed, can be restored again. An [`Error`]
-//! names the step, the call and what to do.
+//! After an error from a save the connection runs on as before, unless it is one from resuming ([`Step::Resume`]): then
+//! the kernel has refused to put something back. After an error from a restore the half-built socket is gone without a
+//! packet, but for the acknowledgement of a FIN that was put back, and the snapshot, which is never changed, can be
+//! restored again. An [`Error`] names the step, the call and what to do.
 //!
 //! Numbers such as *guide A9* in the notes of this crate are those of the project's list of facts about TCP repair,
 //! [`conformance/FACTS.md`](https://github.com/soccr/soccr/blob/HEAD/conformance/FACTS.md); the conformance suite has
