@@ -4,7 +4,7 @@
 //! to a double of the peer on its own address, is given what was left to read, and the double resets the connection:
 //! the kernel itself then brings the socket to where it was. The only packet goes from this host to this host.
 
-use crate::endpoints::packet_family;
+use crate::endpoints::{Family, packet_family};
 use crate::error::{At, Error, ErrorKind, Step};
 use crate::finishing::set_window;
 use crate::losses::{Loss, Lost};
@@ -34,11 +34,14 @@ pub(crate) struct Double {
 
 impl Double {
     /// Creates it: in repair mode, with a port of its own.
-    pub(crate) fn create(snapshot: &Snapshot) -> Result<Self, Error> {
+    ///
+    /// `beside` is the socket whose peer it plays.
+    pub(crate) fn create(beside: BorrowedFd<'_>) -> Result<Self, Error> {
         let step = Step::Connect;
-        let mut address = snapshot.endpoints.local;
-        let socket = sys::tcp_socket(snapshot.endpoints.family()).at(step, "socket")?;
-        if packet_family(address) != snapshot.endpoints.family() {
+        let mut address = sys::local_address(beside).at(step, "getsockname")?;
+        let family = Family::of(address);
+        let socket = sys::tcp_socket(family).at(step, "socket")?;
+        if packet_family(address) != family {
             sys::set_int(socket.as_fd(), Opt::IPV6_V6ONLY, 0).at(step, Opt::IPV6_V6ONLY.setting)?;
         }
         address.set_port(0);
@@ -51,10 +54,11 @@ impl Double {
     pub(crate) fn connect(&self, socket: BorrowedFd<'_>, snapshot: &Snapshot) -> Result<(), Error> {
         let (step, double) = (Step::Connect, self.socket.as_fd());
         let (start, end) = (snapshot.receive.start(), snapshot.receive.end);
+        let local = sys::local_address(socket).at(step, "getsockname")?;
         sys::set_int(double, Opt::TCP_REPAIR, TCP_REPAIR_ON).at(step, Opt::TCP_REPAIR.setting)?;
         for (fd, send, receive, to) in [
             (socket, START, start, self.address),
-            (double, end, START, snapshot.endpoints.local),
+            (double, end, START, local),
         ] {
             set_queue_seq(fd, TCP_SEND_QUEUE, send)?;
             set_queue_seq(fd, TCP_RECV_QUEUE, receive)?;
@@ -113,9 +117,9 @@ fn settle_error(socket: BorrowedFd<'_>, pending: Option<PendingError>) -> Result
 
 /// Brings a bound socket that is not in repair mode to where a refused attempt had left it: by a refused attempt, to
 /// a port of its own address that is taken and does not listen.
-pub(crate) fn refuse(socket: BorrowedFd<'_>, snapshot: &Snapshot) -> Result<(), Error> {
+pub(crate) fn refuse(socket: BorrowedFd<'_>) -> Result<(), Error> {
     let step = Step::Connect;
-    let deaf = Double::create(snapshot)?;
+    let deaf = Double::create(socket)?;
     let nonblocking = sys::is_nonblocking(socket).at(step, "fcntl(F_GETFL)")?;
     sys::set_nonblocking(socket, true).at(step, "fcntl(F_SETFL)")?;
     match sys::connect(socket, deaf.address) {

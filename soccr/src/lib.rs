@@ -55,6 +55,7 @@ compile_error!("TCP_REPAIR is an interface of the Linux kernel");
 mod adopt;
 mod buffers;
 mod closed;
+mod ended;
 mod endpoints;
 mod error;
 #[cfg(feature = "faults")]

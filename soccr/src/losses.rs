@@ -43,6 +43,8 @@ pub enum Lost {
     Clock = 10,
     /// Something in an image that a newer version has written and this one does not know.
     Unknown = 11,
+    /// The local address is another one: that of a socket whose connection is over, where its own is not on the host.
+    Address = 12,
 }
 
 impl Lost {
@@ -61,6 +63,7 @@ impl Lost {
             Self::RepeatedFin,
             Self::Clock,
             Self::Unknown,
+            Self::Address,
         ]
         .into_iter()
         .find(|lost| *lost as u16 == number)
@@ -81,6 +84,7 @@ impl Lost {
             Self::RepeatedFin => "a repeated FIN",
             Self::Clock => "the timestamp clock",
             Self::Unknown => "something of a newer version",
+            Self::Address => "the local address",
         }
     }
 }
@@ -107,7 +111,7 @@ mod tests {
     #[test]
     fn every_number_of_an_image_is_one_thing() {
         let known: Vec<_> = (0..100).filter_map(Lost::from_number).collect();
-        assert_eq!(known.len(), 11);
+        assert_eq!(known.len(), 12);
         for lost in known {
             assert_eq!(Lost::from_number(lost as u16), Some(lost));
         }

@@ -10,6 +10,7 @@ use crate::buffers::Buffers;
 use crate::endpoints::{Endpoints, Family};
 use crate::error::{At, Error, ErrorKind, Step, Unsupported};
 use crate::ingress::Filter;
+use crate::losses::{Loss, Lost};
 use crate::options::Options;
 use crate::path::Path;
 use crate::queue::{Queue, ReceiveQueue, SendQueue};
@@ -54,9 +55,14 @@ impl Inspected {
         let family = endpoints.family();
         refuse_authentication(fd)?;
         let new = NewSocket::like(fd, family).at(Step::Inspect, "socket")?;
+        let mut options = Found::read(fd, &endpoints, state, &new);
+        if sys::is_async(fd).at(Step::Inspect, "fcntl(F_GETFL)")? {
+            let detail = "O_ASYNC, and who is sent which signal, belong to a process";
+            options.losses.push(Loss::new(Lost::SocketOption, detail));
+        }
         Ok(Self {
             endpoints,
-            options: Found::read(fd, family, state, &new),
+            options,
             filter: read_filter(fd)?,
             buffers: Buffers::read(fd, Step::Inspect)?,
             nonblocking: sys::is_nonblocking(fd).at(Step::Inspect, "fcntl(F_GETFL)")?,

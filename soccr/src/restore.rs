@@ -11,7 +11,7 @@ use crate::error::{At, Error, Step};
 use crate::fin::Fins;
 use crate::ingress;
 use crate::kind::Kind;
-use crate::losses::Loss;
+use crate::losses::{Loss, Lost};
 use crate::queue::Queue;
 use crate::raw::{Opt, TCP_REPAIR_ON};
 use crate::repair::{Probe, leave_repair};
@@ -22,6 +22,7 @@ use crate::snapshot::Snapshot;
 use crate::sockopts::{self, Moment};
 use crate::sys;
 use std::marker::PhantomData;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 mod connected;
@@ -293,14 +294,34 @@ impl<'s> Restoring<'s, stage::Paused> {
 impl<'s> Restoring<'s, stage::Unbound> {
     /// Binds to the snapshot's local address; in repair mode a port that is in use is no obstacle (guide A35).
     ///
+    /// A socket whose connection is over gets a loopback address where its own is not on this host: a loss says so.
+    ///
     /// # Errors
     /// `EADDRNOTAVAIL` where the address is not on this host.
-    pub fn bind(self) -> Result<Restoring<'s, stage::Bound>, Error> {
+    pub fn bind(mut self) -> Result<Restoring<'s, stage::Bound>, Error> {
         let local = self.core.snapshot.endpoints.local;
-        if local.port() != 0 || !local.ip().is_unspecified() {
-            sys::bind(self.as_fd(), local).at(Step::Bind, "bind")?;
+        if local.port() == 0 && local.ip().is_unspecified() {
+            return Ok(self.next());
+        }
+        match sys::bind(self.as_fd(), local) {
+            Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) && self.is_over() => {
+                let other = loopback(local);
+                sys::bind(self.as_fd(), other).at(Step::Bind, "bind")?;
+                let detail = format!(
+                    "{} instead of {}, which is not on this host",
+                    other.ip(),
+                    local.ip()
+                );
+                self.core.losses.push(Loss::new(Lost::Address, detail));
+            }
+            answer => answer.at(Step::Bind, "bind")?,
         }
         Ok(self.next())
+    }
+
+    /// Whether no packet of the connection will ever be sent.
+    fn is_over(&self) -> bool {
+        matches!(self.core.kind(), Kind::Ended | Kind::Refused)
     }
 
     /// Connects a socket that the caller has bound by a standard call, to the snapshot's local address.
@@ -334,6 +355,18 @@ impl<'s> Restoring<'s, stage::Bound> {
     }
 }
 
+/// The same port of the host itself.
+fn loopback(mut address: SocketAddr) -> SocketAddr {
+    address.set_ip(match address.ip() {
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
+            Ipv4Addr::LOCALHOST.to_ipv6_mapped().into()
+        }
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    });
+    address
+}
+
 fn connect<'s, S>(mut socket: Restoring<'s, S>) -> Result<Restoring<'s, stage::Connected>, Error> {
     let (snapshot, step) = (socket.core.snapshot, Step::Connect);
     match socket.core.kind() {
@@ -341,13 +374,13 @@ fn connect<'s, S>(mut socket: Restoring<'s, S>) -> Result<Restoring<'s, stage::C
             sys::connect(socket.as_fd(), snapshot.endpoints.remote).at(step, "connect")?;
         }
         Kind::Ended => {
-            let double = Double::create(snapshot)?;
+            let double = Double::create(socket.as_fd())?;
             double.connect(socket.as_fd(), snapshot)?;
             socket.core.double = Some(double);
         }
         Kind::Refused => {
             leave_repair(socket.as_fd(), Probe::Omit).at(step, Opt::TCP_REPAIR.setting)?;
-            closed::refuse(socket.as_fd(), snapshot)?;
+            closed::refuse(socket.as_fd())?;
         }
         Kind::Attempt | Kind::Unconnected => {}
     }

@@ -3,7 +3,7 @@
 //! An option is carried where its value is not that of a new socket: so "unset" stays unset, and takes the defaults of the
 //! new host, although the kernel reads it as the default of the old one (guide D2).
 
-use crate::endpoints::Family;
+use crate::endpoints::{Endpoints, Family};
 use crate::losses::{Loss, Lost};
 use crate::raw::Opt;
 use crate::state::TcpState;
@@ -44,6 +44,8 @@ enum Special {
     WithTos,
     /// Means something only while there is no connection.
     UnconnectedOnly,
+    /// Means something only before the first connection; afterwards it reads what that one had.
+    NeverConnected,
     /// Means something only while there is one.
     ConnectedOnly,
     /// IPv6 sockets only.
@@ -56,8 +58,8 @@ enum Special {
 
 use Moment::{Connected, Last, Unbound};
 use Special::{
-    ConnectedOnly, NetworkDefault, Nothing, UnconnectedOnly, V6NetworkDefault, V6Only,
-    V6WithoutEcn, WithTos, WithoutEcn,
+    ConnectedOnly, NetworkDefault, NeverConnected, Nothing, UnconnectedOnly, V6NetworkDefault,
+    V6Only, V6WithoutEcn, WithTos, WithoutEcn,
 };
 
 /// Every option that is carried, in the order in which they are set.
@@ -74,6 +76,8 @@ const CARRIED: &[(Opt, Moment, Special)] = &[
     (Opt::SO_BINDTODEVICE, Unbound, Nothing),
     (Opt::SO_MARK, Unbound, Nothing),
     (Opt::SO_DONTROUTE, Unbound, Nothing),
+    (Opt::SO_BROADCAST, Unbound, Nothing),
+    (Opt::SO_NO_CHECK, Unbound, Nothing),
     (Opt::IP_TOS, Unbound, WithoutEcn),
     (Opt::IPV6_TCLASS, Unbound, V6WithoutEcn),
     // After IP_TOS, which sets it.
@@ -87,11 +91,20 @@ const CARRIED: &[(Opt, Moment, Special)] = &[
     (Opt::IPV6_DONTFRAG, Unbound, V6Only),
     (Opt::IP_RECVERR, Unbound, Nothing),
     (Opt::IPV6_RECVERR, Unbound, V6Only),
+    (Opt::IP_RECVERR_RFC4884, Unbound, Nothing),
+    (Opt::IPV6_RECVERR_RFC4884, Unbound, V6Only),
+    (Opt::IP_PKTINFO, Unbound, Nothing),
+    (Opt::IPV6_RECVPKTINFO, Unbound, V6Only),
+    (Opt::IP_RECVTTL, Unbound, Nothing),
+    (Opt::IPV6_RECVHOPLIMIT, Unbound, V6Only),
+    (Opt::IP_RECVTOS, Unbound, Nothing),
+    (Opt::IPV6_RECVTCLASS, Unbound, V6Only),
+    (Opt::IP_RECVOPTS, Unbound, Nothing),
+    (Opt::IP_RETOPTS, Unbound, Nothing),
     (Opt::IPV6_AUTOFLOWLABEL, Unbound, V6NetworkDefault),
     (Opt::IPV6_FLOWINFO_SEND, Unbound, V6Only),
     (Opt::TCP_CONGESTION, Unbound, NetworkDefault),
-    (Opt::TCP_MAXSEG, Unbound, UnconnectedOnly),
-    (Opt::TCP_FASTOPEN_CONNECT, Unbound, UnconnectedOnly),
+    (Opt::TCP_MAXSEG, Unbound, NeverConnected),
     (Opt::TCP_FASTOPEN_NO_COOKIE, Unbound, Nothing),
     (Opt::TCP_SAVE_SYN, Unbound, Nothing),
     (Opt::TCP_DEFER_ACCEPT, Unbound, Nothing),
@@ -131,6 +144,8 @@ const CARRIED: &[(Opt, Moment, Special)] = &[
     // Setting them pushes what is queued.
     (Opt::TCP_CORK, Connected, Nothing),
     (Opt::TCP_NODELAY, Connected, Nothing),
+    // It would hold back the connect to the double of a peer.
+    (Opt::TCP_FASTOPEN_CONNECT, Last, UnconnectedOnly),
     // It would move the start of the receive queue.
     (Opt::SO_PEEK_OFF, Last, Nothing),
 ];
@@ -186,13 +201,13 @@ impl Found {
     /// Reads every option that is not as a new socket has it.
     pub(crate) fn read(
         fd: BorrowedFd<'_>,
-        family: Family,
+        endpoints: &Endpoints,
         state: TcpState,
         new: &NewSocket,
     ) -> Self {
         let mut found = Self::default();
         for &(option, _, special) in CARRIED {
-            if special.applies(family, state) {
+            if special.applies(endpoints, state) {
                 found.read_one(fd, option, special, new);
             }
         }
@@ -236,11 +251,12 @@ impl Found {
 }
 
 impl Special {
-    fn applies(self, family: Family, state: TcpState) -> bool {
+    fn applies(self, endpoints: &Endpoints, state: TcpState) -> bool {
         match self {
             UnconnectedOnly => state == TcpState::Close,
+            NeverConnected => state == TcpState::Close && !endpoints.has_remote(),
             ConnectedOnly => state.is_synchronized(),
-            V6Only | V6NetworkDefault | V6WithoutEcn => family == Family::V6,
+            V6Only | V6NetworkDefault | V6WithoutEcn => endpoints.family() == Family::V6,
             Nothing | NetworkDefault | WithoutEcn | WithTos => true,
         }
     }

@@ -59,6 +59,30 @@ options! {
     TCP_ULP = libc::IPPROTO_TCP, libc::TCP_ULP;
     /// IP options; clearing them makes the kernel compute the segment size again.
     IP_OPTIONS = libc::IPPROTO_IP, libc::IP_OPTIONS;
+    /// Whether ICMP errors come with their RFC 4884 extensions (kernel 5.9).
+    IP_RECVERR_RFC4884 = libc::IPPROTO_IP, 26;
+    /// As [`IP_RECVERR_RFC4884`](Self::IP_RECVERR_RFC4884), for IPv6 (kernel 5.9).
+    IPV6_RECVERR_RFC4884 = libc::IPPROTO_IPV6, 31;
+    /// Whether the address and the device of a packet are told.
+    IP_PKTINFO = libc::IPPROTO_IP, libc::IP_PKTINFO;
+    /// Whether the address and the device of a packet are told (IPv6).
+    IPV6_RECVPKTINFO = libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO;
+    /// Whether the time to live of a packet is told.
+    IP_RECVTTL = libc::IPPROTO_IP, libc::IP_RECVTTL;
+    /// Whether the hop limit of a packet is told.
+    IPV6_RECVHOPLIMIT = libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT;
+    /// Whether the type of service of a packet is told.
+    IP_RECVTOS = libc::IPPROTO_IP, libc::IP_RECVTOS;
+    /// Whether the traffic class of a packet is told.
+    IPV6_RECVTCLASS = libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS;
+    /// Whether the IP options of a packet are told.
+    IP_RECVOPTS = libc::IPPROTO_IP, libc::IP_RECVOPTS;
+    /// Whether the IP options of a packet are told, as an answer would have them.
+    IP_RETOPTS = libc::IPPROTO_IP, libc::IP_RETOPTS;
+    /// Whether broadcasts may be sent: nothing to TCP, and kept.
+    SO_BROADCAST = libc::SOL_SOCKET, libc::SO_BROADCAST;
+    /// Whether checksums may be left out: nothing to TCP, and kept.
+    SO_NO_CHECK = libc::SOL_SOCKET, libc::SO_NO_CHECK;
     /// Whether an IPv6 socket refuses IPv4.
     IPV6_V6ONLY = libc::IPPROTO_IPV6, libc::IPV6_V6ONLY;
     /// Address reuse; reads 2 in repair mode.

@@ -5,6 +5,7 @@ use crate::error::{At, Error, Step};
 use crate::filling::write_all;
 use crate::finishing::Finishing;
 use crate::kind::Kind;
+use crate::losses::{Loss, Lost};
 use crate::options::Timestamps;
 use crate::queue::Queue;
 use crate::raw::{self, Opt, TCP_NO_QUEUE, TCPI_OPT_USEC_TS};
@@ -130,6 +131,11 @@ impl<'s> Restoring<'s, stage::Queued> {
             let _ = sys::shutdown(self.as_fd(), Shutdown::Read);
         }
         self.core.losses.extend(losses);
+        if let (Kind::Unconnected, Some(error)) = (self.core.kind(), snapshot.pending_error) {
+            // Of a connection that the application has dissolved itself.
+            let loss = Loss::new(Lost::PendingError, format!("{error} does not come back"));
+            self.core.losses.push(loss);
+        }
         self.apply_options(Moment::Last);
         let Core {
             losses, fd, fins, ..

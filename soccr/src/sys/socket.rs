@@ -37,6 +37,11 @@ pub(crate) fn is_nonblocking(fd: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(status_flags(fd)? & libc::O_NONBLOCK != 0)
 }
 
+/// Whether a signal tells that the socket is ready (`O_ASYNC`).
+pub(crate) fn is_async(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(status_flags(fd)? & libc::O_ASYNC != 0)
+}
+
 /// Makes calls on the socket wait, or never wait.
 pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
     let old = status_flags(fd)?;

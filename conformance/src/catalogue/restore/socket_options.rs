@@ -6,6 +6,7 @@ use crate::journey::Traveller;
 use crate::oracle::stream::End;
 use crate::verdict::{Stop, Verdict, expect_eq};
 use lab::Family;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use soccr::Lost;
 use soccr::raw::{self, Opt};
 use std::io;
@@ -74,10 +75,20 @@ fn settings() -> Vec<Setting> {
         int(Opt::IP_TRANSPARENT, 1),
         int(Opt::IP_BIND_ADDRESS_NO_PORT, 1),
         int(Opt::IP_LOCAL_PORT_RANGE, 50_000 << 16 | 40_000),
+        int(Opt::IP_RECVERR_RFC4884, 1),
+        int(Opt::IP_PKTINFO, 1),
+        int(Opt::IP_RECVTTL, 1),
+        int(Opt::IP_RECVTOS, 1),
+        int(Opt::IP_RECVOPTS, 1),
+        int(Opt::IP_RETOPTS, 1),
         int(Opt::IPV6_TCLASS, 0x20),
         int(Opt::IPV6_UNICAST_HOPS, 44),
         int(Opt::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE),
         int(Opt::IPV6_RECVERR, 1),
+        int(Opt::IPV6_RECVERR_RFC4884, 1),
+        int(Opt::IPV6_RECVPKTINFO, 1),
+        int(Opt::IPV6_RECVHOPLIMIT, 1),
+        int(Opt::IPV6_RECVTCLASS, 1),
         int(Opt::IPV6_MINHOPCOUNT, 2),
         int(Opt::IPV6_FREEBIND, 1),
         int(Opt::IPV6_TRANSPARENT, 1),
@@ -91,6 +102,8 @@ fn settings() -> Vec<Setting> {
         Setting::bytes(Opt::SO_BINDTODEVICE, b"veth0"),
         int(Opt::SO_REUSEPORT, 1),
         int(Opt::SO_DONTROUTE, 1),
+        int(Opt::SO_BROADCAST, 1),
+        int(Opt::SO_NO_CHECK, 1),
         int(Opt::SO_OOBINLINE, 1),
         Setting::bytes(Opt::SO_LINGER, &linger),
         int(Opt::SO_RCVLOWAT, 2),
@@ -149,12 +162,32 @@ pub(super) fn cases() -> Vec<Case> {
         not_here,
     ));
     cases.push(Case::new(
+        "restore/option/signal-driven",
+        "that a process is sent signals for its socket (O_ASYNC) is named as a loss",
+        &["D8"],
+        signal_driven,
+    ));
+    cases.push(Case::new(
         "restore/option/cork-holds",
         "what a cork held back is held back after the restore, and goes out when it is pulled",
         &["D1"],
         cork_holds,
     ));
     cases
+}
+
+fn signal_driven(ctx: &Context) -> Verdict {
+    let traveller = Traveller::open(ctx, Family::V4)?;
+    let named = |snapshot: &soccr::Snapshot| {
+        let mut losses = snapshot.losses().into_iter();
+        losses.any(|loss| loss.what == Lost::SocketOption && loss.detail.contains("O_ASYNC"))
+    };
+    let save = || traveller.pair.a().enter(|| soccr::save(&traveller.subject));
+    expect_eq("a loss is named without O_ASYNC", named(&save()??), false)?;
+    let flags = fcntl(&traveller.subject, FcntlArg::F_GETFL).map_err(io::Error::from)?;
+    let flags = OFlag::from_bits_retain(flags) | OFlag::O_ASYNC;
+    fcntl(&traveller.subject, FcntlArg::F_SETFL(flags)).map_err(io::Error::from)?;
+    expect_eq("a loss is named with it", named(&save()??), true)
 }
 
 fn guide(option: Opt) -> &'static [&'static str] {

@@ -19,11 +19,11 @@ use std::time::Duration;
 const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::V4Mapped];
 
 /// Bytes that are left to read.
-const UNREAD: usize = 5_000;
+pub(super) const UNREAD: usize = 5_000;
 
 /// How a socket came to have no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Over {
+pub(super) enum Over {
     /// The peer closed, then we did.
     Ended,
     /// We closed, then the peer did: the connection is in TIME-WAIT.
@@ -156,7 +156,7 @@ fn address_of(mut address: SocketAddr, over: Over) -> SocketAddr {
 }
 
 /// Everything that an application can see of a socket, read as far as it goes.
-fn observe(socket: &TcpStream) -> Result<Vec<String>, Stop> {
+pub(super) fn observe(socket: &TcpStream) -> Result<Vec<String>, Stop> {
     let mut seen = vec![format!("poll {:#x}", raw::poll(socket)?)];
     seen.push(format!(
         "getpeername {}",
@@ -199,7 +199,7 @@ fn errno(number: i32) -> String {
 }
 
 /// Brings a socket to where it has no connection.
-fn bring(pair: &Pair, over: Over, family: Family) -> Result<TcpStream, Stop> {
+pub(super) fn bring(pair: &Pair, over: Over, family: Family) -> Result<TcpStream, Stop> {
     match over {
         Over::Never | Over::NeverBound => {
             let socket = unconnected(pair, family)?;
@@ -283,7 +283,7 @@ fn reset(socket: TcpStream) -> Verdict {
     Ok(())
 }
 
-fn reaches(socket: &impl AsFd, state: TcpState) -> Verdict {
+pub(super) fn reaches(socket: &impl AsFd, state: TcpState) -> Verdict {
     let reached = || raw::tcp_info(socket).is_ok_and(|info| info.state == state as u8);
     Ok(wait::until(
         format!("the state is {state}"),
@@ -292,7 +292,7 @@ fn reaches(socket: &impl AsFd, state: TcpState) -> Verdict {
     )?)
 }
 
-fn names(restored: &Restored, what: Lost) -> bool {
+pub(super) fn names(restored: &Restored, what: Lost) -> bool {
     restored.losses().iter().any(|loss| loss.what == what)
 }
 

@@ -3,6 +3,7 @@
 mod attempt;
 mod closed;
 mod closing;
+mod given_up;
 mod half;
 
 use crate::case::Case;
@@ -18,6 +19,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(half::cases());
     cases.extend(attempt::cases());
     cases.extend(closed::cases());
+    cases.extend(given_up::cases());
     cases
 }
 
