@@ -140,6 +140,16 @@ pub struct Refusal {
     pub rule: String,
 }
 
+impl Refusal {
+    pub(crate) fn new(field: &'static str, value: impl ToString, rule: impl ToString) -> Self {
+        Self {
+            field,
+            value: value.to_string(),
+            rule: rule.to_string(),
+        }
+    }
+}
+
 impl Error {
     pub(crate) fn new(step: Step, kind: ErrorKind) -> Self {
         Self {

@@ -39,6 +39,11 @@
 //!   fails or returns bytes that the snapshot also holds, a write fails or lands in a queue as if it had been sent,
 //!   and nobody else can tell. Stop the threads, or the process, that use it first.
 //!
+//! # Features
+//! - `serde`: `Serialize` and `Deserialize` for [`Snapshot`] and what it is made of.
+//! - `criu`: images of CRIU, read and written (module `criu`).
+//! - `faults`: system calls that fail on purpose, for tests (module `faults`).
+//!
 //! # If something fails
 //! After an error from a save the connection runs on as before, unless it is one from resuming ([`Step::Resume`]): then
 //! the kernel has refused to put something back. After an error from a restore the half-built socket is gone without a
@@ -55,6 +60,8 @@ compile_error!("TCP_REPAIR is an interface of the Linux kernel");
 mod adopt;
 mod buffers;
 mod closed;
+#[cfg(feature = "criu")]
+pub mod criu;
 mod ended;
 mod endpoints;
 mod error;

@@ -118,11 +118,7 @@ impl Finding {
 
 impl From<Finding> for Refusal {
     fn from(finding: Finding) -> Self {
-        Self {
-            field: finding.field,
-            value: finding.value,
-            rule: finding.must,
-        }
+        Self::new(finding.field, finding.value, finding.must)
     }
 }
 
