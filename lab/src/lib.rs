@@ -100,6 +100,7 @@ mod connection;
 mod counters;
 mod cpus;
 mod craft;
+pub mod ebpf;
 mod error;
 mod flags;
 #[cfg(feature = "harness")]

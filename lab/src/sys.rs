@@ -8,7 +8,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::ptr;
@@ -364,4 +364,35 @@ impl Drop for Ring {
 /// Rounds up as the kernel's `TPACKET_ALIGN` does.
 const fn align(length: usize) -> usize {
     length.next_multiple_of(libc::TPACKET_ALIGNMENT)
+}
+
+/// The beginning of `union bpf_attr` for `BPF_PROG_LOAD`; the kernel takes what is missing as zero.
+#[repr(C)]
+struct ProgramLoad {
+    kind: u32,
+    count: u32,
+    instructions: u64,
+    license: u64,
+}
+
+/// Loads an eBPF program as a socket filter.
+pub(crate) fn load_socket_filter(program: &[u64]) -> io::Result<OwnedFd> {
+    const BPF_PROG_LOAD: libc::c_int = 5;
+    const BPF_PROG_TYPE_SOCKET_FILTER: u32 = 1;
+    let load = ProgramLoad {
+        kind: BPF_PROG_TYPE_SOCKET_FILTER,
+        count: program.len() as u32,
+        instructions: program.as_ptr() as u64,
+        license: c"MIT".as_ptr() as u64,
+    };
+    let size = size_of::<ProgramLoad>();
+    // SAFETY: the kernel reads `size` bytes of `load`, and the instructions and the string that it points at, all of which
+    // live until the call returns.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const load, size) };
+    let fd = libc::c_int::try_from(fd).unwrap_or(-1);
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just returned `fd`: it is open, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

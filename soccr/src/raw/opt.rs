@@ -89,6 +89,8 @@ options! {
     SO_REUSEADDR = libc::SOL_SOCKET, libc::SO_REUSEADDR;
     /// Where `MSG_PEEK` starts, or -1.
     SO_PEEK_OFF = libc::SOL_SOCKET, libc::SO_PEEK_OFF;
+    /// An eBPF program as the socket's filter: the descriptor of one; it cannot be read.
+    SO_ATTACH_BPF = libc::SOL_SOCKET, libc::SO_ATTACH_BPF;
     /// Whether urgent data stays in the stream.
     SO_OOBINLINE = libc::SOL_SOCKET, libc::SO_OOBINLINE;
     /// The error that waits; reading takes it away.

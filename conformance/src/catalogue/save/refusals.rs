@@ -40,6 +40,12 @@ pub(super) fn cases() -> Vec<Case> {
             tls,
         ),
         Case::new(
+            "save/refused/ebpf-filter",
+            "a socket with an eBPF filter, which cannot be read, is refused, and keeps it",
+            &["D8"],
+            ebpf_filter,
+        ),
+        Case::new(
             "save/refused/in-repair",
             "a socket that somebody else has paused is refused, and stays paused",
             &["A7"],
@@ -115,6 +121,20 @@ fn tls(ctx: &Context) -> Verdict {
         ),
         Err(error) => Err(Stop::Skip(format!("no TLS in this kernel: {error}"))),
     }
+}
+
+fn ebpf_filter(ctx: &Context) -> Verdict {
+    let program = match lab::ebpf::pass_all() {
+        Ok(program) => program,
+        Err(error) => {
+            return Err(Stop::Skip(format!(
+                "no eBPF program can be loaded here: {error}"
+            )));
+        }
+    };
+    let traveller = Traveller::open(ctx, Family::V4)?;
+    raw::set_int(&traveller.subject, Opt::SO_ATTACH_BPF, program.as_raw_fd())?;
+    refused(&traveller.subject, &Unsupported::EbpfFilter)
 }
 
 fn in_repair(ctx: &Context) -> Verdict {
