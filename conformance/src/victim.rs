@@ -1,5 +1,5 @@
-//! The child process of the cases about being killed: this same program, told by its environment to save or to restore, and
-//! killed in the middle of it.
+//! The child process of a case: this same program, told by its environment to save or to restore, and killed in the middle
+//! of it; or to enter namespaces of its own, which only a process without threads can, and to try repair mode there.
 
 mod spawner;
 
@@ -7,13 +7,15 @@ pub use spawner::start;
 
 use crate::verdict::Stop;
 use lab::Host;
+use nix::sched::{CloneFlags, unshare};
 use soccr::faults::{Fault, strike_at};
-use soccr::{FinMode, Settings, Snapshot};
+use soccr::{FinMode, Settings, Snapshot, raw};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 
-/// What the child is told: `save N`, `restore N` with the way of the FINs, or `spawn` for the one that starts the others.
+/// What the child is told: `save N`, `restore N` with the way of the FINs, `repair N`, or `spawn` for the one that starts
+/// the others.
 const ORDER: &str = "CONFORMANCE_VICTIM";
 
 /// Does what the environment tells a child to do; `None` in a process that is none.
@@ -28,6 +30,7 @@ pub fn obey() -> Option<ExitCode> {
         ("save", None) => save(number),
         ("spawn", None) => spawner::serve(),
         ("restore", fin) => restore(number, fin == Some("emulate")),
+        ("repair", None) => return Some(ExitCode::from(repair(number))),
         _ => Err(format!("{ORDER}={order} is no order").into()),
     };
     Some(match done {
@@ -60,6 +63,55 @@ fn restore(number: usize, emulate: bool) -> Done {
     let _restored = restored?;
     strike_at(0, Fault::Kill, || soccr::raw::poll(&io::stdin())).0?;
     Err("the process was not killed".into())
+}
+
+/// Whose socket a process in a user namespace of its own tries to repair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// One that it was given, of the network that it is in.
+    Given,
+    /// One that it was given, while it is in a network namespace of its own.
+    GivenFromElsewhere,
+    /// One that it has made in a network namespace of its own.
+    Own,
+}
+
+/// Added to the error number where the child could not even come to its question.
+const NO_NAMESPACE: u8 = 128;
+
+/// The socket is the standard input. Returns the error number of `TCP_REPAIR`, 0 for success.
+fn repair(number: usize) -> u8 {
+    let own = number == Whose::Own as usize;
+    let network = match number == Whose::Given as usize {
+        true => CloneFlags::empty(),
+        false => CloneFlags::CLONE_NEWNET,
+    };
+    if let Err(errno) = unshare(CloneFlags::CLONE_NEWUSER | network) {
+        return NO_NAMESPACE + (errno as i32 as u8).min(NO_NAMESPACE - 1);
+    }
+    let repair =
+        |socket: BorrowedFd<'_>| raw::set_int(&socket, raw::Opt::TCP_REPAIR, raw::TCP_REPAIR_ON);
+    let answer = match own {
+        true => raw::tcp_socket(soccr::Family::V4).and_then(|socket| repair(socket.as_fd())),
+        false => repair(io::stdin().as_fd()),
+    };
+    answer.map_or_else(|error| error.raw_os_error().unwrap_or(0) as u8, |()| 0)
+}
+
+/// Lets a child on this host enter a user namespace of its own and try repair mode there; returns the error number, 0 for
+/// success.
+///
+/// # Errors
+/// [`Stop::Skip`] where there may be no such namespace, [`Stop::Broken`] where no child can be started.
+pub fn repairs(host: &Host, socket: BorrowedFd<'_>, whose: Whose) -> Result<i32, Stop> {
+    match spawner::run(host, socket, &format!("repair {}", whose as usize))? {
+        Ended::Otherwise(code) if code < i32::from(NO_NAMESPACE) => Ok(code),
+        Ended::Otherwise(code) => Err(Stop::Skip(format!(
+            "no user namespace here: {}",
+            io::Error::from_raw_os_error(code - i32::from(NO_NAMESPACE))
+        ))),
+        Ended::Killed => Err(Stop::Broken("the child was killed".to_owned())),
+    }
 }
 
 /// Lets a child on this host save a socket that this process keeps, and be killed before system call `number`.

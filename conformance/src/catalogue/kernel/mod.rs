@@ -10,6 +10,7 @@ mod mode;
 mod options;
 mod peek;
 mod peek_limits;
+mod permission;
 mod probe;
 mod queue;
 mod repair_window;
@@ -35,6 +36,7 @@ const SOCKETS: [Family; 2] = [Family::V4, Family::V6];
 pub fn cases() -> Vec<Case> {
     [
         mode::cases(),
+        permission::cases(),
         probe::cases(),
         silence::cases(),
         close::cases(),
