@@ -3,6 +3,7 @@
 mod address;
 mod close;
 mod connect;
+mod disconnect;
 mod fill;
 mod info;
 mod live;
@@ -47,6 +48,7 @@ pub fn cases() -> Vec<Case> {
         fill::cases(),
         address::cases(),
         connect::cases(),
+        disconnect::cases(),
         time_wait::cases(),
         options::cases(),
         wire_options::cases(),
