@@ -1,6 +1,7 @@
 //! What the kernel promises about TCP repair, call by call, for sockets in ESTABLISHED and CLOSE.
 
 mod address;
+mod attempt;
 mod close;
 mod connect;
 mod disconnect;
@@ -49,6 +50,7 @@ pub fn cases() -> Vec<Case> {
         address::cases(),
         connect::cases(),
         disconnect::cases(),
+        attempt::cases(),
         time_wait::cases(),
         options::cases(),
         wire_options::cases(),

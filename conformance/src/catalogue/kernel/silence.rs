@@ -3,16 +3,16 @@
 use super::SOCKETS;
 use super::live::Live;
 use super::subject::{
-    Lone, endpoints, expect_silence, expect_soon, fresh_in_repair, queue_seq, repair_on, select,
-    state,
+    Lone, RCV_NXT, WRITE_SEQ, connect, endpoints, expect_silence, expect_soon, fresh_in_repair,
+    queue_seq, repair_on, select, state,
 };
 use crate::case::{Case, Level};
 use crate::context::Context;
-use crate::verdict::{Verdict, expect_eq, expect_errno, expect_ok};
+use crate::verdict::{Stop, Verdict, expect_eq, expect_errno, expect_ok};
 use lab::{Direction, Family, Flags, Segment};
 use nix::sys::socket::{MsgFlags, SockaddrStorage, sendto};
 use soccr::TcpState;
-use soccr::raw::{self, TCP_SEND_QUEUE};
+use soccr::raw::{self, Opt, TCP_SEND_QUEUE};
 use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, Write};
 use std::net::Shutdown;
@@ -65,6 +65,13 @@ pub(super) fn cases() -> Vec<Case> {
             &["A33", "B11"],
             move |ctx| fast_open(ctx, family),
         ));
+        let case = Case::new(
+            format!("kernel/silence/fast-open-connect/{family}"),
+            "a connect that TCP_FASTOPEN_CONNECT defers is deferred in repair mode too: SYN_SENT, and neither SYN nor data",
+            &["A33"],
+            move |ctx| fast_open_connect(ctx, family),
+        );
+        cases.push(case.level(Level::Info));
     }
     cases
 }
@@ -91,6 +98,25 @@ fn fast_open(ctx: &Context, family: Family) -> Verdict {
     let sent = sendto(socket.as_raw_fd(), b"early", &address, flags);
     expect_errno("sendto", sent.map_err(io::Error::from), libc::EPIPE)?;
     expect_eq("the state", state(&socket)?, Some(TcpState::Close))?;
+    expect_silence(&capture.trace()?.filter(|packet| packet.segment().is_some()))
+}
+
+/// No cookie is needed, so that outside of repair mode the SYN would take the data along.
+fn fast_open_connect(ctx: &Context, family: Family) -> Verdict {
+    let pair = ctx.pair()?;
+    let capture = ctx.capture(pair.a())?;
+    pair.a().sysctl("net.ipv4.tcp_fastopen", "5")?;
+    let socket = fresh_in_repair(pair.a(), family)?;
+    if let Err(error) = raw::set_int(&socket, Opt::TCP_FASTOPEN_CONNECT, 1) {
+        let reason = format!("needs TCP_FASTOPEN_CONNECT: {error} (since kernel 4.11)");
+        return Err(Stop::Skip(reason));
+    }
+    let endpoints = endpoints(&pair, family);
+    connect(&socket, endpoints, WRITE_SEQ, RCV_NXT)?;
+    expect_eq("the state", state(&socket)?, Some(TcpState::SynSent))?;
+    select(&socket, TCP_SEND_QUEUE)?;
+    let written = raw::send(&socket, b"early", raw::MSG_DONTWAIT);
+    expect_errno("send", written, libc::EAGAIN)?;
     expect_silence(&capture.trace()?.filter(|packet| packet.segment().is_some()))
 }
 
