@@ -6,6 +6,7 @@ mod close;
 mod connect;
 mod disconnect;
 mod fill;
+mod fin;
 mod info;
 mod live;
 mod mode;
@@ -47,6 +48,7 @@ pub fn cases() -> Vec<Case> {
         peek::cases(),
         peek_limits::cases(),
         fill::cases(),
+        fin::cases(),
         address::cases(),
         connect::cases(),
         disconnect::cases(),

@@ -1,13 +1,15 @@
 //! Reading the queues in repair mode, and how long they are.
 
 use super::live::Live;
-use super::subject::{fresh_in_repair, pattern, queue_seq, repair_on, select};
+use super::subject::{fresh_in_repair, pattern, queue_seq, reaches, repair_on, select};
 use crate::case::{Case, Level};
 use crate::context::Context;
 use crate::verdict::{Stop, Verdict, expect, expect_eq, expect_errno, expect_ok};
 use lab::{Blackhole, Family, Pair};
+use soccr::TcpState;
 use soccr::raw::{self, MSG_DONTWAIT, MSG_PEEK, Opt, TCP_RECV_QUEUE, TCP_SEND_QUEUE};
 use std::io::Write;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// What every look at a queue is taken with.
@@ -35,6 +37,18 @@ pub(super) fn cases() -> Vec<Case> {
             "a peek at the empty receive queue of a connection would block: EAGAIN",
             &["A27"],
             empty,
+        ),
+        Case::new(
+            "kernel/peek/empty/fin-wait",
+            "a peek at the empty receive queue of a connection that this end has closed would block: EAGAIN",
+            &["A27"],
+            empty_after_own_fin,
+        ),
+        Case::new(
+            "kernel/peek/empty/close-wait",
+            "a peek at the empty receive queue of a connection that the peer has closed returns nothing",
+            &["A27"],
+            empty_after_fin,
         ),
         Case::new(
             "kernel/peek/empty/closed",
@@ -186,6 +200,26 @@ fn empty(ctx: &Context) -> Verdict {
     select(&live.subject, TCP_RECV_QUEUE)?;
     let peek = raw::recv(&live.subject, &mut [0; 8], LOOK);
     expect_errno("a peek", peek, libc::EAGAIN)
+}
+
+fn empty_after_own_fin(ctx: &Context) -> Verdict {
+    let live = Live::open(ctx, Family::V4)?;
+    live.subject.shutdown(Shutdown::Write)?;
+    reaches(&live.subject, TcpState::FinWait2)?;
+    repair_on(&live.subject)?;
+    select(&live.subject, TCP_RECV_QUEUE)?;
+    let peek = raw::recv(&live.subject, &mut [0; 8], LOOK);
+    expect_errno("a peek", peek, libc::EAGAIN)
+}
+
+fn empty_after_fin(ctx: &Context) -> Verdict {
+    let live = Live::open(ctx, Family::V4)?;
+    live.peer.shutdown(Shutdown::Write)?;
+    reaches(&live.subject, TcpState::CloseWait)?;
+    repair_on(&live.subject)?;
+    select(&live.subject, TCP_RECV_QUEUE)?;
+    let peek = raw::recv(&live.subject, &mut [0; 8], LOOK);
+    expect_eq("bytes peeked at", expect_ok("a peek", peek)?, 0)
 }
 
 fn never_connected(ctx: &Context) -> Verdict {

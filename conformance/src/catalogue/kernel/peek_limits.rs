@@ -45,6 +45,13 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .level(Level::Info),
         Case::new(
+            "kernel/peek/urgent-inline",
+            "with SO_OOBINLINE SIOCINQ counts all of the queue, and a peek ends at the urgent mark still",
+            &["A29"],
+            urgent_inline,
+        )
+        .level(Level::Info),
+        Case::new(
             "kernel/peek/urgent-byte",
             "the urgent byte can be taken in repair mode as well",
             &["A23"],
@@ -136,6 +143,16 @@ fn with_urgent_byte(ctx: &Context) -> Result<Live, Stop> {
 fn urgent(ctx: &Context) -> Verdict {
     let live = with_urgent_byte(ctx)?;
     expect_eq("SIOCINQ", raw::siocinq(&live.subject)?, 3)?;
+    select(&live.subject, TCP_RECV_QUEUE)?;
+    let mut peeked = [0; 16];
+    let count = expect_ok("a peek", raw::recv(&live.subject, &mut peeked, LOOK))?;
+    expect_eq("the bytes", &peeked[..count], b"abc")
+}
+
+fn urgent_inline(ctx: &Context) -> Verdict {
+    let live = with_urgent_byte(ctx)?;
+    raw::set_int(&live.subject, Opt::SO_OOBINLINE, 1)?;
+    expect_eq("SIOCINQ", raw::siocinq(&live.subject)?, 7)?;
     select(&live.subject, TCP_RECV_QUEUE)?;
     let mut peeked = [0; 16];
     let count = expect_ok("a peek", raw::recv(&live.subject, &mut peeked, LOOK))?;
