@@ -11,6 +11,7 @@ mod info;
 mod live;
 mod mode;
 mod options;
+mod past;
 mod peek;
 mod peek_limits;
 mod permission;
@@ -62,6 +63,7 @@ pub fn cases() -> Vec<Case> {
         window_limits::cases(),
         window_wire::cases(),
         info::cases(),
+        past::cases(),
     ]
     .concat()
 }

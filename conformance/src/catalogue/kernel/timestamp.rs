@@ -1,12 +1,16 @@
 //! `TCP_TIMESTAMP`: the clock behind the timestamp option.
 
 use super::live::Live;
-use super::subject::{Lone, RCV_NXT, WRITE_SEQ, connect, endpoints, fresh_in_repair, repair_on};
+use super::subject::{
+    Lone, RCV_NXT, WRITE_SEQ, connect, endpoints, eventually, expect_soon, fresh_in_repair,
+    repair_on,
+};
 use crate::case::{Case, Level, Need};
 use crate::context::Context;
 use crate::verdict::{Failure, Verdict, expect, expect_eq, expect_errno, expect_ok};
 use lab::Family;
 use soccr::raw::{self, Opt, TCPI_OPT_USEC_TS};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 /// Even, because bit 0 has a meaning of its own; one of them is about to wrap.
@@ -42,6 +46,19 @@ pub(super) fn cases() -> Vec<Case> {
             kept_by_connect,
         )
         .level(Level::Info),
+        Case::new(
+            "kernel/timestamp/behind",
+            "a peer drops the segments of a clock that is behind one that it has seen, and takes them once it is ahead",
+            &["A51"],
+            behind,
+        )
+        .level(Level::Should),
+        Case::new(
+            "kernel/timestamp/frozen",
+            "a clock that is set goes on from its value: the time in between is lost to it",
+            &["A52"],
+            frozen,
+        ),
         Case::new(
             "kernel/timestamp/microseconds/on",
             "an odd value makes the clock count microseconds, and is read back odd",
@@ -104,6 +121,55 @@ fn kept_by_connect(ctx: &Context) -> Verdict {
     set(&socket, VALUES[2])?;
     connect(&socket, endpoints(&pair, Family::V4), WRITE_SEQ, RCV_NXT)?;
     expect_runs_on("TCP_TIMESTAMP", read(&socket)?, VALUES[2])
+}
+
+/// An hour behind: not for a duplicate, nor for a segment that was late, do peers make an exception.
+fn behind(ctx: &Context) -> Verdict {
+    let live = Live::open(ctx, Family::V4)?;
+    let dropped = || -> io::Result<u64> {
+        let counters = live.pair.b().counters().map_err(io::Error::other)?;
+        Ok(counters.get("TcpExt.PAWSEstab").unwrap_or(0))
+    };
+    let before = dropped()?;
+    repair_on(&live.subject)?;
+    let right = read(&live.subject)?;
+    set(&live.subject, right.wrapping_sub(3_600_000) & !1)?;
+    raw::set_int(&live.subject, Opt::TCP_REPAIR, raw::TCP_REPAIR_OFF)?;
+    (&live.subject).write_all(b"too late")?;
+    expect_soon("PAWSEstab of the peer", "counts them", || {
+        Ok(dropped()? > before)
+    })?;
+    expect_eq(
+        "bytes that the peer has taken",
+        raw::siocinq(&live.peer)?,
+        0,
+    )?;
+    repair_on(&live.subject)?;
+    set(&live.subject, right.wrapping_add(LATER) & !1)?;
+    raw::set_int(&live.subject, Opt::TCP_REPAIR, raw::TCP_REPAIR_OFF)?;
+    let taken = || Ok(raw::siocinq(&live.peer)? == 8);
+    expect_soon("the peer", "takes what is sent again", taken)
+}
+
+/// Compared with a clock that nobody sets: how far the two are apart does not depend on when they are read, but for the
+/// tick between the two reads.
+fn frozen(ctx: &Context) -> Verdict {
+    const PAUSE: u32 = 30;
+    let lone = Lone::connect(ctx, Family::V4)?;
+    let reference = fresh_in_repair(lone.pair.a(), Family::V4)?;
+    let saved = read(&lone.socket)? & !1;
+    let then = read(&reference)?;
+    eventually("the pause is over", || {
+        Ok(read(&reference)?.wrapping_sub(then) >= PAUSE)
+    })?;
+    set(&lone.socket, saved)?;
+    let clock = read(&lone.socket)?.wrapping_sub(saved);
+    let elapsed = read(&reference)?.wrapping_sub(then);
+    ctx.note("ticks of a pause", elapsed.wrapping_sub(clock));
+    // Bit 0 is a flag, and each clock may have ticked while the other was read.
+    let lost = elapsed >= clock + PAUSE - 2;
+    let expected = format!("at least {PAUSE} ticks less than {elapsed}");
+    expect("ticks since the value was read", expected, clock, lost)
 }
 
 fn microseconds_on(ctx: &Context) -> Verdict {
