@@ -23,6 +23,13 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .level(Level::Info)
         .needs(&[Need::QuietOff]),
+        Case::new(
+            "kernel/bind/two-listeners",
+            "in repair mode two sockets can listen on one port; a listener is restored outside of it, where the second fails",
+            &["C24", "A35"],
+            two_listeners,
+        )
+        .level(Level::Info),
     ];
     for family in SOCKETS {
         cases.push(Case::new(
@@ -71,6 +78,25 @@ fn port_of_connection(ctx: &Context, family: Family) -> Verdict {
     expect_errno("bind outside of repair mode", plain, libc::EADDRINUSE)?;
     let bound = raw::bind(&fresh_in_repair(live.pair.a(), family)?, local);
     expect_ok("bind in repair mode", bound)
+}
+
+fn two_listeners(ctx: &Context) -> Verdict {
+    let pair = ctx.pair()?;
+    let local = endpoints(&pair, Family::V4).local;
+    let mut listeners = Vec::new();
+    for number in ["first", "second"] {
+        let socket = Socket::from(fresh_in_repair(pair.a(), Family::V4)?);
+        let bound = raw::bind(&socket, local);
+        expect_ok(format!("the {number} bind in repair mode"), bound)?;
+        expect_ok(format!("the {number} listen"), socket.listen(1))?;
+        listeners.push(socket);
+    }
+    drop(listeners);
+    let first = Socket::from(fresh(pair.a(), Family::V4)?);
+    expect_ok("the first bind outside", raw::bind(&first, local))?;
+    first.listen(1)?;
+    let second = raw::bind(&fresh(pair.a(), Family::V4)?, local);
+    expect_errno("the second bind outside", second, libc::EADDRINUSE)
 }
 
 fn foreign_address(ctx: &Context, family: Family) -> Verdict {

@@ -3,7 +3,8 @@
 use super::SOCKETS;
 use super::live::Live;
 use super::subject::{
-    Lone, RCV_NXT, WRITE_SEQ, connect, endpoints, expect_silence, fresh_in_repair, repair_on, state,
+    Lone, RCV_NXT, WRITE_SEQ, connect, endpoints, eventually, expect_silence, fresh_in_repair,
+    pattern, reaches, repair_on, state,
 };
 use crate::case::{Case, Level};
 use crate::context::Context;
@@ -12,7 +13,9 @@ use lab::{Family, Flow};
 use soccr::raw;
 use soccr::{Endpoints, TcpState};
 use socket2::SockRef;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
@@ -35,6 +38,13 @@ pub(super) fn cases() -> Vec<Case> {
             "a connect in repair mode knows neither round-trip time nor congestion window",
             &["A40", "A64", "D14"],
             fresh_state,
+        )
+        .level(Level::Info),
+        Case::new(
+            "kernel/connect/cached-path",
+            "a connect in repair mode takes what an earlier connection has learned of the path, where hosts remember that",
+            &["D14"],
+            cached_path,
         )
         .level(Level::Info),
     ];
@@ -164,4 +174,22 @@ fn fresh_state(ctx: &Context) -> Verdict {
     expect_eq("tcpi_total_retrans", info.total_retrans, 0)?;
     let rto = info.rto;
     expect("tcpi_rto", "3 s, in microseconds", rto, rto == 3_000_000)
+}
+
+/// A path is remembered when a connection that has measured it is closed.
+fn cached_path(ctx: &Context) -> Verdict {
+    let live = Live::open(ctx, Family::V4)?;
+    let remember = |value| live.pair.a().sysctl("net.ipv4.tcp_no_metrics_save", value);
+    remember("0")?;
+    (&live.subject).write_all(&pattern(10_000))?;
+    eventually("all is acknowledged", || {
+        Ok(raw::siocoutq(&live.subject)? == 0)
+    })?;
+    live.subject.shutdown(Shutdown::Write)?;
+    reaches(&live.subject, TcpState::FinWait2)?;
+    live.peer.shutdown(Shutdown::Write)?;
+    reaches(&live.peer, TcpState::Close)?;
+    let lone = Lone::connect_in(ctx, Arc::clone(&live.pair), Family::V4)?;
+    let rto = raw::tcp_info(&lone.socket)?.rto;
+    expect("tcpi_rto", "less than a second", rto, rto < 1_000_000)
 }

@@ -18,6 +18,7 @@ mod permission;
 mod probe;
 mod queue;
 mod repair_window;
+mod rounding;
 mod segment_size;
 mod sequence;
 mod silence;
@@ -63,6 +64,7 @@ pub fn cases() -> Vec<Case> {
         window_limits::cases(),
         window_wire::cases(),
         info::cases(),
+        rounding::cases(),
         past::cases(),
     ]
     .concat()

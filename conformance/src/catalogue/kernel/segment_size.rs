@@ -3,7 +3,7 @@
 use super::SOCKETS;
 use super::live::Live;
 use super::subject::{
-    Lone, RCV_NXT, WRITE_SEQ, connect, endpoints, fresh_in_repair, repair_on, set_options,
+    Lone, RCV_NXT, WRITE_SEQ, connect, endpoints, fresh, fresh_in_repair, repair_on, set_options,
 };
 use crate::case::{Case, Level};
 use crate::context::Context;
@@ -21,6 +21,13 @@ pub(super) fn cases() -> Vec<Case> {
             "of the value of the MSS option the low 16 bits count",
             &["A46"],
             truncated,
+        )
+        .level(Level::Info),
+        Case::new(
+            "kernel/mss/own-limit",
+            "the segment size that the application has set can be read before there is a connection, and not of one",
+            &["D5"],
+            own_limit,
         )
         .level(Level::Info),
     ];
@@ -115,6 +122,25 @@ fn truncated(ctx: &Context) -> Verdict {
         raw::get_int(&lone.socket, Opt::TCP_MAXSEG)?,
         1_000,
     )
+}
+
+/// A limit that is above what the link takes, so that what is read can only be either of the two.
+fn own_limit(ctx: &Context) -> Verdict {
+    const LIMIT: i32 = 2_000;
+    let pair = ctx.pair()?;
+    let closed = fresh(pair.a(), Family::V4)?;
+    raw::set_int(&closed, Opt::TCP_MAXSEG, LIMIT)?;
+    let read = raw::get_int(&closed, Opt::TCP_MAXSEG)?;
+    expect_eq("TCP_MAXSEG of a closed socket", read, LIMIT)?;
+    let opening = pair.connection(Family::V4);
+    let limited = opening.on_client(|socket| raw::set_int(&**socket, Opt::TCP_MAXSEG, LIMIT));
+    let subject = limited.open()?.client;
+    let read = raw::get_int(&subject, Opt::TCP_MAXSEG)?;
+    let fits = ethernet(Family::V4) - TIMESTAMPS;
+    expect_eq("TCP_MAXSEG of a connection", read, fits)?;
+    repair_on(&subject)?;
+    let read = raw::get_int(&subject, Opt::TCP_MAXSEG)?;
+    expect_eq("TCP_MAXSEG in repair mode", read, ethernet(Family::V4))
 }
 
 fn after_connect(ctx: &Context, family: Family) -> Verdict {
