@@ -4,12 +4,16 @@ use crate::context::Context;
 use crate::journey::{Lock, Traveller};
 use crate::oracle::stream::Talk;
 use crate::verdict::Stop;
-use lab::{Family, Flow, Host};
+use lab::{Family, Flow, Host, Pair};
 use soccr::{Endpoints, Seq, Snapshot, Timestamps, Window, WindowScale};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 const SUBJECT_PORT: u16 = 40_001;
 const PEER_PORT: u16 = 40_002;
+
+/// The largest segment that each end of a forged connection has offered the other, bytes.
+pub const MSS: u16 = 1_440;
 
 /// The window that both ends start with, bytes.
 const WINDOW: u32 = 65_536;
@@ -42,7 +46,19 @@ impl Ends {
 /// # Errors
 /// [`Stop::Broken`] where the lab cannot, [`Stop::Fail`] where the library refuses the snapshots.
 pub fn forge(ctx: &Context, family: Family, ends: Ends) -> Result<Traveller, Stop> {
-    let pair = ctx.pair()?;
+    forge_in(ctx, ctx.pair()?, family, ends)
+}
+
+/// Makes one between hosts of the caller's own.
+///
+/// # Errors
+/// As [`forge`].
+pub fn forge_in(
+    ctx: &Context,
+    pair: Arc<Pair>,
+    family: Family,
+    ends: Ends,
+) -> Result<Traveller, Stop> {
     let capture = ctx.capture(pair.a())?;
     let mapped = family == Family::V4Mapped;
     let address = |host: &Host, port, mapped| {
@@ -97,7 +113,7 @@ fn snapshot(
     microseconds: bool,
 ) -> Snapshot {
     let mut snapshot = Snapshot::new(endpoints);
-    snapshot.options.mss_clamp = 1_440;
+    snapshot.options.mss_clamp = MSS;
     snapshot.options.window_scale = Some(WindowScale { snd: 7, rcv: 7 });
     snapshot.options.sack = true;
     snapshot.options.timestamps = Some(Timestamps {

@@ -234,7 +234,9 @@ impl End {
         }
     }
 
-    fn stream(self) -> Stream {
+    /// The bytes that this end writes.
+    #[must_use]
+    pub fn stream(self) -> Stream {
         Stream::numbered(self as u64)
     }
 }

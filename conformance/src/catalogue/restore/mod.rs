@@ -2,8 +2,10 @@
 
 mod again;
 mod generated;
+mod held;
 mod host;
 mod matrix;
+mod network;
 mod sequence;
 mod settled;
 mod socket_options;
@@ -20,6 +22,8 @@ pub fn cases() -> Vec<Case> {
     cases.extend(host::cases());
     cases.extend(settled::cases());
     cases.extend(socket_options::cases());
+    cases.extend(held::cases());
+    cases.extend(network::cases());
     cases.extend(again::cases());
     cases.extend(generated::cases());
     cases

@@ -1,0 +1,265 @@
+//! What the network is like: holes in the stream, other sizes of packets, addresses that hold on one link only, resets.
+
+use crate::case::Case;
+use crate::context::Context;
+use crate::forge::{Ends, MSS, forge_in};
+use crate::journey::{Ending, Lock, PATIENCE, Receive, Send, Traveller};
+use crate::oracle::stream::{End, Talk};
+use crate::oracle::wire::{Probes, RESTORED};
+use crate::verdict::{Stop, Verdict, expect, expect_eq};
+use lab::{Craft, Direction, Family, Flags, Flow, Host, Match, Pair, Segment, wait};
+use soccr::raw::{self, Opt};
+use soccr::{Loss, Lost, Settings, TcpState};
+use socket2::{SockRef, Socket};
+use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::V4Mapped];
+
+/// Addresses that mean something on one link only.
+const LINK_LOCAL: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0x0a4d, 1),
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0x0a4d, 2),
+];
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = vec![Case::new(
+        "restore/losses/ecn",
+        "ECN does not come back: the loss is named, and the connection goes on without",
+        &["A48", "H4"],
+        ecn,
+    )];
+    for family in FAMILIES {
+        cases.push(Case::new(
+            format!("restore/lost/beyond-a-hole/{family}"),
+            "what had come beyond a hole, and was acknowledged selectively, is sent by the peer once more: nothing is lost",
+            &["D13"],
+            move |ctx| beyond_a_hole(ctx, family),
+        ));
+        cases.push(Case::new(
+            format!("restore/reset/before-the-resume/{family}"),
+            "a reset that arrives between the restore and the resume is an error for the application, not the end of the \
+             stream",
+            &["C3", "A9"],
+            move |ctx| reset(ctx, family),
+        ));
+    }
+    for family in [Family::V4, Family::V6] {
+        for (name, mtu) in [("smaller", 1_300), ("larger", 9_000)] {
+            cases.push(Case::new(
+                format!("restore/mtu/{name}/{family}"),
+                "segments fit the new host's link, and are no larger than the peer has offered to take",
+                &["D15", "A46"],
+                move |ctx| other_mtu(ctx, family, mtu),
+            ));
+        }
+        cases.push(Case::new(
+            format!("restore/device-bound/close-wait/{family}"),
+            "a connection that is bound to a device moves, and the FIN that is put back reaches it",
+            &["C17", "F1"],
+            move |ctx| device_bound(ctx, family),
+        ));
+    }
+    for (name, ending) in [
+        ("established", Ending::None),
+        ("close-wait", Ending::CloseWait),
+    ] {
+        cases.push(Case::new(
+            format!("restore/link-local/{name}"),
+            "a connection between link-local addresses moves, with the link that they belong to",
+            &["C17", "F1"],
+            move |ctx| link_local(ctx, ending),
+        ));
+    }
+    cases
+}
+
+/// The hole stays: whatever of the peer's has the bit PSH is swallowed, and its second half is brought by a copy without.
+fn beyond_a_hole(ctx: &Context, family: Family) -> Verdict {
+    const PART: usize = 1_000;
+    let mut traveller = Traveller::open(ctx, family)?;
+    traveller.peer.set_nodelay(true)?;
+    traveller.receive_more(PART)?;
+    let (inward, pushed) = (traveller.flow.reversed(), Flags::PSH);
+    let hole = traveller
+        .pair
+        .a()
+        .blackhole(Direction::Ingress, Match::tcp().flow(inward).flags(pushed))?;
+    send_into_hole(&traveller, PART, PART)?;
+    let second = send_into_hole(&traveller, PART, 2 * PART)?;
+    let (a, b) = (traveller.pair.a(), traveller.pair.b());
+    let copy = Craft::like(b, a, &second)
+        .flags(Flags::ACK)
+        .payload(&End::Peer.stream().bytes(2 * PART as u64, PART));
+    b.inject(&copy.frame()?)?;
+    let beyond = || raw::tcp_info(&traveller.subject).is_ok_and(|info| info.rcv_ooopack > 0);
+    wait::until("a segment is there beyond the hole", PATIENCE, beyond)?;
+    let saved = traveller.save()?;
+    let bytes = saved.snapshot.receive.bytes.len();
+    expect_eq("bytes in the saved receive queue", bytes, PART)?;
+    let losses = saved.snapshot.losses();
+    let named = losses.iter().any(|loss| loss.what == Lost::OutOfOrder);
+    expect_eq("a loss of out-of-order data is named", named, true)?;
+    drop(hole);
+    let restored = traveller.arrive(&saved)?;
+    traveller.conclude(ctx, &saved, &restored, Probes::One)
+}
+
+/// Lets the peer send a segment, and returns it once it has been on the wire: the one that is `bytes` behind its first.
+fn send_into_hole(traveller: &Traveller, bytes: usize, behind: usize) -> Result<Segment, Stop> {
+    traveller.talk.write(End::Peer, &traveller.peer, bytes)?;
+    let inward = traveller.flow.reversed();
+    let sent = || {
+        let trace = traveller.capture.trace().ok()?.along(&inward);
+        let first = trace.first(|segment| segment.payload_len > 0)?.seq;
+        let wanted = first.wrapping_add(behind as u32);
+        trace
+            .first(|segment| segment.payload_len > 0 && segment.seq == wanted)
+            .cloned()
+    };
+    wait::until("the segment was on the wire", PATIENCE, || sent().is_some())?;
+    sent().ok_or_else(|| Stop::Broken("a segment has left the trace".to_owned()))
+}
+
+/// What waits to be sent is given up with the connection; nothing of it may leave any more.
+fn reset(ctx: &Context, family: Family) -> Verdict {
+    let mut traveller = Traveller::open(ctx, family)?;
+    traveller.fill(Receive::Small, Send::Both)?;
+    let saved = traveller.save()?;
+    let restored = traveller.pair.a().enter(|| saved.snapshot.restore())??;
+    traveller.capture.mark(RESTORED)?;
+    traveller.lock = Lock::default();
+    let Traveller {
+        peer,
+        capture,
+        flow,
+        ..
+    } = traveller;
+    SockRef::from(&peer).set_linger(Some(Duration::ZERO))?;
+    drop(peer);
+    let over = || raw::tcp_info(&restored).is_ok_and(|info| info.state == TcpState::Close as u8);
+    wait::until("the reset has arrived", PATIENCE, over)?;
+    let subject = restored.resume()?;
+    let sent = capture.trace()?.of(&flow).after(RESTORED)?.outgoing();
+    expect("the wire", "nothing leaves", &sent, sent.is_empty())?;
+    let mut bytes = vec![0; 1 << 16];
+    let read = std::iter::from_fn(
+        || match raw::recv(&subject, &mut bytes, raw::MSG_DONTWAIT) {
+            Ok(0) => None,
+            Ok(count) => Some(Ok(count)),
+            Err(error) => Some(Err(error.raw_os_error())),
+        },
+    );
+    let read: Vec<_> = read.take(2).collect();
+    expect("what is read", "an error is", format!("{read:?}"), {
+        read.contains(&Err(Some(libc::ECONNRESET)))
+    })
+}
+
+/// The snapshots are of a connection between links of 1500 bytes.
+fn other_mtu(ctx: &Context, family: Family, mtu: u32) -> Verdict {
+    const TIMESTAMPS: u32 = 12;
+    let pair = ctx.build(Pair::builder().mtu(mtu).offload(false))?;
+    let traveller = forge_in(ctx, pair, family, Ends::PLAIN)?;
+    traveller
+        .talk
+        .write(End::Subject, &traveller.subject, 50_000)?;
+    traveller.talk.drain(&traveller.subject, &traveller.peer)?;
+    let headers = if family == Family::V6 { 60 } else { 40 };
+    let fits = u32::from(MSS).min(mtu - headers) - TIMESTAMPS;
+    let trace = traveller.capture.trace()?.along(&traveller.flow);
+    let largest = trace.segments().map(|segment| segment.payload_len).max();
+    expect_eq("the largest segment", largest, Some(fits))?;
+    traveller.travel(ctx, Probes::One)
+}
+
+fn device_bound(ctx: &Context, family: Family) -> Verdict {
+    let pair = ctx.pair()?;
+    let capture = ctx.capture(pair.a())?;
+    let device = pair.a().link().to_owned();
+    let opening = pair
+        .connection(family)
+        .on_client(move |socket| raw::set(&**socket, Opt::SO_BINDTODEVICE, device.as_bytes()));
+    let connection = opening.open()?;
+    let mut traveller = Traveller::new(pair, capture, connection);
+    traveller.fill_and_end(Receive::Small, Send::Empty, Ending::CloseWait)?;
+    let saved = traveller.save()?;
+    let restored = traveller.arrive(&saved)?;
+    let mut bound = [0; 16];
+    let length = raw::get(&restored, Opt::SO_BINDTODEVICE, &mut bound)?;
+    let bound = String::from_utf8_lossy(&bound[..length]);
+    let link = traveller.pair.a().link().to_owned();
+    expect_eq("SO_BINDTODEVICE", bound.trim_end_matches('\0'), &*link)?;
+    traveller.conclude(ctx, &saved, &restored, Probes::NoneDue)
+}
+
+fn link_local(ctx: &Context, ending: Ending) -> Verdict {
+    let [a, b] = LINK_LOCAL;
+    let pair = ctx.build(Pair::builder().extra_v6(a, b, 64))?;
+    let capture = ctx.capture(pair.a())?;
+    let (local, remote) = (SocketAddr::from((a, 40_001)), SocketAddr::from((b, 40_002)));
+    let listener = Socket::from(pair.b().enter(|| raw::tcp_socket(soccr::Family::V6))??);
+    listener.bind(&on_link_of(pair.b(), remote).into())?;
+    listener.listen(1)?;
+    let subject = pair.a().enter(|| raw::tcp_socket(soccr::Family::V6))??;
+    raw::bind(&subject, on_link_of(pair.a(), local))?;
+    raw::connect(&subject, on_link_of(pair.a(), remote))?;
+    let mut traveller = Traveller {
+        pair,
+        capture,
+        subject: subject.into(),
+        peer: listener.accept()?.0.into(),
+        flow: Flow::new(local, remote),
+        talk: Talk::default(),
+        lock: Lock::default(),
+        settings: Settings::new(),
+    };
+    let link = traveller.pair.a().ifindex();
+    traveller.fill_and_end(Receive::Small, Send::Unacked, ending)?;
+    let probes = match ending {
+        Ending::None => Probes::One,
+        _ => Probes::NoneDue,
+    };
+    let saved = traveller.save()?;
+    let scope = |address| match address {
+        SocketAddr::V6(v6) => v6.scope_id(),
+        SocketAddr::V4(_) => 0,
+    };
+    let endpoints = saved.snapshot.endpoints;
+    let scopes = (scope(endpoints.local), scope(endpoints.remote));
+    expect_eq("the links of the saved addresses", scopes, (link, link))?;
+    let restored = traveller.arrive(&saved)?;
+    traveller.conclude(ctx, &saved, &restored, probes)
+}
+
+/// The same address, with the link of a host.
+fn on_link_of(host: &Host, address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V6(mut v6) => {
+            v6.set_scope_id(host.ifindex());
+            v6.into()
+        }
+        v4 @ SocketAddr::V4(_) => v4,
+    }
+}
+
+fn ecn(ctx: &Context) -> Verdict {
+    let pair = ctx.build(Pair::builder().sysctl("net.ipv4.tcp_ecn", "1"))?;
+    let capture = ctx.capture(pair.a())?;
+    let connection = pair.connection(Family::V4).open()?;
+    let mut traveller = Traveller::new(pair, capture, connection);
+    traveller.fill(Receive::Small, Send::Unacked)?;
+    let saved = traveller.save()?;
+    let named = |losses: &[Loss]| losses.iter().any(|loss| loss.what == Lost::Ecn);
+    let losses = saved.snapshot.losses();
+    expect_eq(
+        "a loss of ECN is named by the snapshot",
+        named(&losses),
+        true,
+    )?;
+    let restored = traveller.pair.a().enter(|| saved.snapshot.restore())??;
+    let losses = restored.losses();
+    expect_eq("a loss of ECN is named by the restore", named(losses), true)?;
+    let restored = traveller.resume(restored)?;
+    traveller.conclude(ctx, &saved, &restored, Probes::One)
+}
