@@ -1,5 +1,6 @@
 //! Connections that are being closed, attempted, or over: every state that can be carried comes back as it was.
 
+mod accept;
 mod attempt;
 mod closed;
 mod closing;
@@ -18,6 +19,7 @@ pub fn cases() -> Vec<Case> {
     let mut cases = closing::cases();
     cases.extend(half::cases());
     cases.extend(attempt::cases());
+    cases.extend(accept::cases());
     cases.extend(closed::cases());
     cases.extend(given_up::cases());
     cases
