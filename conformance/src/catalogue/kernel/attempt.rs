@@ -1,6 +1,5 @@
 //! A connection of which only the SYN was sent, in repair mode.
 
-use super::SOCKETS;
 use super::repair_window::RepairWindow;
 use super::subject::{endpoints, expect_silence, fresh, queue_seq, repair_on, set_options, state};
 use crate::case::{Case, Level, Need};
@@ -38,7 +37,7 @@ pub(super) fn cases() -> Vec<Case> {
         .level(Level::Info)
         .needs(&[Need::RepairWindow, Need::QuietOff]),
     ];
-    for family in SOCKETS {
+    for family in Family::ALL {
         cases.push(Case::new(
             format!("kernel/attempt/off/{family}"),
             "an attempted connection enters repair mode, tells its number plus one, and leaves it without a probe",

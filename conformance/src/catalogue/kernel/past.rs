@@ -2,14 +2,15 @@
 
 use super::repair_window::RepairWindow;
 use super::subject::{
-    Lone, PATIENCE, RCV_NXT, WRITE_SEQ, connect, endpoints, expect_soon, fresh_in_repair, pattern,
-    queue_seq, select, set_options,
+    Lone, PATIENCE, RCV_NXT, WRITE_SEQ, connect, endpoints, eventually, expect_soon,
+    fresh_in_repair, pattern, queue_seq, select, set_options, state,
 };
 use crate::case::{Case, Level, Need};
 use crate::context::Context;
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq, expect_errno, expect_ok};
 use lab::{Blackhole, Craft, Direction, Family, Flow, Match, Segment};
 use nix::sys::socket::{MsgFlags, SockaddrStorage, sendto};
+use soccr::TcpState;
 use soccr::raw::{
     self, MSG_DONTWAIT, MSG_PEEK, Opt, TCP_RECV_QUEUE, TCP_REPAIR_OFF, TCP_REPAIR_OFF_NO_WP,
     TCP_SEND_QUEUE, TCPOPT_MSS,
@@ -57,6 +58,13 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .level(Level::Info)
         .needs(&[Need::QuietOff]),
+        Case::new(
+            "kernel/past/closed-window",
+            "a restored connection with data in flight and a closed window lives on while the peer answers",
+            &["B22"],
+            closed_window,
+        )
+        .needs(&[Need::RepairWindow]),
         Case::new(
             "kernel/past/fast-open-before",
             "a Fast Open that was refused in repair mode leaves nothing in the queue of the connect that follows",
@@ -237,6 +245,33 @@ fn acknowledges(ctx: &Context, with_window: bool) -> Verdict {
         false => WRITE_SEQ,
     };
     expect_eq("the number of the acknowledgement", seq, Some(wanted))
+}
+
+/// What counts is when the peer was heard last, which a restored socket has to begin with the present for.
+fn closed_window(ctx: &Context) -> Verdict {
+    let script = Scripted::new(ctx)?;
+    let socket = &script.lone.socket;
+    let window = RepairWindow {
+        snd_wl1: RCV_NXT,
+        snd_wnd: 0,
+        max_window: u32::from(WINDOW),
+        ..RepairWindow::get(socket)?
+    };
+    expect_ok("TCP_REPAIR_WINDOW", window.set(socket))?;
+    select(socket, TCP_SEND_QUEUE)?;
+    script.write(&pattern(1_000))?;
+    script.repair(TCP_REPAIR_OFF)?;
+    let sent = |segment: &Segment| segment.payload_len > 0;
+    eventually("data that is sent again", || {
+        let trace = script.lone.trace().map_err(|_| io::ErrorKind::Other)?;
+        Ok(trace.outgoing().any(sent))
+    })?;
+    expect_eq("the state", state(socket)?, Some(TcpState::Established))?;
+    script.says(&script.peer().ack(WRITE_SEQ).window(0))?;
+    script.says(&script.peer().ack(WRITE_SEQ + 1_000))?;
+    expect_soon("the send queue", "is acknowledged", || {
+        Ok(raw::siocoutq(socket)? == 0)
+    })
 }
 
 fn fast_open_before(ctx: &Context) -> Verdict {

@@ -11,13 +11,21 @@ use crate::context::Context;
 use crate::verdict::{Stop, Verdict, expect_eq, expect_errno, expect_ok};
 use lab::{Direction, Family, Flags, Segment};
 use nix::sys::socket::{MsgFlags, SockaddrStorage, sendto};
-use soccr::TcpState;
 use soccr::raw::{self, Opt, TCP_SEND_QUEUE};
+use soccr::{Instruction, TcpState};
 use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, Write};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
+
+/// Lets nothing through: one instruction, which returns that no byte of the packet is kept.
+const NOTHING: [Instruction; 1] = [Instruction {
+    code: 6,
+    jt: 0,
+    jf: 0,
+    k: 0,
+}];
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
@@ -40,6 +48,13 @@ pub(super) fn cases() -> Vec<Case> {
             "keepalive probes leave in repair mode as well",
             &["A9"],
             keepalive,
+        )
+        .level(Level::Info),
+        Case::new(
+            "kernel/traffic/filtered",
+            "a socket filter that lets nothing in does not keep the kernel's own probes from leaving",
+            &["F9", "A9"],
+            filtered,
         )
         .level(Level::Info),
         Case::new(
@@ -143,7 +158,21 @@ fn fin(ctx: &Context) -> Verdict {
 }
 
 fn keepalive(ctx: &Context) -> Verdict {
+    probes_leave(&Live::open(ctx, Family::V4)?)
+}
+
+/// What comes in is dropped before it is looked at; what a timer sends is not asked.
+fn filtered(ctx: &Context) -> Verdict {
     let live = Live::open(ctx, Family::V4)?;
+    raw::set_filter(&live.subject, &NOTHING)?;
+    probes_leave(&live)?;
+    (&live.peer).write_all(b"unheard")?;
+    let again = || Ok(raw::tcp_info(&live.peer)?.total_retrans > 0);
+    expect_soon("the peer", "sends again what was not taken", again)?;
+    expect_eq("SIOCINQ", raw::siocinq(&live.subject)?, 0)
+}
+
+fn probes_leave(live: &Live) -> Verdict {
     let second = Duration::from_secs(1);
     let often = TcpKeepalive::new().with_time(second).with_interval(second);
     SockRef::from(&live.subject).set_tcp_keepalive(&often)?;

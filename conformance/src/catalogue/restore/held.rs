@@ -11,7 +11,7 @@ use soccr::raw::{self, Opt};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for family in [Family::V4, Family::V6, Family::V4Mapped] {
+    for family in Family::ALL {
         cases.push(Case::new(
             format!("restore/held/no-delay/{family}"),
             "a connection without Nagle's delay moves with an unsent tail: nothing of it leaves before the resume",

@@ -14,8 +14,6 @@ use socket2::{SockRef, Socket};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::V4Mapped];
-
 /// Addresses that mean something on one link only.
 const LINK_LOCAL: [Ipv6Addr; 2] = [
     Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0x0a4d, 1),
@@ -29,7 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         &["A48", "H4"],
         ecn,
     )];
-    for family in FAMILIES {
+    for family in Family::ALL {
         cases.push(Case::new(
             format!("restore/lost/beyond-a-hole/{family}"),
             "what had come beyond a hole, and was acknowledged selectively, is sent by the peer once more: nothing is lost",
@@ -43,8 +41,6 @@ pub(super) fn cases() -> Vec<Case> {
             &["C3", "A9"],
             move |ctx| reset(ctx, family),
         ));
-    }
-    for family in [Family::V4, Family::V6] {
         for (name, mtu) in [("smaller", 1_300), ("larger", 9_000)] {
             cases.push(Case::new(
                 format!("restore/mtu/{name}/{family}"),

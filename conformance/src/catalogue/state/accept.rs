@@ -12,8 +12,6 @@ use socket2::Socket;
 use std::net::TcpStream;
 use std::sync::Arc;
 
-const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::V4Mapped];
-
 /// Mark: the listener is a new one.
 const MOVED: &str = "the listener has moved";
 
@@ -34,7 +32,7 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .level(Level::Info),
     ];
-    for family in FAMILIES {
+    for family in Family::ALL {
         cases.push(Case::new(
             format!("state/accept-queue/drained/{family}"),
             "a connection that waits to be accepted is not reached through its listener, and moves once it is accepted, \

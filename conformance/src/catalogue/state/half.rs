@@ -3,6 +3,7 @@
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Ending, Plan, Receive};
+use crate::oracle::wire::{self, Probes, WireRules};
 use crate::verdict::{Verdict, expect_eq};
 use lab::Family;
 use soccr::{Settings, raw};
@@ -58,5 +59,17 @@ fn stays_shut(ctx: &Context, plan: Plan) -> Verdict {
         "what is read then",
         raw::recv(&restored, &mut bytes, raw::MSG_DONTWAIT)?,
         0,
-    )
+    )?;
+    // Nobody closes here: no FIN is in order but those of before.
+    traveller.capture.mark(wire::CLOSING)?;
+    let rules = WireRules {
+        flow: traveller.flow,
+        snapshot: &saved.snapshot,
+        probes: match plan.ending {
+            Ending::None => Probes::One,
+            _ => Probes::NoneDue,
+        },
+        repeated_fin: false,
+    };
+    rules.judge(&traveller.capture.trace()?)
 }
