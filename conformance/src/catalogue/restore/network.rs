@@ -1,11 +1,11 @@
 //! What the network is like: holes in the stream, other sizes of packets, addresses that hold on one link only, resets.
 
-use crate::case::Case;
+use crate::case::{Case, Level};
 use crate::context::Context;
 use crate::forge::{Ends, MSS, forge_in};
-use crate::journey::{Ending, Lock, PATIENCE, Receive, Send, Traveller};
+use crate::journey::{Ending, Lock, PATIENCE, Receive, Saved, Send, Traveller};
 use crate::oracle::stream::{End, Talk};
-use crate::oracle::wire::{Probes, RESTORED};
+use crate::oracle::wire::Probes;
 use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::{Craft, Direction, Family, Flags, Flow, Host, Match, Pair, Segment, wait};
 use soccr::raw::{self, Opt};
@@ -13,6 +13,9 @@ use soccr::{Loss, Lost, Settings, TcpState};
 use socket2::{SockRef, Socket};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
+
+/// Mark: the connection was reset.
+const RESET: &str = "reset";
 
 /// Addresses that mean something on one link only.
 const LINK_LOCAL: [Ipv6Addr; 2] = [
@@ -27,6 +30,15 @@ pub(super) fn cases() -> Vec<Case> {
         &["A48", "H4"],
         ecn,
     )];
+    cases.push(
+        Case::new(
+            "restore/losses/accurate-ecn",
+            "AccECN, whose peer would go on counting marks, is named as a loss before anything is restored",
+            &["H4"],
+            accurate_ecn,
+        )
+        .level(Level::Should),
+    );
     for family in Family::ALL {
         cases.push(Case::new(
             format!("restore/lost/beyond-a-hole/{family}"),
@@ -123,7 +135,6 @@ fn reset(ctx: &Context, family: Family) -> Verdict {
     traveller.fill(Receive::Small, Send::Both)?;
     let saved = traveller.save()?;
     let restored = traveller.pair.a().enter(|| saved.snapshot.restore())??;
-    traveller.capture.mark(RESTORED)?;
     traveller.lock = Lock::default();
     let Traveller {
         peer,
@@ -135,8 +146,9 @@ fn reset(ctx: &Context, family: Family) -> Verdict {
     drop(peer);
     let over = || raw::tcp_info(&restored).is_ok_and(|info| info.state == TcpState::Close as u8);
     wait::until("the reset has arrived", PATIENCE, over)?;
+    capture.mark(RESET)?;
     let subject = restored.resume()?;
-    let sent = capture.trace()?.of(&flow).after(RESTORED)?.outgoing();
+    let sent = capture.trace()?.of(&flow).after(RESET)?.outgoing();
     expect("the wire", "nothing leaves", &sent, sent.is_empty())?;
     let mut bytes = vec![0; 1 << 16];
     let read = std::iter::from_fn(
@@ -239,23 +251,36 @@ fn on_link_of(host: &Host, address: SocketAddr) -> SocketAddr {
     }
 }
 
-fn ecn(ctx: &Context) -> Verdict {
-    let pair = ctx.build(Pair::builder().sysctl("net.ipv4.tcp_ecn", "1"))?;
+fn names_ecn(losses: &[Loss]) -> bool {
+    losses.iter().any(|loss| loss.what == Lost::Ecn)
+}
+
+/// Saves a connection that has negotiated ECN, of whichever kind hosts with that setting do.
+fn save_with_ecn(ctx: &Context, setting: &str) -> Result<(Traveller, Saved), Stop> {
+    let pair = ctx.pair()?;
+    for host in pair.hosts() {
+        host.sysctl("net.ipv4.tcp_ecn", setting)
+            .map_err(|error| Stop::Skip(format!("needs net.ipv4.tcp_ecn = {setting}: {error}")))?;
+    }
     let capture = ctx.capture(pair.a())?;
     let connection = pair.connection(Family::V4).open()?;
     let mut traveller = Traveller::new(pair, capture, connection);
     traveller.fill(Receive::Small, Send::Unacked)?;
     let saved = traveller.save()?;
-    let named = |losses: &[Loss]| losses.iter().any(|loss| loss.what == Lost::Ecn);
-    let losses = saved.snapshot.losses();
-    expect_eq(
-        "a loss of ECN is named by the snapshot",
-        named(&losses),
-        true,
-    )?;
+    let named = names_ecn(&saved.snapshot.losses());
+    expect_eq("a loss of ECN is named by the snapshot", named, true)?;
+    Ok((traveller, saved))
+}
+
+fn accurate_ecn(ctx: &Context) -> Verdict {
+    save_with_ecn(ctx, "3").map(drop)
+}
+
+fn ecn(ctx: &Context) -> Verdict {
+    let (mut traveller, saved) = save_with_ecn(ctx, "1")?;
     let restored = traveller.pair.a().enter(|| saved.snapshot.restore())??;
-    let losses = restored.losses();
-    expect_eq("a loss of ECN is named by the restore", named(losses), true)?;
+    let named = names_ecn(restored.losses());
+    expect_eq("a loss of ECN is named by the restore", named, true)?;
     let restored = traveller.resume(restored)?;
     traveller.conclude(ctx, &saved, &restored, Probes::One)
 }
