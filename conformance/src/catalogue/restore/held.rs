@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::journey::{Saved, Traveller};
 use crate::oracle::stream::End;
 use crate::oracle::wire::Probes;
-use crate::verdict::{Verdict, expect_eq};
+use crate::verdict::{Stop, Verdict, expect_eq};
 use lab::{Direction, Family, Match};
 use soccr::raw::{self, Opt};
 
@@ -28,37 +28,34 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// A flight that was lost is restored as if it had never been sent: it fits the window, and nothing else holds it.
+/// More than Nagle's delay would let go at once, and less than the window and the congestion window do.
 fn no_delay(ctx: &Context, family: Family) -> Verdict {
-    const TAIL: usize = 5_000;
-    let mut traveller = Traveller::open(ctx, family)?;
-    raw::set_int(&traveller.subject, Opt::TCP_NODELAY, 1)?;
-    let flow = Match::tcp().flow(traveller.flow);
-    let hole = traveller.pair.b().blackhole(Direction::Ingress, flow)?;
-    traveller
-        .talk
-        .write(End::Subject, &traveller.subject, TAIL)?;
-    let mut saved = traveller.save()?;
-    saved.snapshot.send.unsent = TAIL as u32;
-    drop(hole);
-    moves(ctx, traveller, &saved, Opt::TCP_NODELAY)
+    moves(ctx, family, Opt::TCP_NODELAY, 5_000)
 }
 
-/// Less than a segment, and nothing in flight: but for the cork it would have been sent.
+/// Less than a segment: but for the cork it would be sent.
 fn cork(ctx: &Context, family: Family) -> Verdict {
-    let mut traveller = Traveller::open(ctx, family)?;
-    raw::set_int(&traveller.subject, Opt::TCP_CORK, 1)?;
+    moves(ctx, family, Opt::TCP_CORK, 100)
+}
+
+/// What the subject writes is lost, and saved as if it had never been sent: a cork is pulled by a timer, so that whether
+/// it still holds is not to be known.
+pub(super) fn write_unsent(traveller: &mut Traveller, bytes: usize) -> Result<Saved, Stop> {
+    let flow = Match::tcp().flow(traveller.flow);
+    let _hole = traveller.pair.b().blackhole(Direction::Ingress, flow)?;
     traveller
         .talk
-        .write(End::Subject, &traveller.subject, 100)?;
-    let saved = traveller.save()?;
-    moves(ctx, traveller, &saved, Opt::TCP_CORK)
+        .write(End::Subject, &traveller.subject, bytes)?;
+    let mut saved = traveller.save()?;
+    saved.snapshot.send.unsent = bytes as u32;
+    Ok(saved)
 }
 
 /// The wire is judged from the pause to the resume, and again from there on.
-fn moves(ctx: &Context, mut traveller: Traveller, saved: &Saved, option: Opt) -> Verdict {
-    let unsent = saved.snapshot.send.unsent;
-    expect_eq("some of it was never sent", unsent > 0, true)?;
+fn moves(ctx: &Context, family: Family, option: Opt, unsent: usize) -> Verdict {
+    let mut traveller = Traveller::open(ctx, family)?;
+    raw::set_int(&traveller.subject, option, 1)?;
+    let saved = write_unsent(&mut traveller, unsent)?;
     let restored = traveller.pair.a().enter(|| saved.snapshot.restore())??;
     let set = raw::get_int(&restored, option)?;
     expect_eq(format!("{} before the resume", option.label()), set, 1)?;
@@ -68,5 +65,5 @@ fn moves(ctx: &Context, mut traveller: Traveller, saved: &Saved, option: Opt) ->
     let set = raw::get_int(&restored, option)?;
     expect_eq(format!("{} after the resume", option.label()), set, 1)?;
     raw::set_int(&restored, Opt::TCP_CORK, 0)?;
-    traveller.conclude(ctx, saved, &restored, Probes::One)
+    traveller.conclude(ctx, &saved, &restored, Probes::One)
 }

@@ -1,9 +1,9 @@
 //! What the application has set on its socket: every option that a kernel has, one case each.
 
+use super::held::write_unsent;
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::Traveller;
-use crate::oracle::stream::End;
 use crate::verdict::{Stop, Verdict, expect_eq};
 use lab::Family;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -327,11 +327,7 @@ fn cork_holds(ctx: &Context) -> Verdict {
     const HELD: usize = 100;
     let mut traveller = Traveller::open(ctx, Family::V4)?;
     raw::set_int(&traveller.subject, Opt::TCP_CORK, 1)?;
-    traveller
-        .talk
-        .write(End::Subject, &traveller.subject, HELD)?;
-    let saved = traveller.save()?;
-    expect_eq("unsent bytes", saved.snapshot.send.unsent as usize, HELD)?;
+    let saved = write_unsent(&mut traveller, HELD)?;
     let restored = traveller.pair.a().enter(|| saved.snapshot.restore())??;
     let subject = traveller.resume(restored)?;
     expect_eq(
