@@ -2,7 +2,7 @@
 
 use crate::case::{Case, Level};
 use crate::context::Context;
-use crate::forge::{Ends, MSS, forge_in};
+use crate::forge::{Ends, MSS, forge, forge_in};
 use crate::journey::{Ending, Lock, PATIENCE, Receive, Saved, Send, Traveller};
 use crate::oracle::stream::{End, Talk};
 use crate::oracle::wire::Probes;
@@ -82,51 +82,44 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// The hole stays: whatever of the peer's has the bit PSH is swallowed, and its second half is brought by a copy without.
+/// The hole stays: whatever of the peer's has the bit PSH is swallowed, and its second segment is brought by a copy without.
+///
+/// The peer has been restored itself, so that no timer of it is due before a second is over.
 fn beyond_a_hole(ctx: &Context, family: Family) -> Verdict {
     const PART: usize = 1_000;
-    let mut traveller = Traveller::open(ctx, family)?;
+    let mut traveller = forge(ctx, family, Ends::PLAIN)?;
     traveller.peer.set_nodelay(true)?;
-    traveller.receive_more(PART)?;
     let (inward, pushed) = (traveller.flow.reversed(), Flags::PSH);
-    let hole = traveller
-        .pair
-        .a()
-        .blackhole(Direction::Ingress, Match::tcp().flow(inward).flags(pushed))?;
-    send_into_hole(&traveller, PART, PART)?;
-    let second = send_into_hole(&traveller, PART, 2 * PART)?;
     let (a, b) = (traveller.pair.a(), traveller.pair.b());
-    let copy = Craft::like(b, a, &second)
+    let hole = a.blackhole(Direction::Ingress, Match::tcp().flow(inward).flags(pushed))?;
+    for _ in 0..2 {
+        traveller.talk.write(End::Peer, &traveller.peer, PART)?;
+    }
+    let beyond = |segment: &Segment| segment.seq == Ends::PLAIN.peer + PART as u32;
+    traveller
+        .capture
+        .until("the second segment", PATIENCE, |packet| {
+            packet.segment().is_some_and(beyond)
+        })?;
+    let trace = traveller.capture.trace()?.along(&inward);
+    let second = trace.first(beyond).ok_or_else(|| {
+        Stop::Broken("the second segment is not in the trace any more".to_owned())
+    })?;
+    let copy = Craft::like(b, a, second)
         .flags(Flags::ACK)
-        .payload(&End::Peer.stream().bytes(2 * PART as u64, PART));
+        .payload(&End::Peer.stream().bytes(PART as u64, PART));
     b.inject(&copy.frame()?)?;
-    let beyond = || raw::tcp_info(&traveller.subject).is_ok_and(|info| info.rcv_ooopack > 0);
-    wait::until("a segment is there beyond the hole", PATIENCE, beyond)?;
+    let there = || raw::tcp_info(&traveller.subject).is_ok_and(|info| info.rcv_ooopack > 0);
+    wait::until("a segment is there beyond the hole", PATIENCE, there)?;
     let saved = traveller.save()?;
     let bytes = saved.snapshot.receive.bytes.len();
-    expect_eq("bytes in the saved receive queue", bytes, PART)?;
+    expect_eq("bytes in the saved receive queue", bytes, 0)?;
     let losses = saved.snapshot.losses();
     let named = losses.iter().any(|loss| loss.what == Lost::OutOfOrder);
     expect_eq("a loss of out-of-order data is named", named, true)?;
     drop(hole);
     let restored = traveller.arrive(&saved)?;
     traveller.conclude(ctx, &saved, &restored, Probes::One)
-}
-
-/// Lets the peer send a segment, and returns it once it has been on the wire: the one that is `bytes` behind its first.
-fn send_into_hole(traveller: &Traveller, bytes: usize, behind: usize) -> Result<Segment, Stop> {
-    traveller.talk.write(End::Peer, &traveller.peer, bytes)?;
-    let inward = traveller.flow.reversed();
-    let sent = || {
-        let trace = traveller.capture.trace().ok()?.along(&inward);
-        let first = trace.first(|segment| segment.payload_len > 0)?.seq;
-        let wanted = first.wrapping_add(behind as u32);
-        trace
-            .first(|segment| segment.payload_len > 0 && segment.seq == wanted)
-            .cloned()
-    };
-    wait::until("the segment was on the wire", PATIENCE, || sent().is_some())?;
-    sent().ok_or_else(|| Stop::Broken("a segment has left the trace".to_owned()))
 }
 
 /// What waits to be sent is given up with the connection; nothing of it may leave any more.
