@@ -141,6 +141,8 @@ options! {
     TCP_THIN_LINEAR_TIMEOUTS = libc::IPPROTO_TCP, libc::TCP_THIN_LINEAR_TIMEOUTS;
     /// Whether a listener keeps the SYN (kernel 4.2).
     TCP_SAVE_SYN = libc::IPPROTO_TCP, libc::TCP_SAVE_SYN;
+    /// The SYN that a listener has kept for the socket that was accepted; reading it takes it (kernel 4.2).
+    TCP_SAVED_SYN = libc::IPPROTO_TCP, libc::TCP_SAVED_SYN;
     /// Whether connecting waits for the first data (kernel 4.11).
     TCP_FASTOPEN_CONNECT = libc::IPPROTO_TCP, 30;
     /// Whether Fast Open goes without a cookie (kernel 4.15).

@@ -4,10 +4,10 @@ use super::live::Live;
 use super::subject::{Lone, eventually, fresh, reaches, repair_on, set_options, shifts, state};
 use crate::case::{Case, Level};
 use crate::context::Context;
-use crate::verdict::{Verdict, expect, expect_eq};
+use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::{Family, Pair};
 use soccr::TcpState;
-use soccr::raw::{self, TCPI_OPT_WSCALE, TCPOPT_WINDOW, TcpInfo};
+use soccr::raw::{self, Opt, TCPI_OPT_WSCALE, TCPOPT_WINDOW, TcpInfo};
 use socket2::SockRef;
 use std::io::Write;
 use std::time::Duration;
@@ -46,6 +46,12 @@ pub(super) fn cases() -> Vec<Case> {
             error_once,
         )
         .level(Level::Info),
+        Case::new(
+            "kernel/info/saved-syn-once",
+            "reading TCP_SAVED_SYN takes it; a save does not",
+            &["A60", "D6"],
+            saved_syn_once,
+        ),
     ]
 }
 
@@ -119,4 +125,25 @@ fn error_once(ctx: &Context) -> Verdict {
     };
     expect_eq("SO_ERROR", error()?, Some(libc::ECONNRESET))?;
     expect_eq("SO_ERROR, read again", error()?, None)
+}
+
+/// The end that is saved is the one that was accepted.
+fn saved_syn_once(ctx: &Context) -> Verdict {
+    let pair = ctx.pair()?;
+    let opening = pair.connection(Family::V4);
+    let kept = opening.on_server(|socket| raw::set_int(&**socket, Opt::TCP_SAVE_SYN, 1));
+    let accepted = kept.open()?.server;
+    let read = || -> Result<usize, Stop> {
+        let mut syn = [0; 128];
+        Ok(raw::get(&accepted, Opt::TCP_SAVED_SYN, &mut syn)?)
+    };
+    soccr::save(&accepted)?;
+    let length = read()?;
+    expect(
+        "bytes of TCP_SAVED_SYN after a save",
+        "a header of IP and one of TCP",
+        length,
+        length >= 40,
+    )?;
+    expect_eq("bytes, read again", read()?, 0)
 }
