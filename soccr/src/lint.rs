@@ -80,14 +80,8 @@ impl Finding {
         must: impl ToString,
     ) -> Self {
         Self {
-            rule,
-            field,
-            value: value.to_string(),
-            must: must.to_string(),
-            step,
             errno: Some(errno),
-            consequence: "",
-            fate: Fate::Refused,
+            ..Self::taken_by_the_kernel((rule, step, ""), field, value, must)
         }
     }
 

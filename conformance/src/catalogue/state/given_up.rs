@@ -5,11 +5,12 @@ use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Ending, Plan, Receive, Send};
 use crate::oracle::wire;
-use crate::verdict::{Verdict, expect, expect_eq};
-use lab::{Family, Host};
+use crate::verdict::{Stop, Verdict, expect, expect_eq};
+use lab::{Family, Host, Pair};
 use soccr::raw::{self, Opt};
-use soccr::{Lost, PendingError, TcpState};
+use soccr::{Lost, PendingError, Snapshot, TcpState};
 use std::io::Write;
+use std::net::TcpStream;
 
 const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::V4Mapped];
 
@@ -68,8 +69,7 @@ fn given_up(ctx: &Context, family: Family, elsewhere: bool) -> Verdict {
         capture.mark(wire::PAUSED)?;
     }
     let reset = Some(PendingError::Errno(libc::ECONNRESET));
-    let saved = pair.a().enter(|| soccr::save_and_close(socket))?;
-    let snapshot = saved.map_err(|not| not.error)?.into_ended(reset);
+    let snapshot = save_and_close(&pair, socket)?.into_ended(reset);
     let host: &Host = if elsewhere { pair.b() } else { pair.a() };
     let restored = host.enter(|| snapshot.restore())??;
     expect_eq(
@@ -147,8 +147,7 @@ fn fast_open(ctx: &Context, family: Family) -> Verdict {
     for option in [Opt::TCP_FASTOPEN_CONNECT, Opt::TCP_FASTOPEN_NO_COOKIE] {
         raw::set_int(&socket, option, 1)?;
     }
-    let saved = pair.a().enter(|| soccr::save_and_close(socket))?;
-    let snapshot = saved.map_err(|not| not.error)?;
+    let snapshot = save_and_close(&pair, socket)?;
     let socket = pair.a().enter(|| snapshot.restore())??.resume()?;
     for option in [Opt::TCP_FASTOPEN_CONNECT, Opt::TCP_FASTOPEN_NO_COOKIE] {
         expect_eq(option.label(), raw::get_int(&socket, option)?, 1)?;
@@ -176,10 +175,7 @@ fn disconnected(ctx: &Context) -> Verdict {
     let connection = pair.connection(Family::V4).open()?;
     rustix::net::connect_unspec(&connection.client).map_err(std::io::Error::from)?;
     reaches(&connection.client, TcpState::Close)?;
-    let saved = pair
-        .a()
-        .enter(|| soccr::save_and_close(connection.client))?;
-    let snapshot = saved.map_err(|not| not.error)?;
+    let snapshot = save_and_close(&pair, connection.client)?;
     let reset = Some(PendingError::Errno(libc::ECONNRESET));
     expect_eq("the pending error", snapshot.pending_error, reset)?;
     let restored = pair.a().enter(|| snapshot.restore())??;
@@ -194,4 +190,9 @@ fn disconnected(ctx: &Context) -> Verdict {
         .err()
         .and_then(|error| error.raw_os_error());
     expect_eq("getpeername", errno, Some(libc::ENOTCONN))
+}
+
+fn save_and_close(pair: &Pair, socket: TcpStream) -> Result<Snapshot, Stop> {
+    let saved = pair.a().enter(|| soccr::save_and_close(socket))?;
+    Ok(saved.map_err(|not_saved| not_saved.error)?)
 }
