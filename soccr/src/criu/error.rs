@@ -57,7 +57,7 @@ pub enum CriuError {
     },
     /// A field says something that no connection can be: the field as CRIU's sources name it.
     Refused(Refusal),
-    /// What the image says, or what is to be written, is no snapshot that can be restored.
+    /// What is to be written is no snapshot that can be restored.
     Snapshot(Error),
 }
 

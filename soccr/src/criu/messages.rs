@@ -265,7 +265,7 @@ pub struct IpOptsEntry {
     /// What only raw sockets have, encoded.
     #[prost(bytes = "vec", optional, tag = "4")]
     pub raw: Option<Vec<u8>>,
-    /// `IP_PKTINFO`, which means something on datagram sockets only.
+    /// `IP_PKTINFO`, or `IPV6_RECVPKTINFO`.
     #[prost(bool, optional, tag = "5")]
     pub pktinfo: Option<bool>,
     /// `IP_TOS`, of an IPv4 socket.

@@ -26,7 +26,9 @@ const KNOWN_FLAGS: i32 = libc::O_ACCMODE | libc::O_NONBLOCK;
 impl Snapshot {
     /// Makes a snapshot of what CRIU has dumped.
     ///
-    /// The result is valid ([`validate`](Self::validate)). What an image does not hold is as follows:
+    /// It looks at the format and at what only CRIU's fields can have wrong. Whether the numbers can be those of a
+    /// connection, [`lint`](Self::lint) and [`validate`](Self::validate) tell, which a restore asks first. What an image
+    /// does not hold is as follows:
     /// - Where it has no window (kernels before 4.8), [`window`](Self::window) is `None`.
     /// - Where it does not say how much was never sent, everything counts as sent.
     /// - A FIN of ours counts as unsent exactly if data before it is: libsoccr does not tell.
@@ -38,8 +40,7 @@ impl Snapshot {
     /// What is in the images and not in the snapshot stands in [`unsaved`](Self::unsaved).
     ///
     /// # Errors
-    /// [`CriuError::Refused`] with CRIU's name of the field, [`CriuError::Missing`], [`CriuError::NoStream`], and
-    /// [`CriuError::Snapshot`] where that is no connection that can be restored, such as a listening socket.
+    /// [`CriuError::Refused`] with CRIU's name of the field, [`CriuError::Missing`], [`CriuError::NoStream`].
     pub fn from_criu(images: &Images) -> Result<Self, CriuError> {
         let socket = images.socket.message();
         require("type", socket.kind, libc::SOCK_STREAM, "SOCK_STREAM (1)")?;
@@ -83,7 +84,6 @@ impl Snapshot {
         if let Some(stream) = stream {
             snapshot.read_stream(stream)?;
         }
-        snapshot.validate().map_err(CriuError::Snapshot)?;
         Ok(snapshot)
     }
 
@@ -203,9 +203,6 @@ fn losses(images: &Images) -> Vec<Loss> {
     for (name, is_set) in [
         ("SO_PASSCRED", socket.opts.so_passcred == Some(true)),
         ("SO_PASSSEC", socket.opts.so_passsec == Some(true)),
-        ("SO_NO_CHECK", socket.opts.so_no_check == Some(true)),
-        ("SO_BROADCAST", socket.opts.so_broadcast == Some(true)),
-        ("IP_PKTINFO", ip.is_some_and(|ip| ip.pktinfo == Some(true))),
         (
             "an option of raw sockets",
             ip.is_some_and(|ip| ip.raw.is_some()),

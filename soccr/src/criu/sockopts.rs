@@ -42,6 +42,8 @@ pub(super) fn read(
     found.device(sk.so_bound_dev.as_ref().or(socket.ifname.as_ref()))?;
     found.number(Opt::SO_MARK, sk.so_mark, 0);
     found.flag(Opt::SO_DONTROUTE, sk.so_dontroute);
+    found.flag(Opt::SO_BROADCAST, sk.so_broadcast);
+    found.flag(Opt::SO_NO_CHECK, sk.so_no_check);
     // Of IPv6 sockets, CRIU looks at neither.
     let (tos, ttl) = match family {
         Family::V4 => (ip.tos.map(|tos| tos & !ECN).filter(|tos| *tos != 0), ip.ttl),
@@ -54,6 +56,7 @@ pub(super) fn read(
         None => found.number(Opt::SO_PRIORITY, sk.so_priority, 0),
     }
     found.set(Opt::IP_TTL, ttl);
+    found.flag(packet_info(family), ip.pktinfo);
     found.set(Opt::TCP_KEEPIDLE, tcp.keepidle);
     found.set(Opt::TCP_KEEPINTVL, tcp.keepintvl);
     found.set(Opt::TCP_KEEPCNT, tcp.keepcnt);
@@ -77,6 +80,14 @@ pub(super) fn read(
     found.flag(Opt::TCP_CORK, tcp.cork);
     found.flag(Opt::TCP_NODELAY, tcp.nodelay);
     Ok(found.0)
+}
+
+/// What CRIU's one field for it means.
+fn packet_info(family: Family) -> Opt {
+    match family {
+        Family::V4 => Opt::IP_PKTINFO,
+        Family::V6 => Opt::IPV6_RECVPKTINFO,
+    }
 }
 
 /// Options of TCP: where newer versions of CRIU keep them, or else where older ones did.
@@ -191,6 +202,9 @@ fn keep(
         Opt::SO_BINDTODEVICE => sk.so_bound_dev = Some(device(option)?.to_vec()),
         Opt::SO_MARK => sk.so_mark = Some(number(option)?),
         Opt::SO_DONTROUTE => sk.so_dontroute = Some(flag(option)?),
+        Opt::SO_BROADCAST => sk.so_broadcast = Some(flag(option)?),
+        Opt::SO_NO_CHECK => sk.so_no_check = Some(flag(option)?),
+        it if it == packet_info(family) => ip.pktinfo = Some(flag(option)?),
         Opt::IP_TOS if family == Family::V4 => ip.tos = Some(number(option)?),
         Opt::SO_PRIORITY => sk.so_priority = Some(number(option)?),
         Opt::IP_TTL if family == Family::V4 => ip.ttl = Some(number(option)?),

@@ -145,7 +145,9 @@ fn with(change: impl Fn(&mut InetSkEntry, &mut TcpStreamEntry)) -> Result<Images
 }
 
 fn refusal(images: &Images) -> Result<CriuError, Failed> {
-    let refused = Snapshot::from_criu(images).err();
+    let valid = Snapshot::from_criu(images)
+        .and_then(|snapshot| snapshot.validate().map_err(CriuError::Snapshot));
+    let refused = valid.err();
     Ok(refused.ok_or_else(|| format!("it was read: {images:?}"))?)
 }
 

@@ -135,7 +135,13 @@ fn options(v6: bool) -> impl Strategy<Value = Vec<SocketOption>> {
         on(Opt::TCP_CORK),
         on(Opt::TCP_NODELAY),
     );
-    (first, second).prop_map(move |(first, second)| {
+    let packet_info = match v6 {
+        true => Opt::IPV6_RECVPKTINFO,
+        false => Opt::IP_PKTINFO,
+    };
+    let third = (on(Opt::SO_BROADCAST), on(Opt::SO_NO_CHECK), on(packet_info));
+    (first, second, third).prop_map(move |(first, second, third)| {
+        let (broadcast, no_check, packet_info) = third;
         let (v6only, freebind, reuseport, device, mark, dontroute, tos, priority, ttl, idle) =
             first;
         let (interval, count, keepalive, inline, linger, lowat, receive, send, cork, nodelay) =
@@ -153,9 +159,12 @@ fn options(v6: bool) -> impl Strategy<Value = Vec<SocketOption>> {
             device,
             mark,
             dontroute,
+            broadcast,
+            no_check,
             tos.filter(|_| !v6),
             priority,
             ttl.filter(|_| !v6),
+            packet_info,
             idle,
             interval,
             count,
