@@ -79,6 +79,12 @@ impl<T> From<soccr::NotSaved<T>> for Stop {
     }
 }
 
+impl<T> From<soccr::NotClosed<T>> for Stop {
+    fn from(not_closed: soccr::NotClosed<T>) -> Self {
+        not_closed.error.into()
+    }
+}
+
 /// Fails unless both are equal.
 ///
 /// # Errors

@@ -46,6 +46,8 @@ pub enum Step {
     RemainingData,
     /// Leaving repair mode, and putting back what it changed.
     Resume,
+    /// Ending a connection without a packet.
+    Close,
 }
 
 /// Why a step failed.
@@ -99,7 +101,7 @@ pub enum ErrorKind {
     },
 }
 
-/// What this version, or this kernel, cannot save or restore.
+/// What this version, or this kernel, cannot save, restore or close silently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unsupported {
@@ -216,6 +218,11 @@ impl Error {
             ErrorKind::NotInjected { .. } => Some(
                 "let packets with the mark 0xC114 pass the firewall, or choose FinMode::Emulate",
             ),
+            ErrorKind::Unsupported(Unsupported::State(_) | Unsupported::UpperLayer(_))
+                if self.step == Step::Close =>
+            {
+                Some("it would not be silent: close the socket as usual")
+            }
             ErrorKind::Unsupported(unsupported) => unsupported.hint(),
             ErrorKind::Refused(_) | ErrorKind::Mismatch { .. } => None,
         }
@@ -305,6 +312,7 @@ impl fmt::Display for Step {
             Self::WriteQueue(queue) => write!(f, "restoring the {queue}"),
             Self::RemainingData => f.write_str("restoring the remaining data"),
             Self::Resume => f.write_str("resuming the socket"),
+            Self::Close => f.write_str("closing the connection without a packet"),
         }
     }
 }
@@ -352,7 +360,7 @@ impl fmt::Display for Unsupported {
             Self::Protocol(number) => {
                 write!(f, "the socket has protocol {number}, which is not TCP")
             }
-            Self::State(state) => write!(f, "a socket in the state {state} cannot be carried"),
+            Self::State(state) => write!(f, "the socket is in the state {state}"),
             Self::UnknownState(number) => {
                 write!(f, "the kernel reports an unknown state, {number}")
             }

@@ -14,8 +14,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! [`save()`] takes a snapshot and lets the connection run on. A snapshot travels as bytes: [`Snapshot::to_image`],
-//! [`Snapshot::from_image`].
+//! [`save()`] takes a snapshot and lets the connection run on; [`silent_close()`] ends it, and the peer is not told. A
+//! snapshot travels as bytes: [`Snapshot::to_image`], [`Snapshot::from_image`].
 //!
 //! Below these calls lies a staged interface, [`pause`] and [`restore::create`], that mirrors the documented
 //! steps of a checkpoint one for one and does not compile out of order; below that, [`raw`] makes the kernel's
@@ -94,6 +94,7 @@ mod segment;
 mod seq;
 mod settings;
 mod shelter;
+mod silent_close;
 mod snapshot;
 mod sockopts;
 mod state;
@@ -121,6 +122,7 @@ pub use save::{
 };
 pub use seq::Seq;
 pub use settings::{FinMode, InFlight, SaveSettings, Settings};
+pub use silent_close::{NotClosed, silent_close};
 pub use snapshot::{PendingError, Snapshot};
 pub use sockopts::SocketOption;
 pub use state::TcpState;

@@ -50,7 +50,7 @@ impl Inspected {
     pub(crate) fn look_at(fd: BorrowedFd<'_>, memory: &mut Memory) -> Result<Self, Error> {
         require_tcp(fd, Step::Inspect)?;
         let (state, _) = carried(fd, Step::Inspect)?;
-        refuse_upper_layer(fd)?;
+        refuse_upper_layer(fd, Step::Inspect)?;
         let endpoints = endpoints(fd)?;
         let family = endpoints.family();
         refuse_authentication(fd)?;
@@ -171,22 +171,19 @@ fn endpoints(fd: BorrowedFd<'_>) -> Result<Endpoints, Error> {
 }
 
 /// A layer such as TLS answers reads and writes itself: the queues of TCP cannot be reached through it.
-fn refuse_upper_layer(fd: BorrowedFd<'_>) -> Result<(), Error> {
+pub(crate) fn refuse_upper_layer(fd: BorrowedFd<'_>, step: Step) -> Result<(), Error> {
     // TCP_ULP_NAME_MAX
     let mut name = [0; 16];
     let length = match sys::get(fd, Opt::TCP_ULP, &mut name) {
         Ok(length) => length.min(name.len()),
         // Before kernel 4.13 there are no such layers.
         Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => 0,
-        Err(error) => return Err(error).at(Step::Inspect, Opt::TCP_ULP.getting),
+        Err(error) => return Err(error).at(step, Opt::TCP_ULP.getting),
     };
     let name = String::from_utf8_lossy(&name[..length]);
     match name.trim_end_matches('\0') {
         "" => Ok(()),
-        name => Err(unsupported(
-            Step::Inspect,
-            Unsupported::UpperLayer(name.to_owned()),
-        )),
+        name => Err(unsupported(step, Unsupported::UpperLayer(name.to_owned()))),
     }
 }
 

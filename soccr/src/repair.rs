@@ -81,12 +81,28 @@ impl<'fd> Repair<'fd> {
         filter: &Filter,
         settings: SaveSettings,
     ) -> Result<Self, Error> {
+        let mut guard = Self::prepare(fd)?;
+        if settings.ingress_lock {
+            guard.lock_ingress(filter)?;
+        }
+        guard.set_aside()?;
+        acknowledge(fd)?;
+        guard.pause()
+    }
+
+    /// Enters repair mode for a socket whose queues nobody will read: nothing is set aside, and nothing sent.
+    pub(crate) fn enter_to_close(fd: BorrowedFd<'fd>) -> Result<Self, Error> {
+        Self::prepare(fd)?.pause()
+    }
+
+    /// A guard for a socket that is not in repair mode yet.
+    fn prepare(fd: BorrowedFd<'fd>) -> Result<Self, Error> {
         let in_repair =
             sys::get_int(fd, Opt::TCP_REPAIR).at(Step::Inspect, Opt::TCP_REPAIR.getting)?;
         if in_repair != 0 {
             return Err(Error::new(Step::Inspect, ErrorKind::AlreadyInRepair));
         }
-        let mut guard = Self {
+        Ok(Self {
             fd,
             aside: Aside {
                 reuse_address: sys::get_int(fd, Opt::SO_REUSEADDR)
@@ -96,16 +112,14 @@ impl<'fd> Repair<'fd> {
             },
             entered: Entered::now(),
             armed: true,
-        };
-        if settings.ingress_lock {
-            guard.lock_ingress(filter)?;
-        }
-        guard.set_aside()?;
-        acknowledge(fd)?;
-        guard.entered = Entered::now();
-        sys::set_int(fd, Opt::TCP_REPAIR, TCP_REPAIR_ON)
+        })
+    }
+
+    fn pause(mut self) -> Result<Self, Error> {
+        self.entered = Entered::now();
+        sys::set_int(self.fd, Opt::TCP_REPAIR, TCP_REPAIR_ON)
             .at(Step::Pause, Opt::TCP_REPAIR.setting)?;
-        Ok(guard)
+        Ok(self)
     }
 
     fn lock_ingress(&mut self, filter: &Filter) -> Result<(), Error> {

@@ -23,7 +23,9 @@ pub(crate) use queue_io::{recv, send};
 pub(crate) use raw_socket::{raw_socket, send_to};
 #[cfg(feature = "faults")]
 pub(crate) use socket::kill_self;
-pub(crate) use socket::{is_async, is_nonblocking, set_nonblocking, shutdown, tcp_socket};
+pub(crate) use socket::{
+    disconnect, is_async, is_nonblocking, set_nonblocking, shutdown, tcp_socket,
+};
 pub(crate) use sockopt::{clear, get, get_int, netns_cookie, set, set_int};
 
 use std::io;

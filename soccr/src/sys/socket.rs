@@ -1,7 +1,7 @@
 //! Sockets: new ones, and what is done to a whole one.
 
 use super::calls::call;
-use super::check;
+use super::{check, socklen_of};
 use crate::endpoints::Family;
 use std::io;
 use std::net::Shutdown;
@@ -28,6 +28,20 @@ pub(crate) fn shutdown(fd: BorrowedFd<'_>, how: Shutdown) -> io::Result<()> {
     call("shutdown", || {
         // SAFETY: no pointer is passed.
         check(unsafe { libc::shutdown(fd.as_raw_fd(), how) })
+    })?;
+    Ok(())
+}
+
+/// Takes the connection from a socket, as `connect(2)` does for an address of no family.
+pub(crate) fn disconnect(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let nowhere = libc::sockaddr {
+        sa_family: libc::AF_UNSPEC as libc::sa_family_t,
+        sa_data: [0; 14],
+    };
+    call("connect(AF_UNSPEC)", || {
+        let length = socklen_of::<libc::sockaddr>();
+        // SAFETY: `nowhere` is valid for reads of `length` bytes.
+        check(unsafe { libc::connect(fd.as_raw_fd(), &raw const nowhere, length) })
     })?;
     Ok(())
 }

@@ -4,11 +4,12 @@
 //! anything happened. The connection of each case goes through all of it, one fault after the other, and is then moved
 //! and judged like any other.
 
-use super::{Before, expect_as_good, expect_sockets, plans, prepared, sockets_used};
+use super::{Before, expect_as_good, plans, prepared};
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Ending, Plan, Saved, Send, Traveller};
 use crate::oracle::state::KernelView;
+use crate::oracle::table::{expect_sockets, sockets_used};
 use crate::oracle::wire::Probes;
 use crate::verdict::{Failure, Stop, Verdict, expect_eq};
 use soccr::faults::{self, Fault};

@@ -1,10 +1,11 @@
 //! A process is killed before each system call of a save, and of a restore.
 
-use super::{Before, expect_sockets, plans, prepared, sockets_used};
+use super::{Before, plans, prepared};
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Ending, Send};
 use crate::journey::{Plan, Saved, Traveller};
+use crate::oracle::table::{expect_sockets, sockets_used};
 use crate::oracle::wire::Probes;
 use crate::verdict::{Stop, Verdict, expect_eq};
 use crate::victim::{self, Ended};

@@ -6,9 +6,9 @@ mod resume;
 
 use crate::case::Case;
 use crate::context::Context;
-use crate::journey::{Ending, PATIENCE, Plan, Receive, Send, Traveller};
-use crate::verdict::{Stop, Verdict, expect, expect_eq};
-use lab::{Family, Host, wait};
+use crate::journey::{Ending, Plan, Receive, Send, Traveller};
+use crate::verdict::{Stop, Verdict, expect};
+use lab::Family;
 use soccr::raw::{self, Opt};
 use soccr::{FinMode, Settings, Snapshot};
 use std::os::fd::AsFd;
@@ -120,28 +120,4 @@ impl Before {
             send_buffer: option(Opt::SO_SNDBUF)?,
         })
     }
-}
-
-/// Fails unless the host comes to have `used` sockets, no more. One that was closed is counted until the last packet that it
-/// has sent, or the last timer that ran for it, is done with.
-fn expect_sockets(told: &str, host: &Host, used: u64) -> Verdict {
-    let gone = || sockets_used(host).is_ok_and(|now| now == used);
-    if wait::until("no socket is left over", PATIENCE, gone).is_ok() {
-        return Ok(());
-    }
-    expect_eq(
-        format!("sockets of the host after {told}"),
-        sockets_used(host)?,
-        used,
-    )
-}
-
-/// How many sockets the host has, of whatever kind and state: one that was forgotten shows here.
-fn sockets_used(host: &Host) -> Result<u64, Stop> {
-    let text = host.enter(|| std::fs::read_to_string("/proc/thread-self/net/sockstat"))??;
-    let used = text
-        .lines()
-        .find_map(|line| line.strip_prefix("sockets: used "))
-        .and_then(|count| count.trim().parse().ok());
-    used.ok_or_else(|| Stop::Broken(format!("no count of sockets in {text:?}")))
 }

@@ -3,10 +3,11 @@
 //! Until repair mode is left, a resume that fails leaves nothing; from then on it does not fail any more.
 
 use super::every_call::all;
-use super::{expect_sockets, plans, sockets_used};
+use super::plans;
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Plan, Send, Traveller};
+use crate::oracle::table::{expect_sockets, sockets_used};
 use crate::verdict::{Failure, Stop, Verdict};
 use soccr::{Restored, Snapshot, faults};
 use std::net::TcpStream;

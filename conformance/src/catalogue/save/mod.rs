@@ -1,8 +1,9 @@
-//! Saving without closing: what it needs, what it refuses, what it leaves as it was.
+//! Saving without closing: what it needs, what it refuses, what it leaves as it was; and closing without saving.
 
 mod options;
 mod probe;
 mod refusals;
+mod silent_close;
 mod traffic;
 mod ways;
 
@@ -16,5 +17,6 @@ pub fn cases() -> Vec<Case> {
     cases.extend(refusals::cases());
     cases.extend(ways::cases());
     cases.extend(probe::cases());
+    cases.extend(silent_close::cases());
     cases
 }

@@ -1,16 +1,17 @@
-//! What cannot be saved is refused by name, and left as it was.
+//! What cannot be saved, or closed silently, is refused by name, and left as it was.
 
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{PATIENCE, Traveller};
 use crate::verdict::{Failure, Stop, Verdict, expect_eq};
-use lab::{Direction, Family, Flags, Match, wait};
+use lab::{Blackhole, Direction, Family, Flags, Match, Pair, wait};
 use nix::sys::socket::{MsgFlags, SockaddrStorage, send, sendto};
 use soccr::raw::{self, Opt};
 use soccr::{ErrorKind, TcpState, Unsupported};
 use std::io;
-use std::net::{TcpListener, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
@@ -80,26 +81,47 @@ fn listen(ctx: &Context) -> Verdict {
     refused(&socket, &Unsupported::State(TcpState::Listen))
 }
 
-/// Fast Open without cookies: the server accepts at the SYN, and the last acknowledgement of the handshake is lost.
 fn syn_received(ctx: &Context) -> Verdict {
-    let pair = ctx.pair()?;
-    for host in pair.hosts() {
-        // Client and server, data in the SYN, no cookie at either.
-        host.sysctl("net.ipv4.tcp_fastopen", "0x607")?;
-    }
-    let server = pair.b().enter(|| TcpListener::bind((pair.b().v4(), 0)))??;
-    let _lost = pair
-        .b()
-        .blackhole(Direction::Ingress, Match::tcp().flags(Flags::ACK))?;
-    let client = pair.a().enter(|| raw::tcp_socket(soccr::Family::V4))??;
-    let flags = MsgFlags::from_bits_retain(raw::MSG_FASTOPEN | raw::MSG_DONTWAIT);
-    let to = SockaddrStorage::from(server.local_addr()?);
-    sendto(client.as_raw_fd(), b"hello", &to, flags).map_err(io::Error::from)?;
-    let (accepted, _) = server.accept()?;
-    refused(&accepted, &Unsupported::State(TcpState::SynReceived))?;
+    let half_open = HalfOpen::new(ctx)?;
+    let accepted = &half_open.accepted;
+    save_refused(accepted, &Unsupported::State(TcpState::SynReceived))?;
     let mut bytes = [0; 8];
-    let count = raw::recv(&accepted, &mut bytes, raw::MSG_DONTWAIT)?;
+    let count = raw::recv(accepted, &mut bytes, raw::MSG_DONTWAIT)?;
     expect_eq("what is read after the refusal", &bytes[..count], b"hello")
+}
+
+/// A connection that was accepted before its handshake was over.
+pub(super) struct HalfOpen {
+    pub(super) pair: Arc<Pair>,
+    pub(super) accepted: TcpStream,
+    pub(super) client: OwnedFd,
+    pub(super) lost: Blackhole,
+}
+
+impl HalfOpen {
+    /// Fast Open without cookies: the server accepts at the SYN, and the last acknowledgement of the handshake is lost.
+    pub(super) fn new(ctx: &Context) -> Result<Self, Stop> {
+        let pair = ctx.pair()?;
+        for host in pair.hosts() {
+            // Client and server, data in the SYN, no cookie at either.
+            host.sysctl("net.ipv4.tcp_fastopen", "0x607")?;
+        }
+        let server = pair.b().enter(|| TcpListener::bind((pair.b().v4(), 0)))??;
+        let lost = pair
+            .b()
+            .blackhole(Direction::Ingress, Match::tcp().flags(Flags::ACK))?;
+        let client = pair.a().enter(|| raw::tcp_socket(soccr::Family::V4))??;
+        let flags = MsgFlags::from_bits_retain(raw::MSG_FASTOPEN | raw::MSG_DONTWAIT);
+        let to = SockaddrStorage::from(server.local_addr()?);
+        sendto(client.as_raw_fd(), b"hello", &to, flags).map_err(io::Error::from)?;
+        let (accepted, _) = server.accept()?;
+        Ok(Self {
+            pair,
+            accepted,
+            client,
+            lost,
+        })
+    }
 }
 
 fn mptcp(ctx: &Context) -> Verdict {
@@ -143,6 +165,13 @@ fn in_repair(ctx: &Context) -> Verdict {
     match soccr::save(&traveller.subject) {
         Err(error) if matches!(error.kind(), ErrorKind::AlreadyInRepair) => {}
         other => return Err(Failure::new("the save", "a refusal", outcome(other)).into()),
+    }
+    let closed = soccr::silent_close(traveller.subject.try_clone()?).map_err(|it| it.error);
+    match closed {
+        Err(error) if matches!(error.kind(), ErrorKind::AlreadyInRepair) => {}
+        other => {
+            return Err(Failure::new("the silent close", "a refusal", outcome(other)).into());
+        }
     }
     expect_eq(
         "TCP_REPAIR after the save",
@@ -208,16 +237,26 @@ fn read_all(socket: &impl AsFd) -> io::Result<Vec<u8>> {
     }
 }
 
+/// Neither is it saved, nor closed silently.
 fn refused(socket: &impl AsFd, expected: &Unsupported) -> Verdict {
-    match soccr::save(socket) {
+    save_refused(socket, expected)?;
+    let closed = soccr::silent_close(socket.as_fd().try_clone_to_owned()?);
+    refuses("the silent close", closed.map_err(|it| it.error), expected)?;
+    untouched(socket)
+}
+
+fn save_refused(socket: &impl AsFd, expected: &Unsupported) -> Verdict {
+    refuses("the save", soccr::save(socket), expected)?;
+    untouched(socket)
+}
+
+fn refuses<T>(what: &str, result: Result<T, soccr::Error>, expected: &Unsupported) -> Verdict {
+    match result {
         Err(error) => match error.kind() {
-            ErrorKind::Unsupported(actual) => {
-                expect_eq("the reason", actual, expected)?;
-                untouched(socket)
-            }
-            _ => Err(Failure::new("the save", expected, error).into()),
+            ErrorKind::Unsupported(actual) => expect_eq("the reason", actual, expected),
+            _ => Err(Failure::new(what, expected, error).into()),
         },
-        Ok(_) => Err(Failure::new("the save", expected, "success").into()),
+        Ok(_) => Err(Failure::new(what, expected, "success").into()),
     }
 }
 
