@@ -24,9 +24,11 @@
 //! - Where namespaces cannot be had, every test is ignored and says why; with the environment variable `CI` set to
 //!   something other than nothing, `0` or `false`, every test fails instead.
 //!
-//! A test that is written and not listed is a warning of the compiler: it is never used.
+//! A test that is written and not listed is a warning of the compiler: it is never used. The examples of a package are
+//! tests, too: [`examples()`].
 
 mod evidence;
+mod examples;
 mod fixture;
 mod requirement;
 
@@ -36,6 +38,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
+pub use examples::examples;
 pub use fixture::Fixture;
 pub use libtest_mimic;
 pub use requirement::{Requirement, sandbox};
@@ -59,11 +62,8 @@ macro_rules! main {
 pub fn main(tests: impl IntoIterator<Item = Test>) -> ExitCode {
     let requirement = sandbox();
     let arguments = Arguments::from_args();
-    if let Requirement::Skip(reason) = &requirement {
-        eprintln!("every test is ignored: {reason}");
-    }
-    let trials = tests.into_iter().map(|test| requirement.judge(test.0));
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let trials = tests.into_iter().map(|test| test.0);
+    libtest_mimic::run(&arguments, requirement.judge_all(trials)).exit_code()
 }
 
 /// A test: its name and what it does.

@@ -1,6 +1,6 @@
 //! Whether the tests of a program can run, and what becomes of them if not.
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, SandboxError};
 use libtest_mimic::{Completion, Failed, Trial};
 
 /// What a test program is to do.
@@ -20,14 +20,26 @@ pub enum Requirement {
 /// variable `CI` is set to something other than nothing, `0` or `false`.
 #[must_use]
 pub fn sandbox() -> Requirement {
-    match Sandbox::enter() {
-        Ok(sandbox) => Requirement::Met(sandbox),
-        Err(error) if in_ci() => Requirement::Fail(error.to_string()),
-        Err(error) => Requirement::Skip(error.to_string()),
-    }
+    Sandbox::enter().map_or_else(|error| Requirement::unmet(&error), Requirement::Met)
 }
 
 impl Requirement {
+    /// What becomes of tests that cannot have a sandbox.
+    pub(super) fn unmet(error: &SandboxError) -> Self {
+        if in_ci() {
+            return Self::Fail(error.to_string());
+        }
+        Self::Skip(error.to_string())
+    }
+
+    /// The tests as they are, or what [`Requirement::judge`] makes of them; says once why they are all ignored.
+    pub(super) fn judge_all(&self, trials: impl IntoIterator<Item = Trial>) -> Vec<Trial> {
+        if let Self::Skip(reason) = self {
+            eprintln!("every test is ignored: {reason}");
+        }
+        trials.into_iter().map(|trial| self.judge(trial)).collect()
+    }
+
     /// The test as it is, or in its place one that is ignored or fails, with the reason.
     #[must_use]
     pub fn judge(&self, trial: Trial) -> Trial {
