@@ -22,7 +22,7 @@ use std::time::Duration;
 /// The loopback link is the first in every network namespace.
 pub(crate) const LOOPBACK: u32 = 1;
 /// On kernels that notice a carrier by a timer it takes up to a second.
-const SETTLE: Duration = Duration::from_secs(5);
+const SETTLE: Duration = Duration::from_secs(30);
 
 /// An Ethernet address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
