@@ -15,7 +15,8 @@
 //! ```
 //!
 //! [`save()`] takes a snapshot and lets the connection run on; [`silent_close()`] ends it, and the peer is not told. A
-//! snapshot travels as bytes: [`Snapshot::to_image`], [`Snapshot::from_image`].
+//! snapshot travels as bytes: [`Snapshot::to_image`], [`Snapshot::from_image`]; many of them down one stream:
+//! [`Snapshot::write_to`], [`Snapshot::read_from`].
 //!
 //! Below these calls lies a staged interface, [`pause`] and [`restore::create`], that mirrors the documented
 //! steps of a checkpoint one for one and does not compile out of order; below that, [`raw`] makes the kernel's

@@ -1,4 +1,5 @@
-//! How much memory images take: to be read, in proportion to the image, whatever it claims; to be written, its length.
+//! How much memory images take: to be read, in proportion to the image, or to what of it has come from a stream, whatever it
+//! claims; to be written, its length.
 //!
 //! One test, alone in its process: every allocation of the process is counted.
 
@@ -7,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use soccr::Snapshot;
-use soccr::image::ImageError;
+use soccr::image::{ImageError, StreamError};
 use std::cell::Cell;
 use std::path::Path;
 use std::{fs, io};
@@ -25,6 +26,21 @@ fn measured(image: &[u8]) -> (Result<Snapshot, ImageError>, usize) {
     let before = COUNTER.current_usage();
     COUNTER.reset_peak_usage();
     let result = Snapshot::from_image(image);
+    (result, COUNTER.peak_usage() - before)
+}
+
+/// The same of a stream of images: all that is read of it.
+fn measured_stream(mut stream: &[u8], limit: u64) -> (Result<usize, StreamError>, usize) {
+    let before = COUNTER.current_usage();
+    COUNTER.reset_peak_usage();
+    let mut read = 0;
+    let result = loop {
+        match Snapshot::read_from(&mut stream, limit) {
+            Ok(Some(_)) => read += 1,
+            Ok(None) => break Ok(read),
+            Err(error) => break Err(error),
+        }
+    };
     (result, COUNTER.peak_usage() - before)
 }
 
@@ -137,6 +153,36 @@ fn images_take_memory_in_proportion_to_their_length() {
     let peak = COUNTER.peak_usage() - before;
     println!("writing {} bytes: {peak} bytes allocated", image.len());
     assert!(peak <= image.len() + 1024, "{peak} for {}", image.len());
+
+    // As much as an image and a half, whose second half does not come; many, one of which is in memory at a time.
+    let cut = [&image[..], &image[..image.len() / 2]].concat();
+    let (result, peak) = measured_stream(&cut, u64::MAX);
+    assert!(matches!(result, Err(StreamError::Image(_))), "{result:?}");
+    println!("a stream of {} bytes: {peak} bytes allocated", cut.len());
+    assert!(peak <= 4 * image.len() + CONSTANT, "{peak}");
+    let (result, peak) = measured_stream(&image.repeat(16), image.len() as u64);
+    assert_eq!(result.unwrap(), 16);
+    assert!(peak <= 4 * image.len() + CONSTANT, "{peak} for 16 images");
+    // The first bytes of an image that is said to be as long as can be, or a little longer than may be.
+    let limit = 1 << 40;
+    for (claimed, refused) in [(limit, false), (limit + 1, true), (u64::MAX, true)] {
+        for come in [20, 24, 1 << 10, 1 << 16] {
+            let mut start = image[..come].to_vec();
+            start[12..20].copy_from_slice(&claimed.to_le_bytes());
+            let (result, peak) = measured_stream(&start, limit);
+            match result.unwrap_err() {
+                StreamError::TooLong { .. } => assert!(refused, "{claimed}"),
+                StreamError::Image(_) => assert!(!refused, "{claimed}"),
+                other => panic!("{other}"),
+            }
+            let most = if refused {
+                CONSTANT
+            } else {
+                4 * come + CONSTANT
+            };
+            assert!(peak <= most, "{peak} for {come} bytes of {claimed}");
+        }
+    }
 
     // Lengths that the image has not got, wherever a length can be.
     for image in &goldens {

@@ -18,13 +18,15 @@ pub const VERSION: u16 = 1;
 pub const REQUIRED: u16 = 1;
 
 /// Where the length of the image is.
-const LENGTH_AT: usize = MAGIC.len() + size_of::<u16>();
+pub(super) const LENGTH_AT: usize = MAGIC.len() + size_of::<u16>();
 /// Length of what is before the records.
-const HEADER: usize = LENGTH_AT + size_of::<u64>();
+pub(super) const HEADER: usize = LENGTH_AT + size_of::<u64>();
 /// Length of what is before the value of a record: tag, flags, length.
 const RECORD_HEADER: usize = 2 * size_of::<u16>() + size_of::<u64>();
 /// Length of what is behind the records.
 const CHECKSUM: usize = size_of::<u32>();
+/// Length of the shortest image that there can be.
+pub(super) const LEAST: u64 = (HEADER + CHECKSUM) as u64;
 
 /// Writes an image, record by record, in the order of their tags.
 pub(super) struct ImageWriter {
@@ -71,6 +73,25 @@ impl ImageWriter {
     }
 }
 
+/// How long an image says that it is, from its first byte to its last; a magic number or a version that is not ours is
+/// an error, and so is a header that is cut.
+pub(super) fn claimed_length(image: &[u8]) -> Result<u64, ImageError> {
+    let found = &image[..image.len().min(MAGIC.len())];
+    if !MAGIC.starts_with(found) {
+        return Err(ImageError::NotAnImage {
+            found: found.to_vec(),
+        });
+    }
+    let (version, length) = header(image).ok_or(ImageError::Truncated {
+        offset: image.len(),
+        length: LEAST,
+    })?;
+    if version != VERSION {
+        return Err(ImageError::Version { found: version });
+    }
+    Ok(length)
+}
+
 /// The version and the length of an image.
 fn header(image: &[u8]) -> Option<(u16, u64)> {
     let (version, rest) = image.get(MAGIC.len()..)?.split_first_chunk()?;
@@ -101,24 +122,14 @@ pub(super) struct Records<'a> {
 impl<'a> Records<'a> {
     /// Checks everything but the records.
     pub(super) fn open(image: &'a [u8]) -> Result<Self, ImageError> {
-        let found = &image[..image.len().min(MAGIC.len())];
-        if !MAGIC.starts_with(found) {
-            return Err(ImageError::NotAnImage {
-                found: found.to_vec(),
-            });
-        }
+        let length = claimed_length(image)?;
         let truncated = |length| ImageError::Truncated {
             offset: image.len(),
             length,
         };
-        let least = (HEADER + CHECKSUM) as u64;
-        let (version, length) = header(image).ok_or(truncated(least))?;
-        if version != VERSION {
-            return Err(ImageError::Version { found: version });
-        }
         let size = image.len() as u64;
-        if size < length.max(least) {
-            return Err(truncated(length.max(least)));
+        if size < length.max(LEAST) {
+            return Err(truncated(length.max(LEAST)));
         }
         if size > length {
             return Err(ImageError::TrailingBytes {
@@ -126,7 +137,7 @@ impl<'a> Records<'a> {
                 length: image.len(),
             });
         }
-        let (summed, stored) = image.split_last_chunk().ok_or(truncated(least))?;
+        let (summed, stored) = image.split_last_chunk().ok_or(truncated(LEAST))?;
         let (stored, computed) = (u32::from_le_bytes(*stored), crc32fast::hash(summed));
         if stored != computed {
             return Err(ImageError::Checksum {

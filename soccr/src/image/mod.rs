@@ -4,6 +4,8 @@
 //! clear**: the bytes of both queues. Its checksum finds damage, not malice: whoever can write an image can write a
 //! right checksum. Keep it, and send it, as you would keep and send what the connection carries.
 //!
+//! Many images go down one stream, one behind the other: [`Snapshot::write_to`], [`Snapshot::read_from`].
+//!
 //! Reading is safe whatever the bytes are: it ends with a snapshot or an [`ImageError`], and takes memory in proportion
 //! to the image, at most some sixteen times as much, whatever lengths the image claims.
 //!
@@ -74,9 +76,11 @@ mod error;
 mod fields;
 mod records;
 mod sockopts;
+mod stream;
 
 pub use container::{MAGIC, REQUIRED, VERSION};
 pub use error::ImageError;
+pub use stream::StreamError;
 
 use crate::ingress::Filter;
 use crate::losses::Loss;

@@ -10,6 +10,8 @@ mod damaged;
 mod golden;
 mod properties;
 mod samples;
+#[cfg(test)]
+mod stream;
 mod values;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
