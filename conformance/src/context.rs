@@ -1,7 +1,7 @@
 //! What a case is given: its network, a seed, and a place for the evidence.
 
 use crate::verdict::Stop;
-use lab::{Capture, Host, Pair, PairBuilder};
+use lab::{Capture, Host, Pair, PairBuilder, Trio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a case is given, and what is left of it when it has ended.
@@ -19,6 +19,8 @@ pub struct Context {
 pub struct Evidence {
     /// The networks that it used; they live as long as the evidence does.
     pub pairs: Vec<Arc<Pair>>,
+    /// Those of three hosts.
+    pub trios: Vec<Arc<Trio>>,
     /// What was captured, by the name of the host.
     pub captures: Vec<(String, Arc<Capture>)>,
     /// Facts that it found worth telling: name and value.
@@ -57,6 +59,16 @@ impl Context {
         let pair = Arc::new(builder.build()?);
         self.with(|evidence| evidence.pairs.push(Arc::clone(&pair)));
         Ok(pair)
+    }
+
+    /// A client and two hosts with an address that moves, with the usual settings.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where the lab cannot build it.
+    pub fn trio(&self) -> Result<Arc<Trio>, Stop> {
+        let trio = Arc::new(Trio::new()?);
+        self.with(|evidence| evidence.trios.push(Arc::clone(&trio)));
+        Ok(trio)
     }
 
     /// Captures on the link of a host until the case has ended.

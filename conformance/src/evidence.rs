@@ -57,7 +57,9 @@ pub(crate) fn keep(record: &mut Record, evidence: &Evidence, options: &Options) 
     for (host, capture) in &evidence.captures {
         keeper.capture(host, capture);
     }
-    for host in evidence.pairs.iter().flat_map(|pair| pair.hosts()) {
+    let pairs = evidence.pairs.iter().flat_map(|pair| pair.hosts());
+    let trios = evidence.trios.iter().flat_map(|trio| trio.hosts());
+    for host in pairs.chain(trios) {
         keeper.kernel_state(host);
     }
     record.kept = keeper.kept;

@@ -5,7 +5,7 @@ use crate::blackhole::{Blackhole, Match};
 use crate::capture::{Capture, CaptureOptions};
 use crate::connection::ConnectionBuilder;
 use crate::error::Error;
-use crate::link::Mac;
+use crate::link::{self, Detection, Mac};
 use crate::netlink::Netlink;
 use crate::ns::Namespace;
 use crate::packet::Direction;
@@ -113,6 +113,35 @@ impl Host {
     /// [`Error::Os`] when the kernel refuses to enter or to leave; `f` was not run if it refused to enter.
     pub fn enter<R>(&self, f: impl FnOnce() -> R) -> Result<R, Error> {
         self.namespace.enter(f)
+    }
+
+    /// Gives it a further address. An IPv6 address goes through duplicate address detection first where the sysctl
+    /// `net.ipv6.conf.veth0.accept_dad` is 1, and is tentative until [`Host::settle_address`] returns.
+    ///
+    /// # Errors
+    /// [`Error::Os`] when the kernel refuses: `EEXIST` for an address that it has already.
+    pub fn add_address(&self, address: IpAddr, prefix: u8) -> Result<(), Error> {
+        let detection = Detection::AsConfigured;
+        link::add_address_with(&self.netlink, self.index, address, prefix, detection)
+    }
+
+    /// Waits until it takes packets for an address of its own.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] when it does not come to that.
+    pub fn settle_address(&self, address: IpAddr) -> Result<(), Error> {
+        match address {
+            IpAddr::V6(address) => self.enter(|| link::settle_address(address))?,
+            IpAddr::V4(_) => Ok(()),
+        }
+    }
+
+    /// Takes one of its addresses away; sockets stay where they are.
+    ///
+    /// # Errors
+    /// [`Error::Os`] when the kernel refuses: `EADDRNOTAVAIL` for an address that it does not have.
+    pub fn remove_address(&self, address: IpAddr, prefix: u8) -> Result<(), Error> {
+        link::remove_address(&self.netlink, self.index, address, prefix)
     }
 
     /// Sets a sysctl of this host, such as `net.ipv4.tcp_timestamps`.

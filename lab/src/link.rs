@@ -23,6 +23,8 @@ use std::time::Duration;
 pub(crate) const LOOPBACK: u32 = 1;
 /// On kernels that notice a carrier by a timer it takes up to a second.
 const SETTLE: Duration = Duration::from_secs(30);
+/// Duplicate address detection takes a second for each of its transmissions, and up to one before the first.
+const DETECTION: Duration = Duration::from_secs(30);
 
 /// An Ethernet address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +43,8 @@ pub(crate) struct End<'a> {
     /// Its name.
     pub(crate) link: &'a str,
     pub(crate) mac: Mac,
+    /// Its number; without one the kernel chooses the next that is free.
+    pub(crate) number: Option<u32>,
 }
 
 /// Makes a veth pair with one end on each node; returns the index of each end.
@@ -58,11 +62,12 @@ pub(crate) fn create_veth([a, b]: &[End<'_>; 2], mtu: u32) -> Result<[u32; 2], E
         .address(b.mac.0.to_vec())
         .setns_by_fd(fd.as_raw_fd())
         .build();
-    let pair = LinkMessageBuilder::<LinkVeth>::new(a.link, b.link)
+    let mut pair = LinkMessageBuilder::<LinkVeth>::new(a.link, b.link)
         .mtu(mtu)
         .address(a.mac.0.to_vec())
         .set_info_data(InfoData::Veth(InfoVeth::Peer(far)))
         .build();
+    pair.header.index = a.number.unwrap_or(0);
     a.node.netlink.run(
         || format!("make a veth pair with an MTU of {mtu} bytes"),
         |handle| handle.link().add(pair).execute(),
@@ -159,7 +164,7 @@ pub(crate) fn settle_address(address: Ipv6Addr) -> Result<(), Error> {
     let mut failure = None;
     wait::until(
         format!("the host to take packets for {address}"),
-        SETTLE,
+        DETECTION,
         || match std::fs::read_to_string(ROUTES) {
             Ok(routes) => routes
                 .lines()
@@ -182,11 +187,30 @@ pub(crate) fn add_address(
     address: IpAddr,
     prefix: u8,
 ) -> Result<(), Error> {
+    add_address_with(netlink, index, address, prefix, Detection::Skipped)
+}
+
+/// Whether an IPv6 address is kept back until nobody has claimed it (RFC 4862, section 5.4).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detection {
+    Skipped,
+    /// As the sysctls `accept_dad` and `dad_transmits` of the link say.
+    AsConfigured,
+}
+
+/// Adds an address, with duplicate address detection or without.
+pub(crate) fn add_address_with(
+    netlink: &Netlink,
+    index: u32,
+    address: IpAddr,
+    prefix: u8,
+    detection: Detection,
+) -> Result<(), Error> {
     netlink.run(
         || format!("add address {address}/{prefix}"),
         |handle| {
             let mut request = handle.address().add(index, address, prefix);
-            if address.is_ipv6() {
+            if address.is_ipv6() && detection == Detection::Skipped {
                 let message = request.message_mut();
                 message.header.flags |= AddressHeaderFlags::Nodad;
                 message

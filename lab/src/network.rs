@@ -221,12 +221,27 @@ impl Node {
 
 /// Joins two nodes by a link, whose ends get these names and Ethernet addresses; it is down on both.
 pub(crate) fn join(
+    a: (&Node, &str, Mac),
+    b: (&Node, &str, Mac),
+    settings: &Settings,
+) -> Result<[Port; 2], Error> {
+    join_numbered(a, None, b, settings)
+}
+
+/// As [`join`], with a number for the first end.
+pub(crate) fn join_numbered(
     (a, link_a, mac_a): (&Node, &str, Mac),
+    number: Option<u32>,
     (b, link_b, mac_b): (&Node, &str, Mac),
     settings: &Settings,
 ) -> Result<[Port; 2], Error> {
-    let end = |node, link, mac| End { node, link, mac };
-    let ends = [end(a, link_a, mac_a), end(b, link_b, mac_b)];
+    let end = |node, link, mac, number| End {
+        node,
+        link,
+        mac,
+        number,
+    };
+    let ends = [end(a, link_a, mac_a, number), end(b, link_b, mac_b, None)];
     let [index_a, index_b] = link::create_veth(&ends, settings.mtu)?;
     let port = |end: &End<'_>, index| Port {
         index,

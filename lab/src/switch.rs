@@ -13,6 +13,9 @@ use crate::sysctl;
 /// The name of the bridge in the namespace of the switch.
 const BRIDGE: &str = "switch";
 
+/// Above the numbers that the kernel gives: as on real hosts, the same link has not the same number everywhere.
+const FIRST_LINK: u32 = 100;
+
 /// A frame takes two links from host to host.
 pub(crate) const LINKS_BETWEEN_HOSTS: usize = 2;
 
@@ -41,8 +44,9 @@ impl Switch {
         let mut joined = Vec::with_capacity(seats.len());
         for (number, (name, seat)) in (1..).zip(seats) {
             let node = Node::host(name, settings)?;
-            let [mut port, far] = network::join(
+            let [mut port, far] = network::join_numbered(
                 (&node, LINK, seat.mac),
+                Some(FIRST_LINK + u32::from(number)),
                 (&switch, &format!("port{number}"), middle_mac(number)),
                 settings,
             )?;

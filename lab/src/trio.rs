@@ -18,14 +18,20 @@ use std::time::Duration;
 /// The addresses that move, as networks of one address: it does not matter then which others their host has.
 const V4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 const V6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x100);
-const MOVING: [(IpAddr, u8); 2] = [(IpAddr::V4(V4), 32), (IpAddr::V6(V6), 128)];
+const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x100);
+const MOVING: [(IpAddr, u8); 3] = [
+    (IpAddr::V4(V4), 32),
+    (IpAddr::V6(V6), 128),
+    (IpAddr::V6(LINK_LOCAL), 128),
+];
 /// Far more than an announcement needs from one namespace to another, also on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client, an old host and a new host around a switch, and an address that moves; gone on drop.
 ///
 /// The client is 10.77.0.1 and fd77::1, the old host 10.77.0.2 and fd77::2, the new host 10.77.0.3 and fd77::3. The
-/// old host has 10.77.0.100 and fd77::100 as well, until [`Trio::move_address`]. All know each other's Ethernet
+/// old host has 10.77.0.100, fd77::100 and fe80::100 as well, until [`Trio::move_address`]. Their links have one name,
+/// and each a number of its own ([`Host::ifindex`]). All know each other's Ethernet
 /// addresses for good, except for the address that moves: who has it the client learns as on any Ethernet, and may
 /// ask again by ARP and neighbour discovery when it has not heard from there for a while.
 #[derive(Debug)]
@@ -90,6 +96,12 @@ impl Trio {
         }
     }
 
+    /// The link-local address that moves; the link that it belongs to has another number on every host.
+    #[must_use]
+    pub fn link_local(&self) -> Ipv6Addr {
+        LINK_LOCAL
+    }
+
     /// The host that has the address at the moment.
     #[must_use]
     pub fn holder(&self) -> &Host {
@@ -145,10 +157,7 @@ impl Trio {
 /// Gives `host` an address, and waits until it takes packets for it.
 fn give(host: &Host, address: IpAddr, prefix: u8) -> Result<(), Error> {
     link::add_address(&host.netlink, host.index, address, prefix)?;
-    match address {
-        IpAddr::V6(address) => host.enter(|| link::settle_address(address))?,
-        IpAddr::V4(_) => Ok(()),
-    }
+    host.settle_address(address)
 }
 
 impl Builder<Trio> {

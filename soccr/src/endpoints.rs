@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 /// The local and the remote address, as the socket itself names them.
 ///
 /// An IPv6 socket that talks IPv4 has v4-mapped addresses (`::ffff:192.0.2.1`) at both ends; the restored socket
-/// is an IPv6 socket again. A link-local address carries its scope id.
+/// is an IPv6 socket again. A link-local address carries its scope id, which is the number of its link on the host that
+/// saved: [`Snapshot::link`](crate::Snapshot::link) has its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Endpoints {
@@ -76,7 +77,9 @@ impl Endpoints {
     }
 
     /// Whether both can be addresses of one connection; of a socket that has none, only whether they are of one family.
-    pub(crate) fn lint(&self, connected: bool, found: &mut Vec<Finding>) {
+    ///
+    /// `link` names the link of those that are link-local.
+    pub(crate) fn lint(&self, connected: bool, link: Option<&str>, found: &mut Vec<Finding>) {
         let (local, remote) = (self.local, self.remote);
         if local.is_ipv4() != remote.is_ipv4() {
             let errno = match local {
@@ -110,6 +113,10 @@ impl Endpoints {
         }
         lint_address("endpoints.local", local, Step::Bind, found);
         lint_address("endpoints.remote", remote, Step::Connect, found);
+        if link.is_none() {
+            lint_scope("endpoints.local", local, Step::Bind, found);
+            lint_scope("endpoints.remote", remote, Step::Connect, found);
+        }
     }
 }
 
@@ -138,13 +145,17 @@ fn lint_address(field: &'static str, address: SocketAddr, step: Step, found: &mu
             None => Finding::taken_by_the_kernel(other, field, address, must),
         });
     }
-    if is_link_local_without_scope(address) {
+}
+
+/// Whether it says by a number which link it belongs to, where no name says so.
+fn lint_scope(field: &'static str, address: SocketAddr, step: Step, found: &mut Vec<Finding>) {
+    if matches!(address, SocketAddr::V6(v6) if v6.scope_id() == 0) && is_link_local(address) {
         found.push(
             Finding::refused_by_the_kernel(
                 (Rule::Address, step, libc::EINVAL),
                 field,
                 address,
-                "must name its link (scope id), being link-local",
+                "must have the number of its link (scope id), or link its name, being link-local",
             )
             .but(Fate::Left),
         );
@@ -162,10 +173,11 @@ fn multicast_errno(address: SocketAddr, step: Step) -> Option<(Step, i32)> {
     }
 }
 
-fn is_link_local_without_scope(address: SocketAddr) -> bool {
+/// Whether the address means something on one link only; one of IPv4 (`169.254.0.0/16`) is routed as any other.
+pub(crate) fn is_link_local(address: SocketAddr) -> bool {
     match address {
         SocketAddr::V4(_) => false,
-        SocketAddr::V6(v6) => v6.scope_id() == 0 && v6.ip().is_unicast_link_local(),
+        SocketAddr::V6(v6) => v6.ip().is_unicast_link_local(),
     }
 }
 
@@ -199,7 +211,7 @@ mod tests {
 
     fn found(local: &str, remote: &str) -> Vec<Finding> {
         let mut found = Vec::new();
-        endpoints(local, remote).lint(true, &mut found);
+        endpoints(local, remote).lint(true, None, &mut found);
         found
     }
 

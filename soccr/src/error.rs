@@ -89,6 +89,12 @@ pub enum ErrorKind {
         /// The state that it should have brought about.
         wanted: TcpState,
     },
+    /// The link that link-local addresses belong to is not in this network namespace.
+    #[non_exhaustive]
+    NoLink {
+        /// Its name.
+        name: String,
+    },
     /// Something is not what the restore needs: a value that the kernel took for another, a socket of the caller's own.
     #[non_exhaustive]
     Mismatch {
@@ -218,6 +224,9 @@ impl Error {
             ErrorKind::NotInjected { .. } => Some(
                 "let packets with the mark 0xC114 pass the firewall, or choose FinMode::Emulate",
             ),
+            ErrorKind::NoLink { .. } => {
+                Some("put the name of the link that leads to the peer here into Snapshot::link")
+            }
             ErrorKind::Unsupported(Unsupported::State(_) | Unsupported::UpperLayer(_))
                 if self.step == Step::Close =>
             {
@@ -344,6 +353,12 @@ impl fmt::Display for ErrorKind {
                 f,
                 "the packet that puts the FIN back has not brought the socket into the state {wanted}"
             ),
+            Self::NoLink { name } => {
+                write!(
+                    f,
+                    "there is no link {name:?}, which the link-local address belongs to"
+                )
+            }
             Self::Mismatch {
                 what,
                 wanted,

@@ -103,7 +103,8 @@ impl Injection<'_> {
             window: self.window,
         };
         let packet = segment.to_packet();
-        let to = host(endpoints.local);
+        // As the socket has it: a link-local address with the number that its link has here.
+        let to = host(sys::local_address(self.socket).at(step, "getsockname")?);
         let sent = sys::send_to(self.through.as_fd(), &packet, to).at(step, "sendto")?;
         if sent != packet.len() {
             let error = io::Error::from(io::ErrorKind::WriteZero);

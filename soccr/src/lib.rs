@@ -23,9 +23,9 @@
 //! calls with no policy at all.
 //!
 //! # What is carried
-//! Connections in every state but LISTEN, SYN-RECEIVED and TIME-WAIT, over IPv4, IPv6 and v4-mapped IPv6: addresses,
-//! sequence numbers, both queues with what was sent and what was not, FINs, segment size, window scaling, SACK,
-//! timestamps, both windows, the sizes of the buffers, most options that the application has set, an error that waits
+//! Connections in every state but LISTEN, SYN-RECEIVED and TIME-WAIT, over IPv4, IPv6 and v4-mapped IPv6: addresses
+//! (link-local ones with the name of their link), sequence numbers, both queues with what was sent and what was not, FINs,
+//! segment size, window scaling, SACK, timestamps, both windows, the sizes of the buffers, most options that the application has set, an error that waits
 //! for it. What is seen not to come back is named: [`Snapshot::losses`], [`Restored::losses`]. What is not seen, such as
 //! keys of TCP-MD5, stands in [`LIMITATIONS.md`](https://github.com/soccr/soccr/blob/HEAD/LIMITATIONS.md).
 //!
@@ -76,6 +76,7 @@ mod finishing;
 pub mod image;
 mod ingress;
 mod kind;
+mod link;
 mod lint;
 mod losses;
 mod many;

@@ -154,7 +154,9 @@ impl Snapshot {
             self.lint_state(&mut found);
         }
         let connected = self.state != TcpState::Close || self.endpoints.has_remote();
-        self.endpoints.lint(connected, &mut found);
+        let link = self.link.as_deref();
+        self.endpoints.lint(connected, link, &mut found);
+        self.lint_link(&mut found);
         self.receive.lint(&mut found);
         self.send.lint(&mut found);
         self.buffers.lint(&mut found);

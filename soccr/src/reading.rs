@@ -10,6 +10,7 @@ use crate::buffers::Buffers;
 use crate::endpoints::{Endpoints, Family};
 use crate::error::{At, Error, ErrorKind, Step, Unsupported};
 use crate::ingress::Filter;
+use crate::link;
 use crate::losses::{Loss, Lost};
 use crate::options::Options;
 use crate::path::Path;
@@ -37,6 +38,7 @@ pub(crate) struct Memory {
 /// What is read, and allocated, before the pause.
 pub(crate) struct Inspected {
     endpoints: Endpoints,
+    link: Option<String>,
     buffers: Buffers,
     nonblocking: bool,
     options: Found,
@@ -62,6 +64,7 @@ impl Inspected {
         }
         Ok(Self {
             endpoints,
+            link: link::take(&endpoints, &mut options.options),
             options,
             filter: read_filter(fd)?,
             buffers: Buffers::read(fd, Step::Inspect)?,
@@ -96,6 +99,7 @@ impl Inspected {
         Snapshot {
             state,
             endpoints: self.endpoints,
+            link: self.link,
             options: Options::from_info(&data.info, data.mss_clamp, timestamp),
             // Of a connection that is not there yet, or no more, the windows mean nothing.
             window: data.window.filter(|_| state.is_synchronized()),

@@ -7,10 +7,11 @@
 use crate::adopt;
 use crate::buffers::Buffers;
 use crate::closed::{self, Double};
-use crate::error::{At, Error, Step};
+use crate::error::{At, Error, ErrorKind, Step};
 use crate::fin::Fins;
 use crate::ingress;
 use crate::kind::Kind;
+use crate::link;
 use crate::losses::{Loss, Lost};
 use crate::queue::Queue;
 use crate::raw::{Opt, TCP_REPAIR_ON};
@@ -294,17 +295,20 @@ impl<'s> Restoring<'s, stage::Paused> {
 impl<'s> Restoring<'s, stage::Unbound> {
     /// Binds to the snapshot's local address; in repair mode a port that is in use is no obstacle (guide A35).
     ///
-    /// A socket whose connection is over gets a loopback address where its own is not on this host: a loss says so.
+    /// A link-local address is bound on the link that [`Snapshot::link`] names. A socket whose connection is over gets a
+    /// loopback address where its own is not on this host: a loss says so.
     ///
     /// # Errors
-    /// `EADDRNOTAVAIL` where the address is not on this host.
+    /// `EADDRNOTAVAIL` where the address is not on this host; [`ErrorKind::NoLink`](crate::ErrorKind::NoLink) where its link is
+    /// not.
     pub fn bind(mut self) -> Result<Restoring<'s, stage::Bound>, Error> {
         let local = self.core.snapshot.endpoints.local;
         if local.port() == 0 && local.ip().is_unspecified() {
             return Ok(self.next());
         }
-        match sys::bind(self.as_fd(), local) {
-            Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) && self.is_over() => {
+        match self.bind_address() {
+            Err(error) if is_elsewhere(&error) && self.is_over() => {
+                link::unbind(self.as_fd(), local)?;
                 let other = loopback(local);
                 sys::bind(self.as_fd(), other).at(Step::Bind, "bind")?;
                 let detail = format!(
@@ -314,9 +318,15 @@ impl<'s> Restoring<'s, stage::Unbound> {
                 );
                 self.core.losses.push(Loss::new(Lost::Address, detail));
             }
-            answer => answer.at(Step::Bind, "bind")?,
+            answer => answer?,
         }
         Ok(self.next())
+    }
+
+    fn bind_address(&self) -> Result<(), Error> {
+        let (fd, snapshot) = (self.as_fd(), self.core.snapshot);
+        link::bind(fd, snapshot)?;
+        sys::bind(fd, link::endpoints(snapshot).local).at(Step::Bind, "bind")
     }
 
     /// Whether no packet of the connection will ever be sent.
@@ -327,10 +337,13 @@ impl<'s> Restoring<'s, stage::Unbound> {
     /// Connects a socket that the caller has bound by a standard call, to the snapshot's local address.
     ///
     /// # Errors
-    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) where the socket is bound to another address.
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) where the socket is bound to another address, or to a link-local one of
+    /// another link.
     pub fn connect(self) -> Result<Restoring<'s, stage::Connected>, Error> {
-        let wanted = self.core.snapshot.endpoints.local;
+        let snapshot = self.core.snapshot;
+        let wanted = link::endpoints(snapshot).local;
         let found = sys::local_address(self.as_fd()).at(Step::Connect, "getsockname")?;
+        let found = link::check(self.as_fd(), snapshot, found)?;
         if found != wanted {
             return Err(Error::mismatch(
                 Step::Connect,
@@ -355,6 +368,16 @@ impl<'s> Restoring<'s, stage::Bound> {
     }
 }
 
+/// Whether the address, or the link that it belongs to, is not on this host.
+fn is_elsewhere(error: &Error) -> bool {
+    let missing = matches!(error.kind(), ErrorKind::NoLink { .. });
+    missing
+        || matches!(
+            error.raw_os_error(),
+            Some(libc::EADDRNOTAVAIL | libc::ENODEV)
+        )
+}
+
 /// The same port of the host itself.
 fn loopback(mut address: SocketAddr) -> SocketAddr {
     address.set_ip(match address.ip() {
@@ -371,7 +394,8 @@ fn connect<'s, S>(mut socket: Restoring<'s, S>) -> Result<Restoring<'s, stage::C
     let (snapshot, step) = (socket.core.snapshot, Step::Connect);
     match socket.core.kind() {
         Kind::Connection => {
-            sys::connect(socket.as_fd(), snapshot.endpoints.remote).at(step, "connect")?;
+            let remote = link::endpoints(snapshot).remote;
+            sys::connect(socket.as_fd(), remote).at(step, "connect")?;
         }
         Kind::Ended => {
             let double = Double::create(socket.as_fd())?;

@@ -5,6 +5,7 @@ use crate::error::{At, Error, Step};
 use crate::finishing::has_tail;
 use crate::ingress::Filter;
 use crate::kind::Kind;
+use crate::link;
 use crate::losses::Loss;
 use crate::options::Timestamps;
 use crate::raw::Opt;
@@ -64,7 +65,7 @@ impl Restored {
             fd,
             kind,
             buffers: snapshot.buffers,
-            remote: snapshot.endpoints.remote,
+            remote: link::endpoints(snapshot).remote,
             reuse_address: snapshot.reuse_address,
             nonblocking: snapshot.nonblocking,
             tail: (kind == Kind::Connection && has_tail(snapshot, settings.in_flight)).then_some(

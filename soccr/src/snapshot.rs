@@ -32,6 +32,12 @@ pub struct Snapshot {
     pub state: TcpState,
     /// Both addresses.
     pub endpoints: Endpoints,
+    /// The name of the link that link-local addresses belong to; `None` where there is none, or no name of it.
+    ///
+    /// Their scope id is the number that the link had on the host that saved, and on another host it is another's. A restore
+    /// goes by the name, and by the number only where there is no name. Change it where the link that leads to the peer has
+    /// another name (guide C17).
+    pub link: Option<String>,
     /// What was negotiated in the handshake, where there was one.
     pub options: Options,
     /// Both windows, or `None` where the kernel could not say (before 4.8).
@@ -90,6 +96,7 @@ impl Snapshot {
         Self {
             state: TcpState::Established,
             endpoints,
+            link: None,
             options: Options::default(),
             window: None,
             receive: ReceiveQueue::default(),
@@ -216,11 +223,20 @@ mod tests {
             snd_wl1: Seq(u32::MAX),
             ..Window::default()
         });
+        snapshot.link = Some("eth0".to_owned());
         snapshot.send.bytes = (0..=255).collect();
         snapshot.send.unsent = 3;
         snapshot.buffers.locks = Some(2);
         let json = serde_json::to_string(&snapshot).unwrap();
         assert_eq!(serde_json::from_str::<Snapshot>(&json).unwrap(), snapshot);
+        // What was written before there were names of links is read.
+        let without = json.replacen("\"link\":\"eth0\",", "", 1);
+        assert_ne!(without, json);
+        snapshot.link = None;
+        assert_eq!(
+            serde_json::from_str::<Snapshot>(&without).unwrap(),
+            snapshot
+        );
         // Data from outside is not to be trusted: what is missing is not made up.
         let without = json.replacen("\"unsent\":3", "\"other\":3", 1);
         assert_ne!(without, json);

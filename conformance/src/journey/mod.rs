@@ -3,10 +3,12 @@
 
 mod ending;
 mod lock;
+mod moving;
 mod plan;
 
 pub use ending::Ending;
 pub use lock::Lock;
+pub use moving::{Left, Mover, own_link_local};
 pub use plan::{Negotiated, Plan, Receive, Send};
 
 use crate::context::Context;

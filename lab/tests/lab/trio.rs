@@ -5,7 +5,7 @@ use crate::connect::talk;
 use lab::{Capture, Error, Family, Flags, Host, Mac, Match, Packet, Trio, wait};
 use libtest_mimic::Failed;
 use std::io::{ErrorKind, Read, Write};
-use std::net::UdpSocket;
+use std::net::{IpAddr, Ipv6Addr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 pub(crate) const CASES: &[Case] = &[
@@ -15,6 +15,14 @@ pub(crate) const CASES: &[Case] = &[
     ),
     ("trio/back_and_forth", back_and_forth),
     ("trio/everybody_is_told", everybody_is_told),
+    (
+        "trio/links_have_numbers_of_their_own",
+        links_have_numbers_of_their_own,
+    ),
+    (
+        "trio/an_address_is_detected_first",
+        an_address_is_detected_first,
+    ),
     (
         "trio/a_connection_does_not_follow",
         a_connection_does_not_follow,
@@ -104,8 +112,39 @@ fn everybody_is_told() -> Result<(), Failed> {
         let arp = seen(&|it| it.get(12..14) == Some(&[0x08, 0x06]) && it[..6] == [0xff; 6]);
         let advertisement =
             seen(&|it| it.get(12..14) == Some(&[0x86, 0xdd]) && it.get(54) == Some(&136));
-        assert_eq!((arp, advertisement), (1, 1), "{trace}");
+        // One for each address.
+        assert_eq!((arp, advertisement), (1, 2), "{trace}");
     }
+    Ok(())
+}
+
+fn links_have_numbers_of_their_own() -> Result<(), Failed> {
+    let trio = Trio::new()?;
+    let [client, old, new] = trio.hosts().map(Host::ifindex);
+    assert!(client != old && old != new && new != client);
+    assert_eq!(trio.hosts().map(Host::link), ["veth0"; 3]);
+    Ok(())
+}
+
+/// Tentative until nobody has claimed it, where the link is told so; taken away at once.
+fn an_address_is_detected_first() -> Result<(), Failed> {
+    let trio = Trio::new()?;
+    let host = trio.new_host();
+    let address = IpAddr::from(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x200));
+    let bind = || host.enter(|| TcpListener::bind((address, 0)));
+    let missing = |outcome: std::io::Result<TcpListener>| {
+        outcome.is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
+    };
+    host.add_address(address, 64)?;
+    host.settle_address(address)?;
+    bind()??;
+    host.remove_address(address, 64)?;
+    assert!(missing(bind()?));
+    host.sysctl("net.ipv6.conf.veth0.accept_dad", "1")?;
+    host.add_address(address, 64)?;
+    assert!(missing(bind()?), "the address is there at once");
+    host.settle_address(address)?;
+    bind()??;
     Ok(())
 }
 

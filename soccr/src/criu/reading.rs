@@ -6,6 +6,7 @@ use crate::criu::messages::{InetSkEntry, SkOptsEntry, TcpStreamEntry};
 use crate::criu::{CriuError, Images, TcpStreamImage, addresses, sockopts};
 use crate::endpoints::Endpoints;
 use crate::ingress::Filter;
+use crate::link;
 use crate::losses::{Loss, Lost};
 use crate::options::{Options, Timestamps, WindowScale};
 use crate::queue::{ReceiveQueue, SendQueue};
@@ -35,7 +36,7 @@ impl Snapshot {
     /// - Timestamps count microseconds exactly if the options say so, whatever bit 0 of their value is (guide A50,
     ///   G14).
     /// - [`pending_error`](Self::pending_error) and [`path`](Self::path) are those of a new snapshot.
-    /// - A link-local address has no scope but the device of the socket, which takes its place in a restore.
+    /// - A link-local address has no number of its link, but the name: [`link`](Self::link).
     ///
     /// What is in the images and not in the snapshot stands in [`unsaved`](Self::unsaved).
     ///
@@ -61,13 +62,15 @@ impl Snapshot {
             });
         }
         let message = stream.map(|stream| stream.entry().message());
+        let mut socket_options = sockopts::read(socket, message, endpoints.family())?;
         let mut snapshot = Self {
             state,
+            link: link::take(&endpoints, &mut socket_options),
             shutdown_read: shutdown_read(socket, state, &endpoints),
             buffers: buffers(&socket.opts)?,
             reuse_address: socket.opts.reuseaddr.unwrap_or(false),
             nonblocking: socket.flags & libc::O_NONBLOCK as u32 != 0,
-            socket_options: sockopts::read(socket, message, endpoints.family())?,
+            socket_options,
             filter: Filter {
                 program: socket
                     .opts

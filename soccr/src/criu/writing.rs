@@ -4,6 +4,7 @@ use crate::criu::entry::Entry;
 use crate::criu::messages::{InetSkEntry, SkOptsEntry, TcpStreamEntry};
 use crate::criu::reading::SHUTDOWN_READ;
 use crate::criu::{CriuError, Images, TcpStreamImage, addresses, sockopts};
+use crate::link;
 use crate::losses::{Loss, Lost};
 use crate::options::{Options, Timestamps};
 use crate::path::Path;
@@ -49,6 +50,9 @@ impl Snapshot {
             &mut socket,
             &mut stream,
         ));
+        if let Some(link) = link::named(self) {
+            socket.opts.so_bound_dev = Some(link.as_bytes().to_vec());
+        }
         if addresses::needs_device(self.endpoints.local) {
             socket.ifname = socket.opts.so_bound_dev.clone();
         }
@@ -159,7 +163,8 @@ impl Snapshot {
             lose(Lost::Path, detail.to_owned());
         }
         let bound = |option: &crate::SocketOption| option.option == Opt::SO_BINDTODEVICE;
-        if scope(self.endpoints.local) != 0 && !self.socket_options.iter().any(bound) {
+        let named = link::named(self).is_some() || self.socket_options.iter().any(bound);
+        if scope(self.endpoints.local) != 0 && !named {
             let detail = format!(
                 "the scope of {} has no name in the snapshot, and an image of CRIU wants one",
                 self.endpoints.local

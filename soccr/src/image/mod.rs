@@ -50,6 +50,7 @@
 //! | 11 filter | yes | none | `bool` locked; list of: `u16` code, `u8` jt, `u8` jf, `u32` k |
 //! | 12 path | no | nothing known | `u32` each: rtt, rttvar, rto, cwnd, ssthresh, mtu |
 //! | 13 unsaved | no | nothing | list of: `u16` [`Lost`](crate::Lost), its number; `text` detail |
+//! | 14 link | no | `None` | `text` name |
 //!
 //! An address is `u8` family, 4 or 6; `u16` port; 4 or 16 bytes of IP address, in network byte order; of family 6 also
 //! the 4 bytes of the flow information, in network byte order, and `u32` scope id. A v4-mapped address is of family 6.
@@ -87,7 +88,7 @@ use crate::losses::Loss;
 use crate::path::Path;
 use crate::snapshot::Snapshot;
 use container::{ImageWriter, Records};
-use records::Application;
+use records::{Application, Link};
 use sockopts::SocketOptions;
 
 /// Room for everything but the queues, bytes: more is allocated where it is needed.
@@ -104,6 +105,7 @@ impl Snapshot {
         let Self {
             state,
             endpoints,
+            link,
             options,
             window,
             receive,
@@ -139,6 +141,7 @@ impl Snapshot {
         image.record_if_any(Some(filter).filter(|filter| **filter != Filter::default()));
         image.record_if_any(Some(path).filter(|path| **path != Path::default()));
         image.record_if_any(Some(unsaved).filter(|unsaved| !unsaved.is_empty()));
+        image.record_if_any(link.clone().map(Link).as_ref());
         image.finish()
     }
 
@@ -165,11 +168,13 @@ impl Snapshot {
         let filter = records.take()?.unwrap_or_default();
         let path = records.take()?.unwrap_or_default();
         let mut unsaved: Vec<Loss> = records.take()?.unwrap_or_default();
+        let link = records.take()?.map(|Link(name)| name);
         unsaved.extend(options_set.unknown);
         unsaved.extend(records.finish()?);
         Ok(Self {
             state,
             endpoints,
+            link,
             options,
             window,
             receive,

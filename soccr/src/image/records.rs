@@ -380,3 +380,20 @@ impl Record for Vec<Loss> {
         })
     }
 }
+
+/// The name of the link of link-local addresses.
+pub(super) struct Link(pub(super) String);
+
+impl Record for Link {
+    const TAG: u16 = 14;
+    const REQUIRED: bool = false;
+    const NAME: &'static str = "link";
+
+    fn write(&self, to: &mut Writer) {
+        to.bytes(self.0.as_bytes());
+    }
+
+    fn read(from: &mut Fields<'_>) -> Result<Self, ImageError> {
+        from.text("link").map(|name| Self(name.to_owned()))
+    }
+}

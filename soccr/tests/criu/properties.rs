@@ -77,20 +77,18 @@ fn named() -> Result<(), Failed> {
         remote: "[fe80::2%3]:40000".parse()?,
     });
     snapshot.options.mss_clamp = 1440;
-    let mut unnamed = snapshot.clone();
-    unnamed.buffers.send = 1;
-    unnamed.buffers.receive = 1;
-    let name = SocketOption {
-        option: Opt::SO_BINDTODEVICE,
-        value: b"eth0\0".to_vec(),
-    };
-    unnamed.socket_options.push(name);
-    let (images, losses) = unnamed.to_criu(ID)?;
+    let mut linked = snapshot.clone();
+    linked.buffers.send = 1;
+    linked.buffers.receive = 1;
+    linked.link = Some("eth0".to_owned());
+    let (images, losses) = linked.to_criu(ID)?;
     assert_eq!(losses, []);
-    assert_eq!(
-        images.socket.message().ifname.as_deref(),
-        Some(&b"eth0"[..])
-    );
+    let message = images.socket.message();
+    for name in [&message.ifname, &message.opts.so_bound_dev] {
+        assert_eq!(name.as_deref(), Some(&b"eth0"[..]));
+    }
+    let read = Snapshot::from_criu(&images)?;
+    assert_eq!((read.link, read.socket_options), (linked.link, vec![]));
     // Everything that has no place, each by its name.
     snapshot.state = TcpState::FinWait1;
     snapshot.send.fin_unsent = true;

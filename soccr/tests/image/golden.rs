@@ -3,7 +3,7 @@
 
 use crate::Result;
 use crate::by_hand::{bytes, image, record, seal, with};
-use crate::samples::{nobody, samples};
+use crate::samples::{linked, nobody, samples};
 use soccr::image::ImageError;
 use soccr::{Lost, Snapshot};
 use std::collections::BTreeSet;
@@ -173,6 +173,19 @@ fn the_format_is_the_one_that_is_documented() {
         ),
     ]);
     let kept = golden("v1-established-link-local", &by_hand).unwrap();
+    assert!(kept == by_hand, "by hand: {}", by_hand.escape_ascii());
+}
+
+/// The record that came later: the rest is as it was without it.
+#[test]
+fn the_name_of_a_link_is_the_last_record() {
+    let mut snapshot = linked();
+    assert_eq!(snapshot.link.take().as_deref(), Some("eth0"));
+    let without = snapshot.to_image();
+    let (records, _) = without.split_last_chunk::<4>().unwrap();
+    let mut by_hand = [records, &record(14, 0, &bytes(b"eth0")), &[0; 4]].concat();
+    seal(&mut by_hand);
+    let kept = golden("v1-link", &by_hand).unwrap();
     assert!(kept == by_hand, "by hand: {}", by_hand.escape_ascii());
 }
 

@@ -104,6 +104,7 @@ prop_compose! {
         pending_error in option::of(pending_error()),
         (buffers, locks, path) in any::<([u32; 2], Option<u8>, [u32; 6])>(),
         (socket_options, filter, unsaved) in (socket_options(), filter(), unsaved()),
+        link in option::of(".{0,20}"),
     ) -> Snapshot {
         let mut snapshot = Snapshot::new(Endpoints { local, remote });
         snapshot.state = state;
@@ -121,6 +122,7 @@ prop_compose! {
         snapshot.socket_options = socket_options;
         snapshot.filter = filter;
         snapshot.unsaved = unsaved;
+        snapshot.link = link;
         snapshot
     }
 }

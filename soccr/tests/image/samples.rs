@@ -54,6 +54,7 @@ pub(crate) fn samples() -> Result<Vec<(&'static str, Snapshot)>, ImageError> {
         ("filter", change(filter)),
         ("socket-options", change(socket_options)),
         ("empty-queues", change(empty_queues)),
+        ("link", linked()),
     ];
     for (name, state) in STATES {
         samples.push((name, change(|it| it.state = state)));
@@ -99,6 +100,13 @@ fn link_local() -> Endpoints {
         local: address(1, 443),
         remote: address(2, 50_001),
     }
+}
+
+/// With the name of the link.
+pub(crate) fn linked() -> Snapshot {
+    let mut snapshot = established(link_local());
+    snapshot.link = Some("eth0".to_owned());
+    snapshot
 }
 
 /// Both queues, all options, and a sequence number that is about to wrap.

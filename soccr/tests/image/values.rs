@@ -109,6 +109,7 @@ fn records() -> Vec<(u16, Parts)> {
             .concat(),
         ),
         (12, numbers(&path, 4)),
+        (14, sized("link", 2, b"ab")),
     ]
 }
 
@@ -182,7 +183,7 @@ fn values_without_a_meaning_are_refused_by_name() {
         .concat()
     };
     let loss = [&1_u64.to_le_bytes()[..], &[1, 0], &bytes(&[0xff])].concat();
-    let cases: [(&str, u16, Vec<u8>, &str); 14] = [
+    let cases: [(&str, u16, Vec<u8>, &str); 15] = [
         ("state", 1, vec![0], "0"),
         ("state", 1, vec![12], "12"),
         ("endpoints.local", 2, endpoints(5), "5"),
@@ -207,6 +208,7 @@ fn values_without_a_meaning_are_refused_by_name() {
             "65 bytes",
         ),
         ("unsaved.detail", 13, loss, "1 bytes"),
+        ("link", 14, bytes(&[0xff]), "1 bytes"),
     ];
     for (wanted, tag, bytes, wrong) in cases {
         match value(tag, &bytes) {
@@ -232,6 +234,7 @@ fn lengths_that_cannot_be_there_are_refused_before_there_is_room_for_them() {
         (10, 0, "socket_options", 17),
         (11, 1, "filter.program", 8),
         (13, 0, "unsaved", 10),
+        (14, 0, "link", 1),
     ] {
         let room = 3;
         for claimed in [room / least + 1, 1 << 31, u64::MAX / 8, u64::MAX] {

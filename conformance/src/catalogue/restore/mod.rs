@@ -4,6 +4,7 @@ mod again;
 mod generated;
 mod held;
 mod host;
+mod link_local;
 mod matrix;
 mod network;
 mod sequence;
@@ -25,6 +26,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(held::cases());
     cases.extend(network::cases());
     cases.extend(again::cases());
+    cases.extend(link_local::cases());
     cases.extend(generated::cases());
     cases
 }

@@ -187,6 +187,12 @@ pub(super) fn cases() -> Vec<Case> {
             move |ctx| without_scope(ctx, end),
         )
     });
+    let name = Case::new(
+        "snapshot/lint/link-name/v6",
+        "a lint names a link whose name no link can have, and that this kernel cuts it",
+        &["C17"],
+        cut_name,
+    );
     let mixed = [Family::V6, Family::V4Mapped].map(|family| {
         Case::new(
             format!("snapshot/lint/mapped-at-one-end/{family}"),
@@ -205,7 +211,7 @@ pub(super) fn cases() -> Vec<Case> {
             },
         )
     });
-    let cases = spoiled.chain(unscoped).chain(mixed);
+    let cases = spoiled.chain(unscoped).chain([name]).chain(mixed);
     // Another kernel may say another errno: then the lint is wrong there, and nothing is damaged.
     cases.map(|case| case.level(Level::Should)).collect()
 }
@@ -226,9 +232,24 @@ fn without_scope(ctx: &Context, end: &str) -> Verdict {
     }
 }
 
+/// Up to the byte 0 it is the name of the link.
+fn cut_name(ctx: &Context) -> Verdict {
+    let (local, remote) = (unscoped(1), unscoped(2));
+    let [a, b] = [1, 2].map(|host| Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, host));
+    let pair = ctx.build(Pair::builder().extra_v6(a, b, 64))?;
+    let mut snapshot = good(Endpoints { local, remote });
+    snapshot.link = Some("veth0".to_owned());
+    expect_eq("findings in a good snapshot", snapshot.lint(), Vec::new())?;
+    snapshot.link = Some("veth0\0of-nobody".to_owned());
+    told_on(&pair, ctx, &snapshot, "link", Fate::Refused)
+}
+
 /// Compares what a lint says with what the kernel does.
 fn told(ctx: &Context, snapshot: &Snapshot, field: &str, fate: Fate) -> Verdict {
-    let pair = ctx.pair()?;
+    told_on(&*ctx.pair()?, ctx, snapshot, field, fate)
+}
+
+fn told_on(pair: &Pair, ctx: &Context, snapshot: &Snapshot, field: &str, fate: Fate) -> Verdict {
     let findings = snapshot.lint();
     let Some(finding) = findings.iter().find(|finding| finding.field == field) else {
         return Err(Failure::new(
@@ -281,6 +302,9 @@ fn restore_as_it_is(snapshot: &Snapshot) -> Result<(), (Step, io::Error)> {
     for (_, number, start, _) in queues {
         set(Step::UnboundData, Opt::TCP_REPAIR_QUEUE, number)?;
         set(Step::UnboundData, Opt::TCP_QUEUE_SEQ, start.0 as i32)?;
+    }
+    if let Some(link) = &snapshot.link {
+        raw::set(&socket, Opt::SO_BINDTODEVICE, link.as_bytes()).map_err(at(Step::Bind))?;
     }
     raw::bind(&socket, snapshot.endpoints.local).map_err(at(Step::Bind))?;
     raw::connect(&socket, snapshot.endpoints.remote).map_err(at(Step::Connect))?;
