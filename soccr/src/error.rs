@@ -132,6 +132,9 @@ pub enum Unsupported {
     LockedFilter,
     /// TCP-AO signs the segments of the connection, with keys that are not carried.
     Authentication,
+    /// The connection has negotiated Accurate ECN (RFC 9768; kernel 7.0), and the peer would count congestion marks that
+    /// never were (guide H4).
+    AccurateEcn,
     /// The kernel cannot leave repair mode quietly, which an unsent tail needs (`TCP_REPAIR_OFF_NO_WP`, 4.19).
     QuietOff,
 }
@@ -255,6 +258,10 @@ impl Unsupported {
             Self::Authentication => {
                 Some("the peer would drop the unsigned segments of a restored connection")
             }
+            Self::AccurateEcn => Some(
+                "the peer would slow down for marks that never were: choose SaveSettings::accurate_ecn to let it, or open \
+                 such connections with net.ipv4.tcp_ecn below 3",
+            ),
             Self::QuietOff => Some("needs a kernel of 4.19 or newer"),
             Self::State(TcpState::Listen) => Some(
                 "create and bind the listening socket anew; connections it has not accepted yet: accept first",
@@ -389,6 +396,7 @@ impl fmt::Display for Unsupported {
             Self::EbpfFilter => f.write_str("an eBPF filter is attached to the socket"),
             Self::LockedFilter => f.write_str("the socket filter is locked"),
             Self::Authentication => f.write_str("TCP-AO signs the segments of the connection"),
+            Self::AccurateEcn => f.write_str("the connection has negotiated Accurate ECN"),
             Self::QuietOff => {
                 f.write_str("the kernel cannot leave repair mode without a window probe")
             }

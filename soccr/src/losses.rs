@@ -19,7 +19,8 @@ pub struct Loss {
 #[repr(u16)]
 #[non_exhaustive]
 pub enum Lost {
-    /// Explicit congestion notification, negotiated and seen no more after a restore (RFC 3168; guide A48).
+    /// Explicit congestion notification, negotiated and seen no more after a restore (RFC 3168, and 9768 where a save
+    /// without it is allowed; guide A48, H4).
     Ecn = 1,
     /// Segments received beyond a hole: the peer, which keeps them until they are acknowledged, sends them again
     /// (RFC 2018, section 8).

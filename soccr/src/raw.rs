@@ -47,6 +47,14 @@ pub const TCPI_OPT_SACK: u8 = 2;
 pub const TCPI_OPT_WSCALE: u8 = 4;
 /// Bit of [`TcpInfo::options`]: ECN was negotiated.
 pub const TCPI_OPT_ECN: u8 = 8;
+/// Value of [`TcpInfo::ecn_mode`]: ECN was not negotiated.
+pub const TCPI_ECN_MODE_DISABLED: u8 = 0;
+/// Value of [`TcpInfo::ecn_mode`]: classic ECN (RFC 3168).
+pub const TCPI_ECN_MODE_RFC3168: u8 = 1;
+/// Value of [`TcpInfo::ecn_mode`]: Accurate ECN (RFC 9768).
+pub const TCPI_ECN_MODE_ACCECN: u8 = 2;
+/// Value of [`TcpInfo::ecn_mode`]: Accurate ECN is asked for, and not answered yet.
+pub const TCPI_ECN_MODE_PENDING: u8 = 3;
 /// Bit of [`TcpInfo::options`]: this end's timestamps count microseconds (kernel 6.7).
 pub const TCPI_OPT_USEC_TS: u8 = 64;
 
@@ -238,12 +246,17 @@ pub struct TcpInfo {
     pub bytes_received: u64,
     /// `tcpi_notsent_bytes`: bytes in the send queue that were not sent yet, a FIN counted as one (kernel 4.6).
     pub notsent_bytes: u32,
+    /// `tcpi_delivered_ce`: segments of ours that reached the peer with a mark of congestion, as it says (kernel 4.18).
+    pub delivered_ce: u32,
     /// `tcpi_bytes_sent`: payload that has left since the connection began, what was sent again included (kernel 4.19).
     pub bytes_sent: u64,
     /// `tcpi_bytes_retrans`: of it, what was sent again (kernel 4.19).
     pub bytes_retrans: u64,
     /// `tcpi_rcv_ooopack`: segments that ever came beyond a hole (kernel 5.4).
     pub rcv_ooopack: u32,
+    /// `tcpi_ecn_mode`: a value `TCPI_ECN_MODE_*` (kernel 7.0). In its place 6.18 and 6.19, which negotiate no Accurate
+    /// ECN, have `tcpi_accecn_fail_mode`, which is 0 without.
+    pub ecn_mode: u8,
     /// How many bytes the kernel wrote.
     pub length: usize,
 }
@@ -266,6 +279,12 @@ impl TcpInfo {
         } else {
             (high, low)
         };
+        // The first two bits of a word of bit fields.
+        let ecn_mode = if cfg!(target_endian = "little") {
+            byte(276) & 3
+        } else {
+            byte(276) >> 6
+        };
         Self {
             state: byte(0),
             options: byte(5),
@@ -284,9 +303,11 @@ impl TcpInfo {
             bytes_acked: long(120),
             bytes_received: long(128),
             notsent_bytes: word(144),
+            delivered_ce: word(196),
             bytes_sent: long(200),
             bytes_retrans: long(208),
             rcv_ooopack: word(224),
+            ecn_mode,
             length: bytes.len(),
         }
     }
@@ -324,6 +345,18 @@ mod tests {
         assert_eq!(offset_of!(libc::tcp_info, tcpi_snd_ssthresh), 76);
         assert_eq!(offset_of!(libc::tcp_info, tcpi_snd_cwnd), 80);
         assert_eq!(offset_of!(libc::tcp_info, tcpi_total_retrans), 100);
+    }
+
+    #[test]
+    fn the_kind_of_ecn_is_the_first_bits_of_its_word() {
+        // As kernel 7.3 wrote it on x86-64 with AccECN and its option: 0xa at 276; 280 bytes in all.
+        let mut bytes = [0; 280];
+        bytes[276..].copy_from_slice(&0xa_u32.to_le_bytes());
+        if cfg!(target_endian = "big") {
+            bytes[276] = 0xa0;
+        }
+        assert_eq!(TcpInfo::decode(&bytes).ecn_mode, TCPI_ECN_MODE_ACCECN);
+        assert_eq!(TcpInfo::decode(&bytes[..276]).ecn_mode, 0);
     }
 
     #[test]

@@ -15,7 +15,8 @@ use crate::losses::{Loss, Lost};
 use crate::options::Options;
 use crate::path::Path;
 use crate::queue::{Queue, ReceiveQueue, SendQueue};
-use crate::raw::{Opt, TCP_NO_QUEUE, TcpInfo};
+use crate::raw::{Opt, TCP_NO_QUEUE, TCPI_ECN_MODE_ACCECN, TCPI_OPT_ECN, TcpInfo};
+use crate::settings::SaveSettings;
 use crate::snapshot::{PendingError, Snapshot};
 use crate::sockopts::{Found, NewSocket};
 use crate::state::TcpState;
@@ -49,9 +50,16 @@ pub(crate) struct Inspected {
 
 impl Inspected {
     /// Looks at a socket that may be saved.
-    pub(crate) fn look_at(fd: BorrowedFd<'_>, memory: &mut Memory) -> Result<Self, Error> {
+    pub(crate) fn look_at(
+        fd: BorrowedFd<'_>,
+        memory: &mut Memory,
+        settings: SaveSettings,
+    ) -> Result<Self, Error> {
         require_tcp(fd, Step::Inspect)?;
-        let (state, _) = carried(fd, Step::Inspect)?;
+        let (state, info) = carried(fd, Step::Inspect)?;
+        if accurate_ecn(state, &info) && !settings.accurate_ecn {
+            return Err(unsupported(Step::Inspect, Unsupported::AccurateEcn));
+        }
         refuse_upper_layer(fd, Step::Inspect)?;
         let endpoints = endpoints(fd)?;
         let family = endpoints.family();
@@ -159,6 +167,12 @@ fn carried(fd: BorrowedFd<'_>, step: Step) -> Result<(TcpState, TcpInfo), Error>
     }
 }
 
+/// Whether both ends count each other's congestion marks (guide H4).
+fn accurate_ecn(state: TcpState, info: &TcpInfo) -> bool {
+    let negotiated = state.is_synchronized() && info.options & TCPI_OPT_ECN != 0;
+    negotiated && info.ecn_mode == TCPI_ECN_MODE_ACCECN
+}
+
 /// Both addresses; the remote one is unspecified where the socket was never connected.
 fn endpoints(fd: BorrowedFd<'_>) -> Result<Endpoints, Error> {
     let local = sys::local_address(fd).at(Step::Inspect, "getsockname")?;
@@ -232,4 +246,37 @@ fn deselect(fd: BorrowedFd<'_>, step: Step) -> Result<(), Error> {
 fn queue_length(answer: io::Result<i32>, step: Step, call: &'static str) -> Result<usize, Error> {
     // The kernel counts bytes of a queue: never negative.
     Ok(answer.at(step, call)?.unsigned_abs() as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the kernel would write it.
+    fn info(options: u8, ecn_mode: u8) -> TcpInfo {
+        let mut info = TcpInfo::decode(&[]);
+        (info.options, info.ecn_mode) = (options, ecn_mode);
+        info
+    }
+
+    #[test]
+    fn accurate_ecn_is_told_from_every_other_kind() {
+        use crate::raw::{TCPI_ECN_MODE_DISABLED, TCPI_ECN_MODE_PENDING, TCPI_ECN_MODE_RFC3168};
+        let accurate = info(TCPI_OPT_ECN, TCPI_ECN_MODE_ACCECN);
+        assert!(accurate_ecn(TcpState::Established, &accurate));
+        assert!(accurate_ecn(TcpState::CloseWait, &accurate));
+        // What was asked for and not answered, and what is over, harms nobody.
+        let pending = info(TCPI_OPT_ECN, TCPI_ECN_MODE_PENDING);
+        assert!(!accurate_ecn(TcpState::SynSent, &pending));
+        assert!(!accurate_ecn(TcpState::Close, &accurate));
+        for mode in [TCPI_ECN_MODE_DISABLED, TCPI_ECN_MODE_RFC3168] {
+            assert!(!accurate_ecn(
+                TcpState::Established,
+                &info(TCPI_OPT_ECN, mode)
+            ));
+        }
+        // The failure of something that was not negotiated, in the same place (kernel 6.18).
+        let failed = info(0, TCPI_ECN_MODE_ACCECN);
+        assert!(!accurate_ecn(TcpState::Established, &failed));
+    }
 }

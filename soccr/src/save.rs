@@ -126,7 +126,7 @@ fn pause_in<'fd>(
     settings: SaveSettings,
 ) -> Result<Paused<'fd>, Error> {
     let fd = socket.as_fd();
-    let inspected = Inspected::look_at(fd, memory)?;
+    let inspected = Inspected::look_at(fd, memory, settings)?;
     Ok(Paused {
         repair: Repair::enter(fd, inspected.filter(), settings)?,
         inspected,

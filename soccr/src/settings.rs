@@ -10,6 +10,11 @@ pub struct SaveSettings {
     /// socket filter, with no privilege and no firewall. What is dropped the peer sends again. It does not replace a
     /// firewall where there is no socket: between the close and the restore (guide F9).
     pub ingress_lock: bool,
+    /// Whether a connection that has negotiated Accurate ECN (RFC 9768) is saved all the same, with a loss that names
+    /// it; it is refused otherwise ([`Unsupported::AccurateEcn`](crate::Unsupported::AccurateEcn)). The restored socket
+    /// does not count marks for its peer any more, which the peer takes for marks: it slows down once, and goes on
+    /// (guide H4).
+    pub accurate_ecn: bool,
 }
 
 impl SaveSettings {
@@ -18,13 +23,26 @@ impl SaveSettings {
     pub const fn new() -> Self {
         Self {
             ingress_lock: false,
+            accurate_ecn: false,
         }
     }
 
     /// Chooses whether the socket is locked against what comes in.
     #[must_use]
     pub const fn ingress_lock(self, ingress_lock: bool) -> Self {
-        Self { ingress_lock }
+        Self {
+            ingress_lock,
+            ..self
+        }
+    }
+
+    /// Chooses whether a connection with Accurate ECN is saved without it, not refused.
+    #[must_use]
+    pub const fn accurate_ecn(self, accurate_ecn: bool) -> Self {
+        Self {
+            accurate_ecn,
+            ..self
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! The journey of one connection: opened, its queues filled, saved, closed, restored, resumed, and judged by all
 //! four witnesses.
 
+mod ecn;
 mod ending;
 mod lock;
 mod moving;
 mod plan;
 
+pub use ecn::{ask_for_accurate_ecn, require_ecn};
 pub use ending::Ending;
 pub use lock::Lock;
 pub use moving::{Left, Mover, own_link_local};
@@ -20,7 +22,7 @@ use crate::oracle::wire::{self, Probes, WireRules};
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
 use lab::wait;
 use lab::{Capture, Connection, Counters, Family, Flow, Pair};
-use soccr::{FinMode, Lost, Restored, Settings, Snapshot, TcpState, raw};
+use soccr::{FinMode, Lost, Restored, SaveSettings, Settings, Snapshot, TcpState, raw};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -235,6 +237,14 @@ impl Traveller {
     /// # Errors
     /// [`Stop::Fail`] where the library fails, or where the queues it has read are not what was written.
     pub fn save(&mut self) -> Result<Saved, Stop> {
+        self.save_with(SaveSettings::new())
+    }
+
+    /// As [`save`](Self::save), the ways chosen by the caller.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn save_with(&mut self, settings: SaveSettings) -> Result<Saved, Stop> {
         let counters = self.counters()?;
         self.lock.block_ingress(&self.pair, self.flow)?;
         if raw::siocoutq(&self.subject)? > 0 {
@@ -243,7 +253,8 @@ impl Traveller {
         }
         self.capture.mark(wire::PAUSING)?;
         // In its own network, so that what it has not set can be told from what it has.
-        let paused = self.pair.a().enter(|| soccr::pause(&self.subject))??;
+        let pause = || soccr::pause_with(&self.subject, settings);
+        let paused = self.pair.a().enter(pause)??;
         self.capture.mark(wire::PAUSED)?;
         let paused = paused.read_data()?.queue_bytes()?;
         let view = KernelView::read(&self.subject)?;

@@ -1,6 +1,6 @@
 //! What is read in repair mode, but for the bytes of the queues.
 
-use super::{carried, deselect, queue_length, select, unsupported};
+use super::{accurate_ecn, carried, deselect, queue_length, select, unsupported};
 use crate::endpoints::Endpoints;
 use crate::error::{At, Error, Step, Unsupported};
 use crate::losses::{Loss, Lost};
@@ -123,10 +123,11 @@ impl Data {
         let mut lose = |what, detail: String| losses.push(Loss::new(what, detail));
         if self.state.is_synchronized() {
             if self.info.options & TCPI_OPT_ECN != 0 {
-                lose(
-                    Lost::Ecn,
-                    "negotiated, and not used after a restore".to_owned(),
-                );
+                let detail = match accurate_ecn(self.state, &self.info) {
+                    true => "AccECN, which the peer goes on with: it counts marks that never were",
+                    false => "negotiated, and not used after a restore",
+                };
+                lose(Lost::Ecn, detail.to_owned());
             }
             if self.info.rcv_ooopack > 0 {
                 let detail = format!(

@@ -4,9 +4,12 @@ use super::live::Live;
 use super::subject::repair_on;
 use crate::case::{Case, Level};
 use crate::context::Context;
-use crate::verdict::{Stop, Verdict, expect_eq};
+use crate::journey::{ask_for_accurate_ecn, require_ecn};
+use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::{Family, Pair};
-use soccr::raw::{self, TCPI_OPT_ECN, TCPOPT_TIMESTAMP};
+use soccr::raw::{
+    self, TCPI_ECN_MODE_ACCECN, TCPI_ECN_MODE_DISABLED, TCPI_OPT_ECN, TCPOPT_TIMESTAMP,
+};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
@@ -15,6 +18,13 @@ pub(super) fn cases() -> Vec<Case> {
             "a connect in repair mode forgets ECN, and no option switches it on again",
             &["A48"],
             ecn,
+        )
+        .level(Level::Info),
+        Case::new(
+            "kernel/options/accurate-ecn",
+            "a connect in repair mode forgets AccECN, and the peer counts marks that never were",
+            &["A48", "H4"],
+            accurate_ecn,
         )
         .level(Level::Info),
     ];
@@ -60,4 +70,27 @@ fn ecn(ctx: &Context) -> Verdict {
     repair_on(&live.subject)?;
     let options = live.negotiated()?;
     expect_eq("TCPI_OPT_ECN afterwards", ecn(&live.replace(&options)?)?, 0)
+}
+
+fn accurate_ecn(ctx: &Context) -> Verdict {
+    let pair = ctx.pair()?;
+    ask_for_accurate_ecn(&pair)?;
+    let live = Live::open_in(ctx, pair, Family::V4)?;
+    require_ecn(&live.subject)?;
+    live.receive(b"before")?;
+    let mode = raw::tcp_info(&live.subject)?.ecn_mode;
+    expect_eq("tcpi_ecn_mode at first", mode, TCPI_ECN_MODE_ACCECN)?;
+    let marks = raw::tcp_info(&live.peer)?.delivered_ce;
+    expect_eq("tcpi_delivered_ce of the peer at first", marks, 0)?;
+    repair_on(&live.subject)?;
+    let options = live.negotiated()?;
+    let live = live.replace(&options)?;
+    let mode = raw::tcp_info(&live.subject)?.ecn_mode;
+    expect_eq("tcpi_ecn_mode afterwards", mode, TCPI_ECN_MODE_DISABLED)?;
+    live.leave(raw::TCP_REPAIR_OFF)?;
+    live.receive(b"after")?;
+    let marks = raw::tcp_info(&live.peer)?.delivered_ce;
+    ctx.note("marks that the peer has counted", marks);
+    let what = "tcpi_delivered_ce of the peer afterwards";
+    expect(what, "more than 0", marks, marks > 0)
 }

@@ -3,13 +3,13 @@
 use crate::case::{Case, Level};
 use crate::context::Context;
 use crate::forge::{Ends, MSS, forge, forge_in};
-use crate::journey::{Ending, Lock, PATIENCE, Receive, Saved, Send, Traveller};
+use crate::journey::{Ending, Lock, PATIENCE, Receive, Send, Traveller};
 use crate::oracle::stream::{End, Talk};
 use crate::oracle::wire::Probes;
 use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::{Craft, Direction, Family, Flags, Flow, Host, Match, Pair, Segment, wait};
 use soccr::raw::{self, Opt};
-use soccr::{Loss, Lost, Settings, TcpState};
+use soccr::{Loss, Lost, SaveSettings, Settings, TcpState};
 use socket2::{SockRef, Socket};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -33,8 +33,9 @@ pub(super) fn cases() -> Vec<Case> {
     cases.push(
         Case::new(
             "restore/losses/accurate-ecn",
-            "AccECN, whose peer would go on counting marks, is named as a loss before anything is restored",
-            &["H4"],
+            "AccECN, where a save without it is allowed, does not come back: the loss is named, and the connection goes on \
+             without",
+            &["A48", "H4"],
             accurate_ecn,
         )
         .level(Level::Should),
@@ -244,36 +245,34 @@ fn on_link_of(host: &Host, address: SocketAddr) -> SocketAddr {
     }
 }
 
-fn names_ecn(losses: &[Loss]) -> bool {
-    losses.iter().any(|loss| loss.what == Lost::Ecn)
-}
-
-/// Saves a connection that has negotiated ECN, of whichever kind hosts with that setting do.
-fn save_with_ecn(ctx: &Context, setting: &str) -> Result<(Traveller, Saved), Stop> {
-    let pair = ctx.pair()?;
-    for host in pair.hosts() {
-        host.sysctl("net.ipv4.tcp_ecn", setting)
-            .map_err(|error| Stop::Skip(format!("needs net.ipv4.tcp_ecn = {setting}: {error}")))?;
-    }
-    let capture = ctx.capture(pair.a())?;
-    let connection = pair.connection(Family::V4).open()?;
-    let mut traveller = Traveller::new(pair, capture, connection);
-    traveller.fill(Receive::Small, Send::Unacked)?;
-    let saved = traveller.save()?;
-    let named = names_ecn(&saved.snapshot.losses());
-    expect_eq("a loss of ECN is named by the snapshot", named, true)?;
-    Ok((traveller, saved))
+fn ecn(ctx: &Context) -> Verdict {
+    let traveller = Traveller::open_with_ecn(ctx)?;
+    without_ecn(ctx, traveller, SaveSettings::new())
 }
 
 fn accurate_ecn(ctx: &Context) -> Verdict {
-    save_with_ecn(ctx, "3").map(drop)
+    let traveller = Traveller::open_with_accurate_ecn(ctx)?;
+    without_ecn(ctx, traveller, SaveSettings::new().accurate_ecn(true))
 }
 
-fn ecn(ctx: &Context) -> Verdict {
-    let (mut traveller, saved) = save_with_ecn(ctx, "1")?;
+fn without_ecn(ctx: &Context, mut traveller: Traveller, settings: SaveSettings) -> Verdict {
+    traveller.fill(Receive::Small, Send::Unacked)?;
+    let saved = traveller.save_with(settings)?;
+    expect_named(&saved.snapshot.losses(), settings.accurate_ecn)?;
     let restored = traveller.pair.a().enter(|| saved.snapshot.restore())??;
-    let named = names_ecn(restored.losses());
-    expect_eq("a loss of ECN is named by the restore", named, true)?;
+    expect_named(restored.losses(), settings.accurate_ecn)?;
     let restored = traveller.resume(restored)?;
     traveller.conclude(ctx, &saved, &restored, Probes::One)
+}
+
+/// Fails unless ECN is among them, as the kind that it was.
+fn expect_named(losses: &[Loss], accurate: bool) -> Verdict {
+    let named = |loss: &Loss| loss.what == Lost::Ecn && loss.detail.contains("AccECN") == accurate;
+    let kind = if accurate { "AccECN" } else { "classic ECN" };
+    expect(
+        format!("a loss of {kind}"),
+        "is named",
+        format!("{losses:?}"),
+        losses.iter().any(named),
+    )
 }

@@ -2,7 +2,7 @@
 
 use crate::case::Case;
 use crate::context::Context;
-use crate::journey::{PATIENCE, Traveller};
+use crate::journey::{Lock, PATIENCE, Receive, Send, Traveller};
 use crate::verdict::{Failure, Stop, Verdict, expect_eq};
 use lab::{Blackhole, Direction, Family, Flags, Match, Pair, wait};
 use nix::sys::socket::{MsgFlags, SockaddrStorage, send, sendto};
@@ -39,6 +39,12 @@ pub(super) fn cases() -> Vec<Case> {
             "a socket with TLS in the kernel on it is refused",
             &["D12"],
             tls,
+        ),
+        Case::new(
+            "save/refused/accurate-ecn",
+            "a connection with AccECN, whose peer would count marks that never were, is refused, and talks on",
+            &["H4"],
+            accurate_ecn,
         ),
         Case::new(
             "save/refused/ebpf-filter",
@@ -143,6 +149,16 @@ fn tls(ctx: &Context) -> Verdict {
         ),
         Err(error) => Err(Stop::Skip(format!("no TLS in this kernel: {error}"))),
     }
+}
+
+/// Either end, while nothing of what is in flight is acknowledged.
+fn accurate_ecn(ctx: &Context) -> Verdict {
+    let mut traveller = Traveller::open_with_accurate_ecn(ctx)?;
+    traveller.fill(Receive::Small, Send::Unacked)?;
+    refused(&traveller.subject, &Unsupported::AccurateEcn)?;
+    refused(&traveller.peer, &Unsupported::AccurateEcn)?;
+    traveller.lock = Lock::default();
+    traveller.talk.drain(&traveller.subject, &traveller.peer)
 }
 
 fn ebpf_filter(ctx: &Context) -> Verdict {
