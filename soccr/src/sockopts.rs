@@ -223,8 +223,8 @@ impl Found {
     fn read_one(&mut self, fd: BorrowedFd<'_>, option: Opt, special: Special, new: &NewSocket) {
         let value = match value_of(fd, option, special) {
             Ok(value) => value,
-            // What this kernel does not have, no application can have set.
-            Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => return,
+            // What this kernel does not have, or has for other sockets only, no application can have set.
+            Err(error) if is_missing(&error) => return,
             Err(error) => {
                 let detail = format!("{} could not be read: {error}", option.label());
                 return self.losses.push(Loss::new(Lost::SocketOption, detail));
@@ -264,6 +264,14 @@ impl Special {
     fn is_network_default(self) -> bool {
         matches!(self, NetworkDefault | V6NetworkDefault)
     }
+}
+
+/// Of an option of all sockets that TCP does not have, such as `SO_PEEK_OFF` before kernel 6.9, the errno is another one.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOPROTOOPT | libc::EOPNOTSUPP)
+    )
 }
 
 fn value_of(fd: BorrowedFd<'_>, option: Opt, special: Special) -> io::Result<Vec<u8>> {
