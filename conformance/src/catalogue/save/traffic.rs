@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, TryRecvError};
 
 /// Saves per case.
-const SAVES: u32 = 2_000;
+const SAVES: u32 = 500;
 /// A short queue is saved fast, so that there is time for many saves: the buffer of the subject, bytes.
 const RECEIVE_BUFFER: usize = 32 << 10;
 /// What the peer writes at a time: small segments arrive often, and so in the middle of a save.
