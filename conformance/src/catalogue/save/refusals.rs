@@ -155,8 +155,8 @@ fn tls(ctx: &Context) -> Verdict {
 fn accurate_ecn(ctx: &Context) -> Verdict {
     let mut traveller = Traveller::open_with_accurate_ecn(ctx)?;
     traveller.fill(Receive::Small, Send::Unacked)?;
-    refused(&traveller.subject, &Unsupported::AccurateEcn)?;
-    refused(&traveller.peer, &Unsupported::AccurateEcn)?;
+    save_refused(&traveller.subject, &Unsupported::AccurateEcn)?;
+    save_refused(&traveller.peer, &Unsupported::AccurateEcn)?;
     traveller.lock = Lock::default();
     traveller.talk.drain(&traveller.subject, &traveller.peer)
 }
@@ -172,7 +172,7 @@ fn ebpf_filter(ctx: &Context) -> Verdict {
     };
     let traveller = Traveller::open(ctx, Family::V4)?;
     raw::set_int(&traveller.subject, Opt::SO_ATTACH_BPF, program.as_raw_fd())?;
-    refused(&traveller.subject, &Unsupported::EbpfFilter)
+    save_refused(&traveller.subject, &Unsupported::EbpfFilter)
 }
 
 fn in_repair(ctx: &Context) -> Verdict {
