@@ -286,8 +286,8 @@ fn system_hint(call: &str, errno: i32) -> Option<&'static str> {
             "needs CAP_NET_RAW, or choose FinMode::Emulate"
         }
         ("bind", libc::EADDRNOTAVAIL) => {
-            "the local address is not on this host: move the address here first, or bind a socket of your own with \
-             IP_FREEBIND"
+            "the local address is not on this host, or still tentative: move it here and wait for it first, or choose \
+             Settings::freebind and do so before the resume"
         }
         ("connect", libc::EADDRNOTAVAIL) => {
             "this connection still exists in this network namespace: close the original first"

@@ -73,6 +73,7 @@ mod faults;
 mod filling;
 mod fin;
 mod finishing;
+mod freebind;
 pub mod image;
 mod ingress;
 mod kind;

@@ -7,12 +7,13 @@
 use crate::adopt;
 use crate::buffers::Buffers;
 use crate::closed::{self, Double};
-use crate::error::{At, Error, ErrorKind, Step};
+use crate::error::{At, Error, Step};
 use crate::fin::Fins;
+use crate::freebind;
 use crate::ingress;
 use crate::kind::Kind;
 use crate::link;
-use crate::losses::{Loss, Lost};
+use crate::losses::Loss;
 use crate::queue::Queue;
 use crate::raw::{Opt, TCP_REPAIR_ON};
 use crate::repair::{Probe, leave_repair};
@@ -23,9 +24,9 @@ use crate::snapshot::Snapshot;
 use crate::sockopts::{self, Moment};
 use crate::sys;
 use std::marker::PhantomData;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+mod binding;
 mod connected;
 
 /// The stages of a restore, as type parameters of [`Restoring`].
@@ -56,8 +57,8 @@ pub mod stage {
 impl Snapshot {
     /// Restores the connection into a new socket, up to the point where only [`Restored::resume`] is missing.
     ///
-    /// The local address has to be on this host, and the connection must not exist in this network namespace any
-    /// more. The snapshot is not changed: it can be restored again.
+    /// The local address has to be on this host ([`Settings::freebind`] lets it come later), and the connection must not
+    /// exist in this network namespace any more. The snapshot is not changed: it can be restored again.
     ///
     /// # Errors
     /// [`Error`] with the step; the half-built socket is gone without a packet. Needs `CAP_NET_ADMIN` in the user
@@ -247,7 +248,7 @@ impl<'s> Restoring<'s, stage::Created> {
     /// The kernel's refusal, mostly `EPERM`.
     #[doc(alias = "libsoccr_pause")]
     pub fn pause(mut self) -> Result<Restoring<'s, stage::Paused>, Error> {
-        self.core.fins = Fins::choose(self.core.snapshot, self.core.settings.fin)?;
+        self.core.fins = Fins::choose(self.core.snapshot, self.core.settings.fin_mode())?;
         if self.core.kind() != Kind::Unconnected {
             set(self.as_fd(), Step::Pause, Opt::TCP_REPAIR, TCP_REPAIR_ON)?;
         }
@@ -293,47 +294,6 @@ impl<'s> Restoring<'s, stage::Paused> {
 }
 
 impl<'s> Restoring<'s, stage::Unbound> {
-    /// Binds to the snapshot's local address; in repair mode a port that is in use is no obstacle (guide A35).
-    ///
-    /// A link-local address is bound on the link that [`Snapshot::link`] names. A socket whose connection is over gets a
-    /// loopback address where its own is not on this host: a loss says so.
-    ///
-    /// # Errors
-    /// `EADDRNOTAVAIL` where the address is not on this host; [`ErrorKind::NoLink`](crate::ErrorKind::NoLink) where its link is
-    /// not.
-    pub fn bind(mut self) -> Result<Restoring<'s, stage::Bound>, Error> {
-        let local = self.core.snapshot.endpoints.local;
-        if local.port() == 0 && local.ip().is_unspecified() {
-            return Ok(self.next());
-        }
-        match self.bind_address() {
-            Err(error) if is_elsewhere(&error) && self.is_over() => {
-                link::unbind(self.as_fd(), local)?;
-                let other = loopback(local);
-                sys::bind(self.as_fd(), other).at(Step::Bind, "bind")?;
-                let detail = format!(
-                    "{} instead of {}, which is not on this host",
-                    other.ip(),
-                    local.ip()
-                );
-                self.core.losses.push(Loss::new(Lost::Address, detail));
-            }
-            answer => answer?,
-        }
-        Ok(self.next())
-    }
-
-    fn bind_address(&self) -> Result<(), Error> {
-        let (fd, snapshot) = (self.as_fd(), self.core.snapshot);
-        link::bind(fd, snapshot)?;
-        sys::bind(fd, link::endpoints(snapshot).local).at(Step::Bind, "bind")
-    }
-
-    /// Whether no packet of the connection will ever be sent.
-    fn is_over(&self) -> bool {
-        matches!(self.core.kind(), Kind::Ended | Kind::Refused)
-    }
-
     /// Connects a socket that the caller has bound by a standard call, to the snapshot's local address.
     ///
     /// # Errors
@@ -368,34 +328,15 @@ impl<'s> Restoring<'s, stage::Bound> {
     }
 }
 
-/// Whether the address, or the link that it belongs to, is not on this host.
-fn is_elsewhere(error: &Error) -> bool {
-    let missing = matches!(error.kind(), ErrorKind::NoLink { .. });
-    missing
-        || matches!(
-            error.raw_os_error(),
-            Some(libc::EADDRNOTAVAIL | libc::ENODEV)
-        )
-}
-
-/// The same port of the host itself.
-fn loopback(mut address: SocketAddr) -> SocketAddr {
-    address.set_ip(match address.ip() {
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
-            Ipv4Addr::LOCALHOST.to_ipv6_mapped().into()
-        }
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    });
-    address
-}
-
 fn connect<'s, S>(mut socket: Restoring<'s, S>) -> Result<Restoring<'s, stage::Connected>, Error> {
     let (snapshot, step) = (socket.core.snapshot, Step::Connect);
     match socket.core.kind() {
         Kind::Connection => {
-            let remote = link::endpoints(snapshot).remote;
-            sys::connect(socket.as_fd(), remote).at(step, "connect")?;
+            let endpoints = link::endpoints(snapshot);
+            match socket.core.settings.freebind {
+                true => freebind::connect(socket.as_fd(), endpoints)?,
+                false => sys::connect(socket.as_fd(), endpoints.remote).at(step, "connect")?,
+            }
         }
         Kind::Ended => {
             let double = Double::create(socket.as_fd())?;

@@ -56,6 +56,8 @@ pub struct Settings {
     pub in_flight: InFlight,
     /// Whether the socket takes nothing in until it is resumed, as in [`SaveSettings::ingress_lock`].
     pub ingress_lock: bool,
+    /// Whether the local address may be missing until the resume; see [`freebind`](Self::freebind).
+    pub freebind: bool,
 }
 
 impl Settings {
@@ -66,6 +68,7 @@ impl Settings {
             fin: FinMode::Auto,
             in_flight: InFlight::AsSent,
             ingress_lock: false,
+            freebind: false,
         }
     }
 
@@ -87,6 +90,30 @@ impl Settings {
         Self {
             ingress_lock,
             ..self
+        }
+    }
+
+    /// Chooses whether the local address may be missing until the resume: because the caller moves it here later, or
+    /// because it is still tentative (IPv6 duplicate address detection, RFC 4862, section 5.4).
+    ///
+    /// A route to the peer has to be there already. The resume sends: wait first until the host takes packets for the
+    /// address, or the answer is lost, or comes to a host without the socket. What is in flight is sent by a timer about a second after the queues were restored, resumed or not, but
+    /// for [`InFlight::AsUnsent`].
+    ///
+    /// No packet reaches an address that is not here: [`FinMode::Auto`] is [`FinMode::Emulate`] then, and with
+    /// [`FinMode::Inject`] the address is needed all the same. A socket whose connection is over comes back as without this.
+    #[must_use]
+    #[doc(alias = "IP_FREEBIND")]
+    #[doc(alias = "IPV6_FREEBIND")]
+    pub const fn freebind(self, freebind: bool) -> Self {
+        Self { freebind, ..self }
+    }
+
+    /// How FINs are put back, all chosen ways considered.
+    pub(crate) fn fin_mode(self) -> FinMode {
+        match self.fin {
+            FinMode::Auto if self.freebind => FinMode::Emulate,
+            fin => fin,
         }
     }
 }

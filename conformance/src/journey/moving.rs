@@ -170,6 +170,14 @@ impl Mover {
             expected.allow_acknowledgement(&view);
         }
         view.expect_equal(&expected)?;
+        self.restored()
+    }
+
+    /// Says that the connection is restored: what the new host sends from here on is the resumed connection's.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where the lab cannot.
+    pub fn restored(&self) -> Verdict {
         self.mark(wire::RESTORED)
     }
 

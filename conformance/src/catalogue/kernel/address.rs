@@ -31,6 +31,17 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .level(Level::Info),
     ];
+    for family in [Family::V4, Family::V6] {
+        cases.push(
+            Case::new(
+                format!("kernel/connect/foreign-address/{family}"),
+                "in repair mode a connect from an address that is not local needs IP_TRANSPARENT over IPv4, and nothing over IPv6",
+                &["A36"],
+                move |ctx| connect_from_foreign_address(ctx, family),
+            )
+            .level(Level::Should),
+        );
+    }
     for family in SOCKETS {
         cases.push(Case::new(
             format!("kernel/bind/port-of-listener/{family}"),
@@ -99,13 +110,34 @@ fn two_listeners(ctx: &Context) -> Verdict {
     expect_errno("the second bind outside", second, libc::EADDRINUSE)
 }
 
-fn foreign_address(ctx: &Context, family: Family) -> Verdict {
-    let pair = ctx.pair()?;
+/// An address of no host here.
+fn foreign(family: Family) -> SocketAddr {
     let ip: IpAddr = match family {
         Family::V4 => Ipv4Addr::new(192, 0, 2, 1).into(),
         Family::V6 | Family::V4Mapped => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
     };
-    let foreign = SocketAddr::new(ip, 4_000);
+    SocketAddr::new(ip, 4_000)
+}
+
+fn connect_from_foreign_address(ctx: &Context, family: Family) -> Verdict {
+    let pair = ctx.pair()?;
+    let socket = fresh_in_repair(pair.a(), family)?;
+    // Of both families.
+    raw::set_int(&socket, Opt::IP_FREEBIND, 1)?;
+    expect_ok("bind with freebind", raw::bind(&socket, foreign(family)))?;
+    let remote = endpoints(&pair, family).remote;
+    if family == Family::V4 {
+        let plain = raw::connect(&socket, remote);
+        expect_errno("connect", plain, libc::ENETUNREACH)?;
+        raw::set_int(&socket, Opt::IP_TRANSPARENT, 1)?;
+    }
+    expect_ok("connect", raw::connect(&socket, remote))?;
+    expect_eq("the state", state(&socket)?, Some(TcpState::Established))
+}
+
+fn foreign_address(ctx: &Context, family: Family) -> Verdict {
+    let pair = ctx.pair()?;
+    let foreign = foreign(family);
     let socket = fresh_in_repair(pair.a(), family)?;
     expect_errno("bind", raw::bind(&socket, foreign), libc::EADDRNOTAVAIL)?;
     match family {

@@ -1,6 +1,7 @@
 //! The library and the kernel together: a connection is saved, closed, restored and resumed.
 
 mod again;
+mod freebind;
 mod generated;
 mod held;
 mod host;
@@ -27,6 +28,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(network::cases());
     cases.extend(again::cases());
     cases.extend(link_local::cases());
+    cases.extend(freebind::cases());
     cases.extend(generated::cases());
     cases
 }
