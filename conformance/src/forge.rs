@@ -102,6 +102,7 @@ pub fn forge_in(
         talk: Talk::default(),
         lock: Lock::default(),
         settings: soccr::Settings::new(),
+        privileges: crate::journey::Privileges::default(),
     })
 }
 

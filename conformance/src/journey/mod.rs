@@ -6,12 +6,14 @@ mod ending;
 mod lock;
 mod moving;
 mod plan;
+mod privileges;
 
 pub use ecn::{ask_for_accurate_ecn, require_ecn};
 pub use ending::Ending;
 pub use lock::Lock;
 pub use moving::{Left, Mover, own_link_local};
 pub use plan::{Negotiated, Plan, Receive, Send};
+pub use privileges::Privileges;
 
 use crate::context::Context;
 use crate::oracle::peer::{self, PEER_TELLTALES, TELLTALES};
@@ -58,6 +60,8 @@ pub struct Traveller {
     pub lock: Lock,
     /// How it is restored.
     pub settings: Settings,
+    /// With which privileges it is saved and restored.
+    pub privileges: Privileges,
 }
 
 /// A connection that is saved and whose socket is gone.
@@ -104,6 +108,7 @@ impl Traveller {
             talk: Talk::default(),
             lock: Lock::default(),
             settings: Settings::new(),
+            privileges: Privileges::default(),
         }
     }
 
@@ -253,10 +258,9 @@ impl Traveller {
         }
         self.capture.mark(wire::PAUSING)?;
         // In its own network, so that what it has not set can be told from what it has.
-        let pause = || soccr::pause_with(&self.subject, settings);
-        let paused = self.pair.a().enter(pause)??;
+        let paused = self.call(|| soccr::pause_with(&self.subject, settings))??;
         self.capture.mark(wire::PAUSED)?;
-        let paused = paused.read_data()?.queue_bytes()?;
+        let paused = self.call(|| paused.read_data()?.queue_bytes())??;
         let view = KernelView::read(&self.subject)?;
         let snapshot = paused.release();
         self.close_subject()?;
@@ -284,12 +288,20 @@ impl Traveller {
     /// [`Stop::Fail`] where the library fails or the kernel's view is another.
     pub fn arrive(&mut self, saved: &Saved) -> Result<TcpStream, Stop> {
         let restore = || saved.snapshot.restore_with(self.settings);
-        let restored = self.pair.a().enter(restore)??;
+        let restored = self.call(restore)??;
         self.expect_view(saved, &KernelView::read(&restored)?)?;
         self.expect_losses(&saved.snapshot, &restored)?;
         let stream = self.resume(restored)?;
         expect_settled(&stream, &saved.snapshot)?;
         Ok(stream)
+    }
+
+    /// Calls the library on the subject's host.
+    fn call<T: std::marker::Send>(
+        &self,
+        f: impl FnOnce() -> T + std::marker::Send,
+    ) -> Result<T, Stop> {
+        self.privileges.call(self.pair.a(), f)
     }
 
     /// Fails unless a restored socket is what the saved one was.
@@ -376,7 +388,7 @@ impl Traveller {
     pub fn resume(&mut self, restored: Restored) -> Result<TcpStream, Stop> {
         self.capture.mark(wire::RESTORED)?;
         self.lock = Lock::default();
-        Ok(restored.resume()?)
+        Ok(self.call(|| restored.resume())??)
     }
 
     /// Closes the subject's socket by replacing it with one that is not connected.

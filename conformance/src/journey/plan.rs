@@ -94,13 +94,18 @@ impl Plan {
     pub fn run(&self, ctx: &Context) -> Verdict {
         let mut traveller = self.depart(ctx)?;
         traveller.fill_and_end(self.receive, self.send, self.ending)?;
-        let probes = match self.send {
+        traveller.travel(ctx, self.probes())
+    }
+
+    /// The window probes of its journey.
+    #[must_use]
+    pub fn probes(&self) -> Probes {
+        match self.send {
             _ if self.ending != Ending::None => Probes::NoneDue,
             // The persist timer of a closed window sends probes of the same shape.
             Send::Unsent => Probes::AtLeastOne,
             _ => Probes::One,
-        };
-        traveller.travel(ctx, probes)
+        }
     }
 
     /// Adds to a network what lets its hosts negotiate what the plan wants.

@@ -8,6 +8,7 @@ mod host;
 mod link_local;
 mod matrix;
 mod network;
+mod privileges;
 mod sequence;
 mod settled;
 mod socket_options;
@@ -29,6 +30,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(again::cases());
     cases.extend(link_local::cases());
     cases.extend(freebind::cases());
+    cases.extend(privileges::cases());
     cases.extend(generated::cases());
     cases
 }

@@ -120,6 +120,7 @@ fn moves(ctx: &Context, first: First, family: Family) -> Verdict {
         talk: Talk::default(),
         lock,
         settings: Settings::new(),
+        privileges: crate::journey::Privileges::default(),
     };
     talk_on(&traveller)
 }
