@@ -165,7 +165,8 @@ impl<'fd> Repair<'fd> {
         let nanoseconds = self.entered.at.elapsed().as_nanos();
         PauseReport {
             nanoseconds: u64::try_from(nanoseconds).unwrap_or(u64::MAX),
-            system_calls: sys::made() - self.entered.calls,
+            // Another thread than the one that has paused it counts its own.
+            system_calls: sys::made().saturating_sub(self.entered.calls),
             readings,
             taken_as_sent: 0,
         }

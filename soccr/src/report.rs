@@ -6,7 +6,8 @@
 pub struct PauseReport {
     /// From the call that entered repair mode to the call that left it, or to now; nanoseconds.
     pub nanoseconds: u64,
-    /// How many system calls were made in that time, both of those included.
+    /// How many system calls were made in that time, both of those included; of no use where the socket was resumed by
+    /// another thread.
     pub system_calls: u64,
     /// How often everything was read: once, unless traffic disturbed it.
     pub readings: u32,
