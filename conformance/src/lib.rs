@@ -13,6 +13,7 @@ pub mod facts;
 pub mod forge;
 pub mod glob;
 mod guarded;
+pub mod helper;
 pub mod journey;
 pub mod machine;
 pub mod oracle;

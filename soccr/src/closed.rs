@@ -8,12 +8,11 @@ use crate::endpoints::{Family, packet_family};
 use crate::error::{At, Error, ErrorKind, Step};
 use crate::finishing::set_window;
 use crate::losses::{Loss, Lost};
-use crate::raw::{
-    self, Opt, TCP_NO_QUEUE, TCP_RECV_QUEUE, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON, TCP_SEND_QUEUE,
-};
+use crate::raw::{self, Opt, TCP_NO_QUEUE, TCP_RECV_QUEUE, TCP_SEND_QUEUE};
 use crate::seq::Seq;
 use crate::snapshot::{PendingError, Snapshot};
 use crate::state::TcpState;
+use crate::switch::Switch;
 use crate::sys;
 use crate::wait::until;
 use crate::window::Window;
@@ -51,11 +50,16 @@ impl Double {
     }
 
     /// Connects both sockets to each other without a packet. The other one is in repair mode and bound.
-    pub(crate) fn connect(&self, socket: BorrowedFd<'_>, snapshot: &Snapshot) -> Result<(), Error> {
+    pub(crate) fn connect(
+        &self,
+        socket: BorrowedFd<'_>,
+        snapshot: &Snapshot,
+        switch: &Switch,
+    ) -> Result<(), Error> {
         let (step, double) = (Step::Connect, self.socket.as_fd());
         let (start, end) = (snapshot.receive.start(), snapshot.receive.end);
         let local = sys::local_address(socket).at(step, "getsockname")?;
-        sys::set_int(double, Opt::TCP_REPAIR, TCP_REPAIR_ON).at(step, Opt::TCP_REPAIR.setting)?;
+        switch.enter(double).at(step, Opt::TCP_REPAIR.setting)?;
         for (fd, send, receive, to) in [
             (socket, START, start, self.address),
             (double, end, START, local),
@@ -73,6 +77,7 @@ impl Double {
         self,
         socket: BorrowedFd<'_>,
         snapshot: &Snapshot,
+        switch: &Switch,
     ) -> Result<Vec<Loss>, Error> {
         let (step, double) = (Step::RemainingData, self.socket.as_fd());
         for (fd, rcv_nxt) in [(socket, snapshot.receive.end), (double, START)] {
@@ -84,7 +89,7 @@ impl Double {
                 rcv_wup: rcv_nxt,
             };
             set_window(fd, window)?;
-            set(fd, step, Opt::TCP_REPAIR, TCP_REPAIR_OFF_NO_WP)?;
+            switch.leave_quietly(fd).at(step, Opt::TCP_REPAIR.setting)?;
         }
         // A reset after the peer's FIN is a broken pipe, before it is a reset (kernel `tcp_reset`).
         if snapshot.pending_error == Some(PendingError::Errno(libc::EPIPE)) {

@@ -1,5 +1,6 @@
 //! What can go wrong, said so that the reader knows what to do.
 
+use crate::helper::Failure;
 use crate::queue::Queue;
 use crate::state::TcpState;
 use std::fmt;
@@ -61,6 +62,8 @@ pub enum ErrorKind {
         /// What it returned.
         source: io::Error,
     },
+    /// The helper that is to set `TCP_REPAIR` has failed ([`with_helper`](crate::with_helper)).
+    Helper(Failure),
     /// This kind of socket, this state or this kernel is not one that can do it; a socket to save is untouched.
     Unsupported(Unsupported),
     /// The snapshot says something that no connection can be.
@@ -209,6 +212,7 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         match &*self.kind {
             ErrorKind::System { call, source } => system_hint(call, source.raw_os_error()?),
+            ErrorKind::Helper(failure) => Some(failure.hint()),
             ErrorKind::AlreadyInRepair => {
                 Some("leave repair mode first: setsockopt(TCP_REPAIR, 0)")
             }
@@ -280,7 +284,7 @@ fn system_hint(call: &str, errno: i32) -> Option<&'static str> {
     Some(match (call, errno) {
         ("setsockopt(TCP_REPAIR)", libc::EPERM) => {
             "needs CAP_NET_ADMIN in the user namespace that owns the network namespace in which the socket was \
-             created, and a socket that does not listen"
+             created, here or in a helper (soccr::helper), and a socket that does not listen"
         }
         ("socket(SOCK_RAW)" | "setsockopt(SO_MARK)", libc::EPERM | libc::EACCES) => {
             "needs CAP_NET_RAW, or choose FinMode::Emulate"
@@ -339,6 +343,7 @@ impl fmt::Display for ErrorKind {
             Self::System { call, source } => write!(f, "{call}: {source}"),
             Self::Unsupported(unsupported) => unsupported.fmt(f),
             Self::Refused(refusal) => refusal.fmt(f),
+            Self::Helper(failure) => failure.fmt(f),
             Self::AlreadyInRepair => f.write_str("the socket is already in repair mode"),
             Self::Unstable { attempts } => {
                 write!(
@@ -423,6 +428,12 @@ pub(crate) trait At<T> {
 
 impl<T> At<T> for io::Result<T> {
     fn at(self, step: Step, call: &'static str) -> Result<T, Error> {
-        self.map_err(|source| Error::new(step, ErrorKind::System { call, source }))
+        self.map_err(|source| {
+            let kind = match source.downcast::<Failure>() {
+                Ok(failure) => ErrorKind::Helper(failure),
+                Err(source) => ErrorKind::System { call, source },
+            };
+            Error::new(step, kind)
+        })
     }
 }

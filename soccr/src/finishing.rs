@@ -9,15 +9,17 @@ use crate::filling::write_all;
 use crate::fin::{Fins, Injection};
 use crate::losses::{Loss, Lost};
 use crate::queue::Queue;
-use crate::raw::{Opt, TCP_NO_QUEUE, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON, TCP_SEND_QUEUE};
+use crate::raw::{Opt, TCP_NO_QUEUE, TCP_SEND_QUEUE};
 use crate::reading::read_window;
 use crate::repair::persist;
 use crate::settings::InFlight;
-use crate::shelter::Shelter;
+use crate::shelter::{Shelter, hide};
 use crate::snapshot::Snapshot;
 use crate::state::TcpState;
+use crate::switch::Switch;
 use crate::sys;
 use crate::window::Window;
+use std::io;
 use std::net::Shutdown;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -29,6 +31,7 @@ pub(crate) struct Finishing<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) fins: &'a Fins,
     pub(crate) in_flight: InFlight,
+    pub(crate) switch: &'a Switch,
 }
 
 impl Finishing<'_> {
@@ -150,19 +153,28 @@ impl Finishing<'_> {
         };
         set_window(self.fd, shut.not_after(rcv_nxt).acceptable(rcv_nxt))?;
         let shelter = Shelter::enter(self.fd);
-        match sys::set_int(self.fd, Opt::TCP_REPAIR, TCP_REPAIR_OFF_NO_WP) {
+        match self.switch.leave_quietly(self.fd) {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Err(quiet_off()),
-            other => other.at(STEP, Opt::TCP_REPAIR.setting)?,
+            other => self.or_hide(other)?,
         }
         let written = self.write_tail();
         // Back in repair mode first, whatever happened: only there can the socket vanish.
-        persist(|| sys::set_int(self.fd, Opt::TCP_REPAIR, TCP_REPAIR_ON))
-            .at(STEP, Opt::TCP_REPAIR.setting)?;
+        self.or_hide(persist(|| self.switch.enter(self.fd)))?;
         written?;
         match shelter {
             Some(shelter) => shelter.leave().at(STEP, Opt::SO_BINDTODEVICE.setting),
             None => Ok(()),
         }
+    }
+
+    /// Where the mode could not be switched the socket is to be closed, out of repair mode, or to be taken out of it by a
+    /// helper that is late.
+    fn or_hide(&self, switched: io::Result<()>) -> Result<(), Error> {
+        if switched.is_err() {
+            // As far as it is permitted: nothing else can be done.
+            let _ = hide(self.fd);
+        }
+        switched.at(STEP, Opt::TCP_REPAIR.setting)
     }
 
     fn write_tail(&self) -> Result<(), Error> {

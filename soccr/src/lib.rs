@@ -31,7 +31,8 @@
 //!
 //! # What it needs
 //! - `CAP_NET_ADMIN` in the user namespace that owns the network namespace of the socket: real root, or an
-//!   ordinary user in a user namespace of its own.
+//!   ordinary user in a user namespace of its own. Or none at all, and a process with it that does nothing but set
+//!   `TCP_REPAIR`: [`helper`].
 //! - **The traffic of the connection blocked.** Between the save and the resume, no packet of the connection may
 //!   reach a host where its socket is missing: the kernel would answer with a RST. Neither may data arrive between
 //!   a save and the close of the saved socket: it would be acknowledged and lost. Repair mode does not keep packets
@@ -47,9 +48,9 @@
 //!
 //! # If something fails
 //! After an error from a save the connection runs on as before, unless it is one from resuming ([`Step::Resume`]): then
-//! the kernel has refused to put something back. After an error from a restore the half-built socket is gone without a
-//! packet, but for the acknowledgement of a FIN that was put back, and the snapshot, which is never changed, can be
-//! restored again. An [`Error`] names the step, the call and what to do.
+//! the kernel has refused to put something back, or a [`helper`] has failed. After an error from a restore the half-built
+//! socket is gone without a packet, but for the acknowledgement of a FIN that was put back, and the snapshot, which is
+//! never changed, can be restored again. An [`Error`] names the step, the call and what to do.
 //!
 //! Numbers such as *guide A9* in the notes of this crate are those of the project's list of facts about TCP repair,
 //! [`conformance/FACTS.md`](https://github.com/soccr/soccr/blob/HEAD/conformance/FACTS.md); the conformance suite has
@@ -74,6 +75,7 @@ mod filling;
 mod fin;
 mod finishing;
 mod freebind;
+pub mod helper;
 pub mod image;
 mod ingress;
 mod kind;
@@ -101,6 +103,7 @@ mod silent_close;
 mod snapshot;
 mod sockopts;
 mod state;
+mod switch;
 mod sys;
 mod wait;
 mod window;
@@ -109,6 +112,7 @@ pub use buffers::Buffers;
 pub use endpoints::{Endpoints, Family};
 pub use error::{Error, ErrorKind, Refusal, Step, Unsupported};
 pub use fin::MARK;
+pub use helper::{Helper, with_helper};
 pub use ingress::{Filter, Instruction};
 pub use lint::{Fate, Finding, Rule};
 pub use losses::{Loss, Lost};

@@ -5,6 +5,7 @@ use crate::report::PauseReport;
 use crate::save::{NotSaved, save_and_close, save_into};
 use crate::settings::SaveSettings;
 use crate::snapshot::Snapshot;
+use crate::switch::Switch;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -55,14 +56,16 @@ fn each<T: Send, R: Send>(
         .map(|item| Mutex::new((Some(item), None)))
         .collect();
     let next = AtomicUsize::new(0);
+    let one_by_one = || {
+        while let Some(slot) = slots.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.1 = slot.0.take().map(&work);
+        }
+    };
+    let switch = Switch::current();
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(slot) = slots.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-                    slot.1 = slot.0.take().map(&work);
-                }
-            });
+            scope.spawn(|| switch.during(one_by_one));
         }
     });
     slots

@@ -4,9 +4,8 @@
 use crate::endpoints::Family;
 use crate::fin::MARK;
 use crate::ingress::MARKED_ONLY;
-use crate::raw::{
-    self, Opt, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON, TCP_SEND_QUEUE, TCPI_OPT_USEC_TS,
-};
+use crate::raw::{self, Opt, TCP_SEND_QUEUE, TCPI_OPT_USEC_TS};
+use crate::switch::Switch;
 use crate::sys;
 use crate::window::Window;
 use std::fmt;
@@ -18,7 +17,8 @@ use std::os::fd::{AsFd, OwnedFd};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Ability {
-    /// Repair mode: without it there is no save and no restore.
+    /// Repair mode: without it there is no save and no restore. By the helper that is in force, if one is
+    /// ([`with_helper`](crate::with_helper)); so are the two that follow.
     Repair,
     /// Leaving it without a window probe, which an unsent tail needs (kernel 4.19).
     QuietOff,
@@ -101,10 +101,10 @@ impl Ability {
         let socket = new_socket()?;
         let set = |option, value| raw::set_int(&socket, option, value);
         let answer = match self {
-            Self::Repair => set(Opt::TCP_REPAIR, TCP_REPAIR_ON),
+            Self::Repair => Switch::current().enter(socket.as_fd()),
             Self::QuietOff => {
                 repair(&socket)?;
-                set(Opt::TCP_REPAIR, TCP_REPAIR_OFF_NO_WP)
+                Switch::current().leave_quietly(socket.as_fd())
             }
             Self::RepairWindow => {
                 repair(&socket)?;
@@ -139,8 +139,8 @@ fn new_socket() -> Result<OwnedFd, Unavailable> {
 }
 
 fn repair(socket: &OwnedFd) -> Result<(), Unavailable> {
-    raw::set_int(socket, Opt::TCP_REPAIR, TCP_REPAIR_ON)
-        .map_err(|error| Unavailable::Unprepared(Ability::Repair.name(), error))
+    let entered = Switch::current().enter(socket.as_fd());
+    entered.map_err(|error| Unavailable::Unprepared(Ability::Repair.name(), error))
 }
 
 /// Older kernels take the odd value as a value; only `TCP_INFO` tells the two apart.
@@ -191,7 +191,8 @@ impl Probe {
     }
 }
 
-/// Finds out what this kernel and these privileges allow, in the network namespace of the calling thread.
+/// Finds out what this kernel and these privileges allow, in the network namespace of the calling thread; with the
+/// helper that is in force on it, if one is.
 #[must_use]
 pub fn probe() -> Probe {
     let tried = |ability: Ability| Tried {

@@ -2,11 +2,10 @@
 
 use crate::error::{At, Error, ErrorKind, Step, Unsupported};
 use crate::ingress::{self, Filter, Instruction};
-use crate::raw::{
-    MSG_DONTWAIT, MSG_PEEK, Opt, TCP_REPAIR_OFF, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_ON,
-};
+use crate::raw::{MSG_DONTWAIT, MSG_PEEK, Opt};
 use crate::report::PauseReport;
 use crate::settings::SaveSettings;
+use crate::switch::Switch;
 use crate::sys;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -30,6 +29,7 @@ pub(crate) enum Probe {
 #[derive(Debug)]
 pub(crate) struct Repair<'fd> {
     fd: BorrowedFd<'fd>,
+    switch: Switch,
     aside: Aside,
     entered: Entered,
     armed: bool,
@@ -104,6 +104,7 @@ impl<'fd> Repair<'fd> {
         }
         Ok(Self {
             fd,
+            switch: Switch::current(),
             aside: Aside {
                 reuse_address: sys::get_int(fd, Opt::SO_REUSEADDR)
                     .at(Step::Inspect, Opt::SO_REUSEADDR.getting)?
@@ -117,8 +118,8 @@ impl<'fd> Repair<'fd> {
 
     fn pause(mut self) -> Result<Self, Error> {
         self.entered = Entered::now();
-        sys::set_int(self.fd, Opt::TCP_REPAIR, TCP_REPAIR_ON)
-            .at(Step::Pause, Opt::TCP_REPAIR.setting)?;
+        let entered = self.switch.enter(self.fd);
+        entered.at(Step::Pause, Opt::TCP_REPAIR.setting)?;
         Ok(self)
     }
 
@@ -198,7 +199,7 @@ impl<'fd> Repair<'fd> {
             false => Ok(()),
         };
         let off =
-            persist(|| leave_repair(self.fd, probe)).at(Step::Resume, Opt::TCP_REPAIR.setting);
+            persist(|| self.switch.leave(self.fd, probe)).at(Step::Resume, Opt::TCP_REPAIR.setting);
         let report = self.report(readings);
         // Leaving repair mode clears it (guide A6).
         let reuse = set(Opt::SO_REUSEADDR, self.aside.reuse_address.into());
@@ -233,15 +234,4 @@ fn acknowledge(fd: BorrowedFd<'_>) -> Result<(), Error> {
         let _ = sys::recv(fd, &mut [0], MSG_PEEK | MSG_DONTWAIT);
     }
     Ok(())
-}
-
-/// Leaves repair mode.
-pub(crate) fn leave_repair(fd: BorrowedFd<'_>, probe: Probe) -> io::Result<()> {
-    if probe == Probe::Omit {
-        match sys::set_int(fd, Opt::TCP_REPAIR, TCP_REPAIR_OFF_NO_WP) {
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
-            other => return other,
-        }
-    }
-    sys::set_int(fd, Opt::TCP_REPAIR, TCP_REPAIR_OFF)
 }

@@ -6,7 +6,8 @@
 use crate::error::{At, Error, Step};
 use crate::ingress::Filter;
 use crate::raw::Opt;
-use crate::repair::{Probe, leave_repair, persist};
+use crate::repair::{Probe, persist};
+use crate::switch::Switch;
 use crate::sys;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -47,7 +48,8 @@ impl Rescue {
     /// Harmless where nothing has happened; every part is tried, also when another fails.
     ///
     /// # Errors
-    /// The first refusal of the kernel; leaving repair mode needs `CAP_NET_ADMIN`.
+    /// The first refusal of the kernel; leaving repair mode needs `CAP_NET_ADMIN`, or a helper
+    /// ([`with_helper`](crate::with_helper)).
     pub fn put_back(&self, socket: &impl AsFd) -> Result<(), Error> {
         let fd = socket.as_fd();
         let set = |option: Opt, value| {
@@ -72,6 +74,6 @@ impl Rescue {
 fn resume(fd: BorrowedFd<'_>) -> io::Result<()> {
     match sys::get_int(fd, Opt::TCP_REPAIR)? {
         0 => Ok(()),
-        _ => persist(|| leave_repair(fd, Probe::Omit)),
+        _ => persist(|| Switch::current().leave(fd, Probe::Omit)),
     }
 }

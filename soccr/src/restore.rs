@@ -15,13 +15,14 @@ use crate::kind::Kind;
 use crate::link;
 use crate::losses::Loss;
 use crate::queue::Queue;
-use crate::raw::{Opt, TCP_REPAIR_ON};
-use crate::repair::{Probe, leave_repair};
+use crate::raw::Opt;
+use crate::repair::Probe;
 use crate::restored::Restored;
 use crate::seq::Seq;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::sockopts::{self, Moment};
+use crate::switch::Switch;
 use crate::sys;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -184,6 +185,7 @@ struct Core<'s> {
     snapshot: &'s Snapshot,
     fd: OwnedFd,
     settings: Settings,
+    switch: Switch,
     fins: Fins,
     /// Plays the peer of a connection that is over.
     double: Option<Double>,
@@ -209,6 +211,7 @@ impl<'s, S> Restoring<'s, S> {
             snapshot,
             fd,
             settings: Settings::default(),
+            switch: Switch::default(),
             fins: Fins::None,
             double: None,
             losses: Vec::new(),
@@ -249,8 +252,10 @@ impl<'s> Restoring<'s, stage::Created> {
     #[doc(alias = "libsoccr_pause")]
     pub fn pause(mut self) -> Result<Restoring<'s, stage::Paused>, Error> {
         self.core.fins = Fins::choose(self.core.snapshot, self.core.settings.fin_mode())?;
+        self.core.switch = Switch::current();
         if self.core.kind() != Kind::Unconnected {
-            set(self.as_fd(), Step::Pause, Opt::TCP_REPAIR, TCP_REPAIR_ON)?;
+            let entered = self.core.switch.enter(self.as_fd());
+            entered.at(Step::Pause, Opt::TCP_REPAIR.setting)?;
         }
         // What ends a connection that is over comes from this host, without the mark.
         if self.core.settings.ingress_lock && self.core.kind().ends_in_repair() {
@@ -340,11 +345,12 @@ fn connect<'s, S>(mut socket: Restoring<'s, S>) -> Result<Restoring<'s, stage::C
         }
         Kind::Ended => {
             let double = Double::create(socket.as_fd())?;
-            double.connect(socket.as_fd(), snapshot)?;
+            double.connect(socket.as_fd(), snapshot, &socket.core.switch)?;
             socket.core.double = Some(double);
         }
         Kind::Refused => {
-            leave_repair(socket.as_fd(), Probe::Omit).at(step, Opt::TCP_REPAIR.setting)?;
+            let left = socket.core.switch.leave(socket.as_fd(), Probe::Omit);
+            left.at(step, Opt::TCP_REPAIR.setting)?;
             closed::refuse(socket.as_fd())?;
         }
         Kind::Attempt | Kind::Unconnected => {}

@@ -9,9 +9,11 @@ use crate::link;
 use crate::losses::Loss;
 use crate::options::Timestamps;
 use crate::raw::Opt;
-use crate::repair::{Probe, leave_repair, persist};
+use crate::repair::{Probe, persist};
 use crate::settings::Settings;
+use crate::shelter::hide;
 use crate::snapshot::Snapshot;
+use crate::switch::Switch;
 use crate::sys;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -24,6 +26,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 #[derive(Debug)]
 pub struct Restored {
     fd: OwnedFd,
+    switch: Switch,
     kind: Kind,
     buffers: Buffers,
     remote: SocketAddr,
@@ -58,11 +61,13 @@ impl Restored {
         settings: Settings,
         losses: Vec<Loss>,
         fd: OwnedFd,
+        switch: Switch,
         clock: Option<Timestamps>,
     ) -> Self {
         let kind = Kind::of(snapshot);
         Self {
             fd,
+            switch,
             kind,
             buffers: snapshot.buffers,
             remote: link::endpoints(snapshot).remote,
@@ -110,7 +115,12 @@ impl Restored {
             filter.attach(fd, step)?;
         }
         if self.kind.ends_in_repair() {
-            persist(|| leave_repair(fd, Probe::Send)).at(step, Opt::TCP_REPAIR.setting)?;
+            let left = persist(|| self.switch.leave(fd, Probe::Send));
+            if left.is_err() {
+                // Still in repair mode, where it vanishes: unless a helper that is late lets it speak first.
+                let _ = hide(fd);
+            }
+            left.at(step, Opt::TCP_REPAIR.setting)?;
         }
         if self.kind == Kind::Attempt {
             self.connect()?;

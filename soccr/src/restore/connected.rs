@@ -117,11 +117,12 @@ impl<'s> Restoring<'s, stage::Queued> {
                     snapshot,
                     fins: &self.core.fins,
                     in_flight: settings.in_flight,
+                    switch: &self.core.switch,
                 };
                 finishing.finish()?
             }
             Kind::Ended => match self.core.double.take() {
-                Some(double) => double.end(self.as_fd(), snapshot)?,
+                Some(double) => double.end(self.as_fd(), snapshot, &self.core.switch)?,
                 None => Vec::new(),
             },
             Kind::Attempt | Kind::Refused | Kind::Unconnected => Vec::new(),
@@ -138,10 +139,14 @@ impl<'s> Restoring<'s, stage::Queued> {
         }
         self.apply_options(Moment::Last);
         let Core {
-            losses, fd, fins, ..
+            losses,
+            fd,
+            fins,
+            switch,
+            ..
         } = self.core;
         let timestamps = snapshot.options.timestamps.filter(|_| fins.is_injected());
         let clock = timestamps.map(Timestamps::ahead);
-        Ok(Restored::new(snapshot, settings, losses, fd, clock))
+        Ok(Restored::new(snapshot, settings, losses, fd, switch, clock))
     }
 }

@@ -7,8 +7,8 @@ thread_local! {
     static MADE: Cell<u64> = const { Cell::new(0) };
 }
 
-/// How often a call that a signal interrupted is made again. None of the calls here waits for anything, so that one that
-/// is interrupted more often has another reason.
+/// How often a call that a signal interrupted is made again. None of the calls here waits for anything, but for a helper or
+/// by one, so that one that is interrupted more often has another reason.
 const MAX_INTERRUPTIONS: u32 = 100;
 
 /// How many system calls this thread has made for the library.

@@ -11,6 +11,7 @@ mod ioctl;
 mod poll;
 mod queue_io;
 mod raw_socket;
+mod rights;
 mod socket;
 mod sockopt;
 
@@ -21,6 +22,7 @@ pub(crate) use ioctl::{siocatmark, siocinq, siocoutq, siocoutqnsd};
 pub(crate) use poll::poll_now;
 pub(crate) use queue_io::{recv, send};
 pub(crate) use raw_socket::{raw_socket, send_to};
+pub(crate) use rights::{MAX_RIGHTS, Received, receive_rights, send_rights};
 #[cfg(feature = "faults")]
 pub(crate) use socket::kill_self;
 pub(crate) use socket::{

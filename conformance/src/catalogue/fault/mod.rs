@@ -1,6 +1,7 @@
 //! System calls that fail, and processes that are killed: in every state, at every call.
 
 mod every_call;
+mod helper;
 mod kill;
 mod resume;
 
@@ -19,6 +20,7 @@ pub fn cases() -> Vec<Case> {
     let mut cases = every_call::cases();
     cases.extend(resume::cases());
     cases.extend(kill::cases());
+    cases.extend(helper::cases());
     cases
 }
 

@@ -3,7 +3,7 @@
 use crate::case::{Case, Level};
 use crate::context::Context;
 use crate::forge::{Ends, MSS, forge, forge_in};
-use crate::journey::{Ending, Lock, PATIENCE, Receive, Send, Traveller};
+use crate::journey::{Ending, Lock, PATIENCE, Privileges, Receive, Send, Traveller};
 use crate::oracle::stream::{End, Talk};
 use crate::oracle::wire::Probes;
 use crate::verdict::{Stop, Verdict, expect, expect_eq};
@@ -215,6 +215,7 @@ fn link_local(ctx: &Context, ending: Ending) -> Verdict {
         talk: Talk::default(),
         lock: Lock::default(),
         settings: Settings::new(),
+        privileges: Privileges::default(),
     };
     let link = traveller.pair.a().ifindex();
     traveller.fill_and_end(Receive::Small, Send::Unacked, ending)?;

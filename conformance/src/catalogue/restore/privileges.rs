@@ -2,23 +2,32 @@
 
 use crate::case::Case;
 use crate::context::Context;
-use crate::journey::{Ending, Plan, Privileges, Receive, Send};
-use crate::verdict::Verdict;
-use lab::Family;
+use crate::helper;
+use crate::journey::{Ending, PATIENCE, Plan, Privileges, Receive, Send};
+use crate::verdict::{Stop, Verdict};
+use lab::{Family, wait};
 use rustix::thread::CapabilitySet;
-use soccr::{FinMode, Settings};
+use soccr::{FinMode, Helper, Settings};
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::process::{Child, Command};
 
-/// What lies in the queues, or how far the close has come, where a restore does more than set options.
-const KINDS: [(&str, Send, Ending); 3] = [
+const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::V4Mapped];
+
+/// What lies in the queues, and how far the close has come.
+const KINDS: [(&str, Send, Ending); 6] = [
     ("both", Send::Both, Ending::None),
     ("unsent", Send::Unsent, Ending::None),
-    ("close-wait", Send::Empty, Ending::CloseWait),
+    ("fin-wait-2", Send::Empty, Ending::FinWait2),
+    ("close-wait", Send::Unsent, Ending::CloseWait),
+    ("last-ack", Send::Unacked, Ending::LastAck),
+    ("closing", Send::Empty, Ending::Closing),
 ];
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (kind, send, ending) in KINDS {
-        for family in [Family::V4, Family::V6, Family::V4Mapped] {
+        for family in FAMILIES {
             let plan = Plan {
                 family,
                 receive: Receive::Small,
@@ -33,16 +42,85 @@ pub(super) fn cases() -> Vec<Case> {
                 &["A1"],
                 move |ctx| net_admin_only(ctx, plan),
             ));
+            cases.push(Case::new(
+                format!("restore/helper/{kind}/{family}"),
+                "a thread without capabilities saves and restores with a helper, which does nothing but set TCP_REPAIR",
+                &["A1", "C27"],
+                move |ctx| by_helper(ctx, plan),
+            ));
         }
+    }
+    for family in FAMILIES {
+        let plan = Plan {
+            family,
+            receive: Receive::Small,
+            send: Send::Both,
+            settings: Settings::new().fin(FinMode::Emulate),
+            ..Plan::PLAIN
+        };
+        cases.push(Case::new(
+            format!("restore/passt-repair/both/{family}"),
+            "passt-repair is such a helper",
+            &["C27"],
+            move |ctx| by_passt_repair(ctx, plan),
+        ));
     }
     cases
 }
 
 fn net_admin_only(ctx: &Context, plan: Plan) -> Verdict {
-    let mut traveller = plan.depart(ctx)?;
-    traveller.privileges = Privileges {
+    let only = Privileges {
         only: Some(CapabilitySet::NET_ADMIN),
+        helper: None,
     };
+    travel(ctx, plan, only)
+}
+
+fn by_helper(ctx: &Context, plan: Plan) -> Verdict {
+    let running = helper::serve()?;
+    travel(ctx, plan, Privileges::helped_by(&running.helper))?;
+    running.end().map(drop)
+}
+
+fn travel(ctx: &Context, plan: Plan, privileges: Privileges) -> Verdict {
+    let mut traveller = plan.depart(ctx)?;
+    traveller.privileges = privileges;
     traveller.fill_and_end(plan.receive, plan.send, plan.ending)?;
     traveller.travel(ctx, plan.probes())
+}
+
+fn by_passt_repair(ctx: &Context, plan: Plan) -> Verdict {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("soccr.repair");
+    let listener = UnixListener::bind(&path)?;
+    listener.set_nonblocking(true)?;
+    let mut child = match Command::new("passt-repair").arg(&path).spawn() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let reason = "there is no passt-repair here: apt-get install passt (Debian 13)";
+            return Err(Stop::Skip(reason.to_owned()));
+        }
+        child => child?,
+    };
+    let travelled = connected(&listener, &mut child)
+        .and_then(|helper| travel(ctx, plan, Privileges::helped_by(&helper)));
+    // The end of its stream is its own end; if it does not come to that, it must not stay either.
+    let ended = wait::until("passt-repair has ended", PATIENCE, || {
+        child.try_wait().is_ok_and(|status| status.is_some())
+    });
+    child.kill()?;
+    child.wait()?;
+    travelled?;
+    Ok(ended?)
+}
+
+/// Waits for the program to connect.
+fn connected(listener: &UnixListener, child: &mut Child) -> Result<Helper, Stop> {
+    let mut accepted = listener.accept();
+    wait::until("passt-repair has connected", PATIENCE, || {
+        if accepted.is_err() {
+            accepted = listener.accept();
+        }
+        accepted.is_ok() || child.try_wait().is_ok_and(|status| status.is_some())
+    })?;
+    Ok(Helper::new(accepted?.0)?)
 }

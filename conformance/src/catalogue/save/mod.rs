@@ -1,5 +1,6 @@
 //! Saving without closing: what it needs, what it refuses, what it leaves as it was; and closing without saving.
 
+mod helper;
 mod options;
 mod probe;
 mod refusals;
@@ -18,5 +19,6 @@ pub fn cases() -> Vec<Case> {
     cases.extend(ways::cases());
     cases.extend(probe::cases());
     cases.extend(silent_close::cases());
+    cases.extend(helper::cases());
     cases
 }

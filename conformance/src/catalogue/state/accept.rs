@@ -2,7 +2,7 @@
 
 use crate::case::{Case, Level};
 use crate::context::Context;
-use crate::journey::{Lock, PATIENCE, Traveller};
+use crate::journey::{Lock, PATIENCE, Privileges, Traveller};
 use crate::oracle::stream::{End, Talk};
 use crate::oracle::wire::Probes;
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
@@ -89,6 +89,7 @@ fn drained(ctx: &Context, family: Family) -> Verdict {
         talk,
         lock: Lock::default(),
         settings: Settings::new(),
+        privileges: Privileges::default(),
     };
     let unread = raw::siocinq(&traveller.subject)?;
     expect_eq("bytes that wait to be read", unread, EARLY as i32)?;

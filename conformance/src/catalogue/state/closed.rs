@@ -5,7 +5,8 @@
 
 use crate::case::Case;
 use crate::context::Context;
-use crate::journey::PATIENCE;
+use crate::helper;
+use crate::journey::{PATIENCE, Privileges};
 use crate::oracle::wire;
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
 use lab::{Direction, Family, Match, Pair, wait};
@@ -74,7 +75,21 @@ pub(super) fn cases() -> Vec<Case> {
                 "a socket without a connection comes back as it was: what is left to read, then its error or its end; \
                  and no packet leaves the host",
                 &["E7", "D10", "C5"],
-                move |ctx| comes_back(ctx, over, family),
+                move |ctx| comes_back(ctx, over, family, &Privileges::default()),
+            ));
+        }
+    }
+    for (over, name) in [(Over::Ended, "ended"), (Over::Refused, "refused")] {
+        for family in FAMILIES {
+            cases.push(Case::new(
+                format!("state/closed/{name}/by-helper/{family}"),
+                "a thread without capabilities brings it back with a helper",
+                &["E7", "C27"],
+                move |ctx| {
+                    let running = helper::serve()?;
+                    comes_back(ctx, over, family, &Privileges::helped_by(&running.helper))?;
+                    running.end().map(drop)
+                },
             ));
         }
     }
@@ -95,7 +110,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-fn comes_back(ctx: &Context, over: Over, family: Family) -> Verdict {
+fn comes_back(ctx: &Context, over: Over, family: Family, privileges: &Privileges) -> Verdict {
     let pair = ctx.pair()?;
     let control = bring(&pair, over, family)?;
     let socket = bring(&pair, over, family)?;
@@ -104,12 +119,12 @@ fn comes_back(ctx: &Context, over: Over, family: Family) -> Verdict {
 
     let capture = ctx.capture(pair.a())?;
     capture.mark(wire::PAUSED)?;
-    let saved = soccr::save_and_close(socket);
+    let saved = privileges.call(pair.a(), || soccr::save_and_close(socket))?;
     let snapshot = saved.map_err(|error| Failure::new("the save", "success", error))?;
     expect_eq("the state", snapshot.state, TcpState::Close)?;
     let error = over.errno().map(PendingError::Errno);
     expect_eq("the pending error", snapshot.pending_error, error)?;
-    let restored = pair.a().enter(|| snapshot.restore())??;
+    let restored = privileges.call(pair.a(), || snapshot.restore())??;
     if over == Over::TimedOut {
         // No packet says so: the application gets another error, and never an end.
         for line in &mut expected {
@@ -121,7 +136,7 @@ fn comes_back(ctx: &Context, over: Over, family: Family) -> Verdict {
         names(&restored, Lost::PendingError),
         over == Over::TimedOut,
     )?;
-    let socket = restored.resume()?;
+    let socket = privileges.call(pair.a(), || restored.resume())??;
     expect_eq(
         "the local address",
         address(&socket, over)?,
@@ -138,7 +153,7 @@ fn comes_back(ctx: &Context, over: Over, family: Family) -> Verdict {
     expect("the wire", "no packet", &leaked, leaked.is_empty())?;
     // A snapshot is never changed: it can be restored again.
     drop(socket);
-    let again = pair.a().enter(|| snapshot.restore())??.resume()?;
+    let again = privileges.call(pair.a(), || snapshot.restore()?.resume())??;
     let found = observe(&again)?;
     expect_eq("the second time", found.join(", "), expected.join(", "))
 }
