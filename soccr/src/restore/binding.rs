@@ -13,12 +13,12 @@ use std::os::fd::AsFd;
 impl<'s> Restoring<'s, stage::Unbound> {
     /// Binds to the snapshot's local address; in repair mode a port that is in use is no obstacle (guide A35).
     ///
-    /// A link-local address is bound on the link that [`Snapshot::link`] names. A socket whose connection is over gets a
-    /// loopback address where its own is not on this host: a loss says so.
+    /// A link-local address is bound on the link that [`Snapshot::link`](crate::Snapshot::link) names. A socket whose
+    /// connection is over gets a loopback address where its own is not on this host: a loss says so.
     ///
     /// # Errors
-    /// `EADDRNOTAVAIL` where the address is not on this host, but for [`Settings::freebind`](crate::Settings::freebind); [`ErrorKind::NoLink`](crate::ErrorKind::NoLink) where its link is
-    /// not.
+    /// `EADDRNOTAVAIL` where the address is not on this host, but for [`Settings::freebind`](crate::Settings::freebind);
+    /// [`ErrorKind::NoLink`] where its link is not.
     pub fn bind(mut self) -> Result<Restoring<'s, stage::Bound>, Error> {
         let local = self.core.snapshot.endpoints.local;
         if local.port() == 0 && local.ip().is_unspecified() {
