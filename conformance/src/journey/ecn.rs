@@ -22,7 +22,7 @@ pub fn ask_for_accurate_ecn(pair: &Pair) -> Verdict {
 
 /// Skips the case where what was asked for is no ECN at all.
 ///
-/// Before kernel 5.13 every number is taken for `net.ipv4.tcp_ecn`, and 3 means nothing.
+/// Kernel 5.10 takes every number for `net.ipv4.tcp_ecn`, and 3 means nothing to it.
 ///
 /// # Errors
 /// [`Stop::Skip`].
