@@ -4,7 +4,7 @@
 //! without: FINs are put back by [`FinMode::Emulate`](crate::FinMode::Emulate), buffers are not forced, and options
 //! that the application could only set with privileges become losses.
 //!
-//! The privileged process ([`serve`]):
+//! The privileged process ([`serve()`]):
 //!
 //! ```no_run
 //! # fn main() -> std::io::Result<()> {
@@ -34,7 +34,7 @@
 //! Whoever can speak to a helper can take connections of its own from their peers' sight, and make connections that no
 //! handshake has opened, from any address and port that it may bind to, in every network namespace over which the helper
 //! has `CAP_NET_ADMIN` and of which it has a socket. Keep the path of the Unix socket in a folder that nobody else can
-//! enter, look at the peer's user (`SO_PEERCRED`) before [`serve`], and give the helper `CAP_NET_ADMIN` and nothing more.
+//! enter, look at the peer's user (`SO_PEERCRED`) before [`serve()`], and give the helper `CAP_NET_ADMIN` and nothing more.
 //!
 //! The permission is that of the user namespace that owns the network namespace in which the socket was created (guide
 //! A1), wherever the helper itself is.
@@ -45,7 +45,7 @@
 //!
 //! A request is one signed byte, the value of `TCP_REPAIR` (1, 0, -1), with 1 to 253 sockets (`SCM_RIGHTS`); its answer is
 //! the same byte, once it is done and the helper has closed its descriptors. The end of the stream ends the helper. If the
-//! kernel refuses, `passt-repair` ends; [`serve`] answers -1 - `errno`, which is never one of the three, and stays.
+//! kernel refuses, `passt-repair` ends; [`serve()`] answers -1 - `errno`, which is never one of the three, and stays.
 //!
 //! # If a helper fails
 //! [`ErrorKind::Helper`](crate::ErrorKind::Helper) says how. What was done is looked up in the socket, whatever was
