@@ -1,7 +1,7 @@
 //! What the application has set on its socket: every option that a kernel has, one case each.
 
 use super::held::write_unsent;
-use crate::case::Case;
+use crate::case::{Case, Need};
 use crate::context::Context;
 use crate::journey::Traveller;
 use crate::verdict::{Stop, Verdict, expect_eq};
@@ -133,15 +133,20 @@ pub(super) fn cases() -> Vec<Case> {
             .label()
             .to_ascii_lowercase()
             .replace('_', "-");
-        cases.push(Case::new(
+        let option = setting.option;
+        let case = Case::new(
             format!("restore/option/{name}"),
             format!(
                 "{} comes back as the application had set it, and is not set where it had not",
-                setting.option.label()
+                option.label()
             ),
-            guide(setting.option),
+            guide(option),
             move |ctx| comes_back(ctx, &setting),
-        ));
+        );
+        cases.push(match option {
+            Opt::SO_PEEK_OFF => case.needs(&[Need::PeekOffset]),
+            _ => case,
+        });
     }
     cases.push(Case::new(
         "restore/option/unset",
