@@ -257,6 +257,8 @@ pub struct TcpInfo {
     /// `tcpi_ecn_mode`: a value `TCPI_ECN_MODE_*` (kernel 7.0). In its place 6.18 and 6.19, which negotiate no Accurate
     /// ECN, have `tcpi_accecn_fail_mode`, which is 0 without.
     pub ecn_mode: u8,
+    /// `tcpi_snd_wnd`: how much the peer lets us send beyond what it has acknowledged, bytes (kernel 5.4).
+    pub snd_wnd: u32,
     /// How many bytes the kernel wrote.
     pub length: usize,
 }
@@ -307,6 +309,7 @@ impl TcpInfo {
             bytes_sent: long(200),
             bytes_retrans: long(208),
             rcv_ooopack: word(224),
+            snd_wnd: word(228),
             ecn_mode,
             length: bytes.len(),
         }

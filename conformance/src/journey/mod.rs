@@ -164,7 +164,7 @@ impl Traveller {
                 Ok(written) => left -= written,
                 Err(stop) => failure = Some(stop),
             }
-            failure.is_some() || holds(idle(socket))
+            failure.is_some() || holds(stalled(socket, left))
         })?;
         failure.map_or(Ok(()), Err)
     }
@@ -478,9 +478,16 @@ fn expect_settled(stream: &TcpStream, snapshot: &Snapshot) -> Verdict {
     Ok(())
 }
 
-/// Whether nothing is in flight: all was sent and acknowledged, or the rest waits for a window.
-fn idle(socket: &TcpStream) -> std::io::Result<bool> {
-    Ok(raw::siocoutq(socket)? == raw::siocoutqnsd(socket)?)
+/// Whether nothing is in flight, and nothing will be: all was sent, or the window is closed. One that is open by less than
+/// a segment is filled up by a timer, later.
+fn stalled(socket: &TcpStream, left: usize) -> std::io::Result<bool> {
+    let unsent = raw::siocoutqnsd(socket)?;
+    let in_flight = raw::siocoutq(socket)? - unsent;
+    let done = match unsent {
+        0 => left == 0,
+        _ => raw::tcp_info(socket)?.snd_wnd == 0,
+    };
+    Ok(in_flight == 0 && done)
 }
 
 /// A question that cannot be asked is not answered with yes.

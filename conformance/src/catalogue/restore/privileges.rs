@@ -95,7 +95,13 @@ fn by_passt_repair(ctx: &Context, plan: Plan) -> Verdict {
     let listener = UnixListener::bind(&path)?;
     listener.set_nonblocking(true)?;
     let mut child = match Command::new("passt-repair").arg(&path).spawn() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        // A folder of PATH that this user may not enter has none for it either.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+            ) =>
+        {
             let reason = "there is no passt-repair here: apt-get install passt (Debian 13)";
             return Err(Stop::Skip(reason.to_owned()));
         }
