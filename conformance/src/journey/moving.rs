@@ -1,7 +1,8 @@
 //! The journey of a connection from one host to another: saved on the old host, restored on the new one, with the address
 //! that moves from here to there.
 
-use super::{AFTERWARDS, PATIENCE, SMALL, by_image, holds};
+use super::filling::{SMALL, holds};
+use super::{AFTERWARDS, PATIENCE, by_image};
 use crate::context::Context;
 use crate::oracle::peer::{self, PEER_TELLTALES, TELLTALES};
 use crate::oracle::state::KernelView;
