@@ -2,7 +2,7 @@
 
 use super::{PATIENCE, Receive, Send, Traveller};
 use crate::oracle::stream::End;
-use crate::verdict::{Stop, Verdict};
+use crate::verdict::Verdict;
 use lab::wait;
 use soccr::{TcpState, raw};
 
@@ -44,12 +44,13 @@ impl Traveller {
     /// Fills both queues, and closes as far as wanted.
     ///
     /// # Errors
-    /// [`Stop::Broken`] where it does not come to that.
+    /// [`Stop::Broken`](crate::verdict::Stop::Broken) where it does not come to that.
     pub fn fill_and_end(&mut self, receive: Receive, send: Send, ending: Ending) -> Verdict {
         if matches!(ending, Ending::CloseWait | Ending::LastAck) {
             self.fill(receive, Send::Empty)?;
             self.talk.end(End::Peer, &self.peer)?;
             self.reaches(TcpState::CloseWait)?;
+            self.peer_is(&[TcpState::FinWait2], "the peer's FIN is acknowledged")?;
             self.fill(Receive::Empty, send)?;
         } else {
             self.fill(receive, send)?;
@@ -82,7 +83,7 @@ impl Traveller {
     /// Waits until the subject is in a state.
     ///
     /// # Errors
-    /// [`Stop::Broken`] where it does not come to it.
+    /// [`Stop::Broken`](crate::verdict::Stop::Broken) where it does not come to it.
     pub fn reaches(&self, state: TcpState) -> Verdict {
         let reached = || raw::tcp_info(&self.subject).is_ok_and(|info| info.state == state as u8);
         Ok(wait::until(
@@ -93,15 +94,20 @@ impl Traveller {
     }
 
     /// Waits until the peer has our FIN.
-    fn fin_arrives(&self) -> Result<(), Stop> {
-        let arrived = || {
-            raw::tcp_info(&self.peer).is_ok_and(|info| {
-                matches!(
-                    TcpState::from_kernel(info.state),
-                    Some(TcpState::CloseWait | TcpState::Close)
-                )
+    fn fin_arrives(&self) -> Verdict {
+        let states = [TcpState::CloseWait, TcpState::Close];
+        self.peer_is(&states, "the FIN has arrived")
+    }
+
+    /// Waits until the peer is in one of these states. An acknowledgement that is due would leave whenever its timer says
+    /// so, in a pause too.
+    fn peer_is(&self, states: &[TcpState], what: &str) -> Verdict {
+        let reached = || {
+            let info = raw::tcp_info(&self.peer);
+            info.is_ok_and(|info| {
+                TcpState::from_kernel(info.state).is_some_and(|state| states.contains(&state))
             })
         };
-        Ok(wait::until("the FIN has arrived", PATIENCE, arrived)?)
+        Ok(wait::until(what, PATIENCE, reached)?)
     }
 }
