@@ -66,7 +66,8 @@ impl Inspected {
         refuse_authentication(fd)?;
         let new = NewSocket::like(fd, family).at(Step::Inspect, "socket")?;
         let mut options = Found::read(fd, &endpoints, state, &new);
-        if sys::is_async(fd).at(Step::Inspect, "fcntl(F_GETFL)")? {
+        let flags = sys::status_flags(fd).at(Step::Inspect, "fcntl(F_GETFL)")?;
+        if flags & libc::O_ASYNC != 0 {
             let detail = "O_ASYNC, and who is sent which signal, belong to a process";
             options.losses.push(Loss::new(Lost::SocketOption, detail));
         }
@@ -76,7 +77,7 @@ impl Inspected {
             options,
             filter: read_filter(fd)?,
             buffers: Buffers::read(fd, Step::Inspect)?,
-            nonblocking: sys::is_nonblocking(fd).at(Step::Inspect, "fcntl(F_GETFL)")?,
+            nonblocking: flags & libc::O_NONBLOCK != 0,
             receive: prefaulted(
                 std::mem::take(&mut memory.receive),
                 queue_length(sys::siocinq(fd), Step::Inspect, "ioctl(SIOCINQ)")?,

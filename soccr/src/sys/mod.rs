@@ -26,7 +26,7 @@ pub(crate) use rights::{MAX_RIGHTS, Received, receive_rights, send_rights};
 #[cfg(feature = "faults")]
 pub(crate) use socket::kill_self;
 pub(crate) use socket::{
-    disconnect, is_async, is_nonblocking, set_nonblocking, shutdown, tcp_socket,
+    disconnect, is_nonblocking, set_nonblocking, shutdown, status_flags, tcp_socket,
 };
 pub(crate) use sockopt::{clear, get, get_int, netns_cookie, set, set_int};
 

@@ -51,11 +51,6 @@ pub(crate) fn is_nonblocking(fd: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(status_flags(fd)? & libc::O_NONBLOCK != 0)
 }
 
-/// Whether a signal tells that the socket is ready (`O_ASYNC`).
-pub(crate) fn is_async(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    Ok(status_flags(fd)? & libc::O_ASYNC != 0)
-}
-
 /// Makes calls on the socket wait, or never wait.
 pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
     let old = status_flags(fd)?;
@@ -73,7 +68,8 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Resu
     Ok(())
 }
 
-fn status_flags(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
+/// The flags of the open socket: `O_NONBLOCK`, `O_ASYNC`.
+pub(crate) fn status_flags(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
     call("fcntl(F_GETFL)", || {
         // SAFETY: `F_GETFL` takes no argument.
         check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })
