@@ -66,6 +66,17 @@ impl Timestamps {
     }
 }
 
+impl Timestamps {
+    /// The value for those who will pass it to `TCP_TIMESTAMP` as it is: with the bit 0 that its unit has, and not behind.
+    #[must_use]
+    pub fn to_pass_on(self) -> u32 {
+        match self.microseconds {
+            true => self.value | 1,
+            false => self.value.wrapping_add(self.value & 1),
+        }
+    }
+}
+
 /// How far a clock is put on where something may have left before the restore had succeeded. It is more than such a
 /// restore takes, and less than the time that a move takes and that the clock does not count.
 const AHEAD_MILLISECONDS: u32 = 150;
@@ -122,19 +133,42 @@ impl Options {
 
     /// Reads what was negotiated from `TCP_INFO`; clamp and clock come from options of their own.
     pub(crate) fn from_info(info: &TcpInfo, mss_clamp: u16, timestamp: u32) -> Self {
-        let negotiated = |bit| info.options & bit != 0;
+        let scale = WindowScale {
+            snd: info.snd_wscale,
+            rcv: info.rcv_wscale,
+        };
+        Self::from_mask(info.options, mss_clamp, scale, timestamp)
+    }
+
+    /// Puts together what a mask of bits `TCPI_OPT_*` says was negotiated, with the values beside it; those of what was not
+    /// negotiated are left out.
+    #[must_use]
+    pub fn from_mask(mask: u8, mss_clamp: u16, scale: WindowScale, timestamp: u32) -> Self {
+        let negotiated = |bit| mask & bit != 0;
         Self {
             mss_clamp,
-            window_scale: negotiated(raw::TCPI_OPT_WSCALE).then_some(WindowScale {
-                snd: info.snd_wscale,
-                rcv: info.rcv_wscale,
-            }),
+            window_scale: negotiated(raw::TCPI_OPT_WSCALE).then_some(scale),
             sack: negotiated(raw::TCPI_OPT_SACK),
             timestamps: negotiated(raw::TCPI_OPT_TIMESTAMPS).then_some(Timestamps {
                 value: timestamp,
                 microseconds: negotiated(raw::TCPI_OPT_USEC_TS),
             }),
         }
+    }
+
+    /// What was negotiated as bits `TCPI_OPT_*`: the inverse of [`from_mask`](Self::from_mask).
+    #[must_use]
+    #[doc(alias = "opt_mask")]
+    pub fn mask(self) -> u8 {
+        let microseconds = self.timestamps.is_some_and(|it| it.microseconds);
+        let bits = [
+            (self.timestamps.is_some(), raw::TCPI_OPT_TIMESTAMPS),
+            (self.sack, raw::TCPI_OPT_SACK),
+            (self.window_scale.is_some(), raw::TCPI_OPT_WSCALE),
+            (microseconds, raw::TCPI_OPT_USEC_TS),
+        ];
+        let set = bits.iter().filter(|(is_set, _)| *is_set);
+        set.map(|(_, bit)| bit).sum()
     }
 
     /// The array for `TCP_REPAIR_OPTIONS`.

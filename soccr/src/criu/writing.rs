@@ -6,11 +6,9 @@ use crate::criu::reading::SHUTDOWN_READ;
 use crate::criu::{CriuError, Images, TcpStreamImage, addresses, sockopts};
 use crate::link;
 use crate::losses::{Loss, Lost};
-use crate::options::{Options, Timestamps};
+use crate::options::Timestamps;
 use crate::path::Path;
-use crate::raw::{
-    Opt, TCPI_OPT_ECN, TCPI_OPT_SACK, TCPI_OPT_TIMESTAMPS, TCPI_OPT_USEC_TS, TCPI_OPT_WSCALE,
-};
+use crate::raw::{Opt, TCPI_OPT_ECN};
 use crate::snapshot::Snapshot;
 use crate::state::TcpState;
 use std::net::SocketAddr;
@@ -115,11 +113,11 @@ impl Snapshot {
             inq_seq: self.rcv_nxt().0,
             outq_seq: self.write_seq().0,
             unsq_len: Some(self.send.unsent),
-            opt_mask: opt_mask(&self.options) | self.ecn(),
+            opt_mask: u32::from(self.options.mask()) | self.ecn(),
             snd_wscale: scale.map_or(0, |scale| scale.snd.into()),
             rcv_wscale: scale.map(|scale| scale.rcv.into()),
             mss_clamp: self.options.mss_clamp.into(),
-            timestamp: self.options.timestamps.map(to_write),
+            timestamp: self.options.timestamps.map(Timestamps::to_pass_on),
             snd_wl1: window.map(|window| window.snd_wl1.0),
             snd_wnd: window.map(|window| window.snd_wnd),
             max_window: window.map(|window| window.max_window),
@@ -182,26 +180,6 @@ impl Snapshot {
             }
         }
         losses
-    }
-}
-
-fn opt_mask(options: &Options) -> u32 {
-    let microseconds = options.timestamps.is_some_and(|it| it.microseconds);
-    let bits = [
-        (options.timestamps.is_some(), TCPI_OPT_TIMESTAMPS),
-        (options.sack, TCPI_OPT_SACK),
-        (options.window_scale.is_some(), TCPI_OPT_WSCALE),
-        (microseconds, TCPI_OPT_USEC_TS),
-    ];
-    let set = bits.iter().filter(|(is_set, _)| *is_set);
-    set.map(|(_, bit)| u32::from(*bit)).sum()
-}
-
-/// The clock with the bit 0 that its unit has, not behind.
-fn to_write(clock: Timestamps) -> u32 {
-    match clock.microseconds {
-        true => clock.value | 1,
-        false => clock.value.wrapping_add(clock.value & 1),
     }
 }
 
