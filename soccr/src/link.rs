@@ -40,6 +40,19 @@ fn any_link_local(endpoints: &Endpoints) -> bool {
     is_link_local(endpoints.local) || is_link_local(endpoints.remote)
 }
 
+/// Whether one of them is link-local, and says nothing of its link.
+pub(crate) fn is_unnumbered(endpoints: &Endpoints) -> bool {
+    let numberless = |address| is_link_local(address) && address == unnumbered(address);
+    numberless(endpoints.local) || numberless(endpoints.remote)
+}
+
+/// The name of the link that a socket is bound to.
+pub(crate) fn of(fd: BorrowedFd<'_>, step: Step) -> Result<Option<String>, Error> {
+    let mut device = [0; libc::IFNAMSIZ];
+    sys::get(fd, Opt::SO_BINDTODEVICE, &mut device).at(step, Opt::SO_BINDTODEVICE.getting)?;
+    Ok(name(&device).filter(|name| !name.is_empty()))
+}
+
 /// The name of the link, where it says something.
 pub(crate) fn named(snapshot: &Snapshot) -> Option<&str> {
     let link = snapshot.link.as_deref();
@@ -106,9 +119,7 @@ pub(crate) fn check(
         return Ok(bound);
     };
     let step = Step::Connect;
-    let mut device = [0; libc::IFNAMSIZ];
-    sys::get(fd, Opt::SO_BINDTODEVICE, &mut device).at(step, Opt::SO_BINDTODEVICE.getting)?;
-    let found = name(&device).unwrap_or_default();
+    let found = of(fd, step)?.unwrap_or_default();
     if found != wanted {
         let what = "the link of the local address";
         return Err(Error::mismatch(step, what, wanted, found));

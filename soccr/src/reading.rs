@@ -39,11 +39,7 @@ pub(crate) struct Memory {
 /// What is read, and allocated, before the pause.
 pub(crate) struct Inspected {
     endpoints: Endpoints,
-    link: Option<String>,
-    buffers: Buffers,
-    nonblocking: bool,
-    options: Found,
-    filter: Filter,
+    application: Application,
     receive: Vec<u8>,
     send: Vec<u8>,
 }
@@ -62,22 +58,14 @@ impl Inspected {
         }
         refuse_upper_layer(fd, Step::Inspect)?;
         let endpoints = endpoints(fd)?;
-        let family = endpoints.family();
         refuse_authentication(fd)?;
-        let new = NewSocket::like(fd, family).at(Step::Inspect, "socket")?;
-        let mut options = Found::read(fd, &endpoints, state, &new);
-        let flags = sys::status_flags(fd).at(Step::Inspect, "fcntl(F_GETFL)")?;
-        if flags & libc::O_ASYNC != 0 {
-            let detail = "O_ASYNC, and who is sent which signal, belong to a process";
-            options.losses.push(Loss::new(Lost::SocketOption, detail));
-        }
+        let application = match settings.connection_only {
+            true => Application::default(),
+            false => Application::look_at(fd, &endpoints, state)?,
+        };
         Ok(Self {
             endpoints,
-            link: link::take(&endpoints, &mut options.options),
-            options,
-            filter: read_filter(fd)?,
-            buffers: Buffers::read(fd, Step::Inspect)?,
-            nonblocking: flags & libc::O_NONBLOCK != 0,
+            application,
             receive: prefaulted(
                 std::mem::take(&mut memory.receive),
                 queue_length(sys::siocinq(fd), Step::Inspect, "ioctl(SIOCINQ)")?,
@@ -91,7 +79,7 @@ impl Inspected {
 
     /// The filter that the application has attached.
     pub(crate) fn filter(&self) -> &Filter {
-        &self.filter
+        &self.application.filter
     }
 
     /// Reads the bytes of both queues; false where the queues are no longer what `data` says.
@@ -105,10 +93,17 @@ impl Inspected {
     /// Puts together what was read.
     pub(crate) fn into_snapshot(self, data: Data, timestamp: u32, reuse_address: bool) -> Snapshot {
         let state = data.state;
+        let Application {
+            link,
+            buffers,
+            nonblocking,
+            options,
+            filter,
+        } = self.application;
         Snapshot {
             state,
             endpoints: self.endpoints,
-            link: self.link,
+            link,
             options: Options::from_info(&data.info, data.mss_clamp, timestamp),
             // Of a connection that is not there yet, or no more, the windows mean nothing.
             window: data.window.filter(|_| state.is_synchronized()),
@@ -125,13 +120,13 @@ impl Inspected {
             shutdown_read: data.shutdown_read(&self.endpoints),
             pending_error: (state == TcpState::Close && data.error_waits())
                 .then_some(PendingError::Untaken),
-            buffers: self.buffers,
+            buffers,
             reuse_address,
-            nonblocking: self.nonblocking,
+            nonblocking,
             path: Path::from_info(&data.info),
-            unsaved: [data.unsaved(&self.endpoints), self.options.losses].concat(),
-            socket_options: self.options.options,
-            filter: self.filter,
+            unsaved: [data.unsaved(&self.endpoints), options.losses].concat(),
+            socket_options: options.options,
+            filter,
         }
     }
 }
@@ -141,8 +136,37 @@ impl fmt::Debug for Inspected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inspected")
             .field("endpoints", &self.endpoints)
-            .field("buffers", &self.buffers)
+            .field("buffers", &self.application.buffers)
             .finish_non_exhaustive()
+    }
+}
+
+/// What the application has set.
+#[derive(Default)]
+struct Application {
+    link: Option<String>,
+    buffers: Buffers,
+    nonblocking: bool,
+    options: Found,
+    filter: Filter,
+}
+
+impl Application {
+    fn look_at(fd: BorrowedFd<'_>, endpoints: &Endpoints, state: TcpState) -> Result<Self, Error> {
+        let new = NewSocket::like(fd, endpoints.family()).at(Step::Inspect, "socket")?;
+        let mut options = Found::read(fd, endpoints, state, &new);
+        let flags = sys::status_flags(fd).at(Step::Inspect, "fcntl(F_GETFL)")?;
+        if flags & libc::O_ASYNC != 0 {
+            let detail = "O_ASYNC, and who is sent which signal, belong to a process";
+            options.losses.push(Loss::new(Lost::SocketOption, detail));
+        }
+        Ok(Self {
+            link: link::take(endpoints, &mut options.options),
+            options,
+            filter: read_filter(fd)?,
+            buffers: Buffers::read(fd, Step::Inspect)?,
+            nonblocking: flags & libc::O_NONBLOCK != 0,
+        })
     }
 }
 

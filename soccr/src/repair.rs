@@ -82,12 +82,37 @@ impl<'fd> Repair<'fd> {
         settings: SaveSettings,
     ) -> Result<Self, Error> {
         let mut guard = Self::prepare(fd)?;
-        if settings.ingress_lock {
-            guard.lock_ingress(filter)?;
-        }
-        guard.set_aside()?;
+        guard.set_aside_for(filter, settings)?;
         acknowledge(fd)?;
         guard.pause()
+    }
+
+    /// A guard for a socket that somebody has paused, or that is paused now, and that may be saved.
+    ///
+    /// Nothing is set aside yet: see [`set_aside_for`](Self::set_aside_for).
+    pub(crate) fn take_over(fd: BorrowedFd<'fd>, reuse_address: bool) -> Result<Self, Error> {
+        let in_repair =
+            sys::get_int(fd, Opt::TCP_REPAIR).at(Step::Inspect, Opt::TCP_REPAIR.getting)?;
+        let guard = Self::new(fd, reuse_address);
+        match in_repair {
+            0 => {
+                acknowledge(fd)?;
+                guard.pause()
+            }
+            _ => Ok(guard),
+        }
+    }
+
+    /// Sets aside what is in the way of a save of a socket that is paused already.
+    pub(crate) fn set_aside_for(
+        &mut self,
+        filter: &Filter,
+        settings: SaveSettings,
+    ) -> Result<(), Error> {
+        if settings.ingress_lock {
+            self.lock_ingress(filter)?;
+        }
+        self.set_aside()
     }
 
     /// Enters repair mode for a socket whose queues nobody will read: nothing is set aside, and nothing sent.
@@ -102,18 +127,22 @@ impl<'fd> Repair<'fd> {
         if in_repair != 0 {
             return Err(Error::new(Step::Inspect, ErrorKind::AlreadyInRepair));
         }
-        Ok(Self {
+        let reuse_address =
+            sys::get_int(fd, Opt::SO_REUSEADDR).at(Step::Inspect, Opt::SO_REUSEADDR.getting)?;
+        Ok(Self::new(fd, reuse_address != 0))
+    }
+
+    fn new(fd: BorrowedFd<'fd>, reuse_address: bool) -> Self {
+        Self {
             fd,
             switch: Switch::current(),
             aside: Aside {
-                reuse_address: sys::get_int(fd, Opt::SO_REUSEADDR)
-                    .at(Step::Inspect, Opt::SO_REUSEADDR.getting)?
-                    != 0,
+                reuse_address,
                 ..Aside::default()
             },
             entered: Entered::now(),
             armed: true,
-        })
+        }
     }
 
     fn pause(mut self) -> Result<Self, Error> {
@@ -184,33 +213,55 @@ impl<'fd> Repair<'fd> {
         self.armed = false;
     }
 
+    /// Leaves the socket in repair mode, and everything else as it was, for one who resumes it by means of his own.
+    pub(crate) fn stay(mut self) -> Result<(), Error> {
+        self.put_back()?;
+        self.armed = false;
+        Ok(())
+    }
+
     /// Leaves repair mode first, for that is what an application waits for, and goes on after a failure, so that one
     /// option that cannot be put back does not keep the others from it.
     fn undo(&self, probe: Probe, readings: u32) -> Result<PauseReport, Error> {
-        let set = |option: Opt, value| {
-            persist(|| sys::set_int(self.fd, option, value)).at(Step::Resume, option.setting)
-        };
-        let peek = match self.aside.peek_offset {
-            Some(offset) => set(Opt::SO_PEEK_OFF, offset),
-            None => Ok(()),
-        };
-        let inline = match self.aside.urgent_out_of_line {
-            true => set(Opt::SO_OOBINLINE, 0),
-            false => Ok(()),
-        };
+        let options = self.put_back_options();
         let off =
             persist(|| self.switch.leave(self.fd, probe)).at(Step::Resume, Opt::TCP_REPAIR.setting);
         let report = self.report(readings);
         // Leaving repair mode clears it (guide A6).
-        let reuse = set(Opt::SO_REUSEADDR, self.aside.reuse_address.into());
-        let filter = match &self.aside.filter {
+        let reuse = set_back(self.fd, Opt::SO_REUSEADDR, self.aside.reuse_address.into());
+        off.and(reuse).and(options).and(self.put_back_filter())?;
+        Ok(report)
+    }
+
+    /// Puts back what needs no leaving of repair mode.
+    fn put_back(&self) -> Result<(), Error> {
+        let options = self.put_back_options();
+        options.and(self.put_back_filter())
+    }
+
+    fn put_back_options(&self) -> Result<(), Error> {
+        let peek = match self.aside.peek_offset {
+            Some(offset) => set_back(self.fd, Opt::SO_PEEK_OFF, offset),
+            None => Ok(()),
+        };
+        let inline = match self.aside.urgent_out_of_line {
+            true => set_back(self.fd, Opt::SO_OOBINLINE, 0),
+            false => Ok(()),
+        };
+        inline.and(peek)
+    }
+
+    fn put_back_filter(&self) -> Result<(), Error> {
+        match &self.aside.filter {
             Some(program) => persist(|| sys::set_filter(self.fd, program))
                 .at(Step::Resume, "setsockopt(SO_ATTACH_FILTER)"),
             None => Ok(()),
-        };
-        off.and(reuse).and(inline).and(peek).and(filter)?;
-        Ok(report)
+        }
     }
+}
+
+fn set_back(fd: BorrowedFd<'_>, option: Opt, value: i32) -> Result<(), Error> {
+    persist(|| sys::set_int(fd, option, value)).at(Step::Resume, option.setting)
 }
 
 impl Drop for Repair<'_> {
@@ -226,7 +277,7 @@ impl Drop for Repair<'_> {
 ///
 /// The kernel looks for one at the end of every read, a peek included (`tcp_cleanup_rbuf`): without this, peeking at
 /// the receive queue would send it during the pause.
-fn acknowledge(fd: BorrowedFd<'_>) -> Result<(), Error> {
+pub(crate) fn acknowledge(fd: BorrowedFd<'_>) -> Result<(), Error> {
     let unread = sys::siocinq(fd).at(Step::Inspect, "ioctl(SIOCINQ)")?;
     // Only where there are bytes to return does a read not consume an error that waits for the application.
     if unread > 0 {

@@ -7,7 +7,7 @@
 use crate::adopt;
 use crate::buffers::Buffers;
 use crate::closed::{self, Double};
-use crate::error::{At, Error, Step};
+use crate::error::{At, Error, ErrorKind, Step, Unsupported};
 use crate::fin::Fins;
 use crate::freebind;
 use crate::ingress;
@@ -119,6 +119,37 @@ pub fn create_from(
     Ok(Restoring::new(snapshot, socket))
 }
 
+/// Goes on with a socket that the caller has bound and connected by standard calls, in repair mode, after
+/// [`unbound_data`](Restoring::unbound_data) had set its sequence numbers. An attempt to connect is made outside of repair
+/// mode, since it is to send its SYN.
+///
+/// For interfaces whose callers make these calls, as the staged one for C has them. The socket is consumed, as by
+/// [`create_from`].
+///
+/// # Errors
+/// What [`Snapshot::validate`] refuses; [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) where the socket is not that
+/// connection so far; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for one that is over.
+pub fn connected(
+    snapshot: &Snapshot,
+    socket: impl Into<OwnedFd>,
+    settings: Settings,
+) -> Result<Restoring<'_, stage::Connected>, Error> {
+    snapshot.validate()?;
+    let socket = socket.into();
+    let mut core = Restoring::<stage::Connected>::new(snapshot, socket).core;
+    if !core.kind().ends_in_repair() {
+        let state = Unsupported::State(snapshot.state);
+        return Err(Error::new(Step::Connect, ErrorKind::Unsupported(state)));
+    }
+    core.settings = settings;
+    core.fins = Fins::choose(snapshot, settings.fin_mode())?;
+    core.switch = Switch::current();
+    let entered = core.switch.enter(core.fd.as_fd());
+    entered.at(Step::Connect, Opt::TCP_REPAIR.setting)?;
+    adopt::check_connected(core.fd.as_fd(), snapshot, core.receive_start())?;
+    Ok(Restoring::at(core))
+}
+
 /// A connection that is being restored, at the stage `S`.
 ///
 /// The steps in their order:
@@ -195,6 +226,13 @@ struct Core<'s> {
 impl Core<'_> {
     fn kind(&self) -> Kind {
         Kind::of(self.snapshot)
+    }
+
+    /// Where the receive queue has to start: a FIN that no packet brings is counted in front of the bytes instead of behind
+    /// them.
+    fn receive_start(&self) -> Seq {
+        let emulated = self.fins.is_emulated() && self.snapshot.state.has_peer_fin();
+        self.snapshot.receive.start() + u32::from(emulated)
     }
 }
 
@@ -278,11 +316,8 @@ impl<'s> Restoring<'s, stage::Paused> {
         Buffers::grow(self.as_fd(), snapshot)?;
         match self.core.kind() {
             Kind::Connection => {
-                // A FIN that no packet brings is counted in front of the bytes instead of behind them.
-                let emulated = self.core.fins.is_emulated() && snapshot.state.has_peer_fin();
-                let start = snapshot.receive.start() + u32::from(emulated);
                 self.set_queue_start(Queue::Send, snapshot.send.start())?;
-                self.set_queue_start(Queue::Receive, start)?;
+                self.set_queue_start(Queue::Receive, self.core.receive_start())?;
             }
             // The SYN has the number before the first byte.
             Kind::Attempt => self.set_queue_start(Queue::Send, snapshot.send.end.back(1))?,

@@ -3,6 +3,7 @@
 use crate::buffers::Buffers;
 use crate::error::{At, Error, Step};
 use crate::finishing::has_tail;
+use crate::held::{Held, Tail, no_delay};
 use crate::ingress::Filter;
 use crate::kind::Kind;
 use crate::link;
@@ -30,22 +31,14 @@ pub struct Restored {
     kind: Kind,
     buffers: Buffers,
     remote: SocketAddr,
-    reuse_address: bool,
     nonblocking: bool,
-    tail: Option<Tail>,
+    held: Held,
     filter: Option<Filter>,
     /// The clock to go on with. A FIN that was put back is acknowledged to the peer within milliseconds, in repair mode
     /// too: if that was in an attempt that failed, this one must not fall behind the clock of that acknowledgement, or
     /// the peer drops its segments (RFC 7323, section 5.3).
     clock: Option<Timestamps>,
     losses: Vec<Loss>,
-}
-
-/// What waits to be sent at the resume.
-#[derive(Clone, Copy, Debug)]
-struct Tail {
-    /// Whether our FIN is behind it: nothing more is to be waited for, so that a cork does not hold it.
-    ends: bool,
 }
 
 impl AsFd for Restored {
@@ -71,13 +64,14 @@ impl Restored {
             kind,
             buffers: snapshot.buffers,
             remote: link::endpoints(snapshot).remote,
-            reuse_address: snapshot.reuse_address,
             nonblocking: snapshot.nonblocking,
-            tail: (kind == Kind::Connection && has_tail(snapshot, settings.in_flight)).then_some(
-                Tail {
-                    ends: snapshot.state.owes_fin(),
-                },
-            ),
+            held: Held {
+                reuse_address: snapshot.reuse_address,
+                tail: (kind == Kind::Connection && has_tail(snapshot, settings.in_flight))
+                    .then_some(Tail {
+                        ends: snapshot.state.owes_fin(),
+                    }),
+            },
             filter: (settings.ingress_lock || snapshot.filter != Filter::default())
                 .then(|| snapshot.filter.clone()),
             clock,
@@ -102,18 +96,8 @@ impl Restored {
     #[doc(alias = "libsoccr_resume")]
     pub fn resume(self) -> Result<TcpStream, Error> {
         let (fd, step) = (self.fd.as_fd(), Step::Resume);
-        self.buffers.settle(fd)?;
-        let nonblocking = self.nonblocking || self.kind == Kind::Attempt;
-        sys::set_nonblocking(fd, nonblocking).at(step, "fcntl(F_SETFL)")?;
-        let no_delay = sys::get_int(fd, Opt::TCP_NODELAY).at(step, Opt::TCP_NODELAY.getting)?;
-        if let Some(clock) = self.clock {
-            sys::set_int(fd, Opt::TCP_TIMESTAMP, clock.to_restore() as i32)
-                .at(step, Opt::TCP_TIMESTAMP.setting)?;
-        }
-        if let Some(filter) = &self.filter {
-            // Last of what can fail: from here on, what comes in is taken.
-            filter.attach(fd, step)?;
-        }
+        let no_delay = no_delay(fd)?;
+        self.prepare()?;
         if self.kind.ends_in_repair() {
             let left = persist(|| self.switch.leave(fd, Probe::Send));
             if left.is_err() {
@@ -125,8 +109,48 @@ impl Restored {
         if self.kind == Kind::Attempt {
             self.connect()?;
         }
-        self.settle(no_delay);
+        self.held.settle(self.as_fd(), no_delay);
         Ok(TcpStream::from(self.fd))
+    }
+
+    /// Does all of the resume but the resume itself, and gives the socket away, still paused: to one who leaves repair mode
+    /// by means of his own, as users of the C interface do.
+    ///
+    /// Nothing leaves the host but the SYN of an attempt to connect, for only the kernel can send that. [`Held::resume`] is
+    /// the way to resume the socket; after `setsockopt(TCP_REPAIR, 0)` alone `SO_REUSEADDR` is not set, and what was never
+    /// sent goes out when a timer says so in the states other than ESTABLISHED, which sends a probe.
+    ///
+    /// # Errors
+    /// What the kernel says to what there is to do; the socket is closed.
+    #[doc(alias = "libsoccr_restore")]
+    pub fn hand_over(self) -> Result<(OwnedFd, Held), Error> {
+        self.prepare()?;
+        if self.kind == Kind::Attempt {
+            let (fd, step) = (self.as_fd(), Step::Resume);
+            let left = self.switch.leave(fd, Probe::Omit);
+            left.at(step, Opt::TCP_REPAIR.setting)?;
+            self.connect()?;
+            let entered = persist(|| self.switch.enter(fd));
+            entered.at(step, Opt::TCP_REPAIR.setting)?;
+        }
+        Ok((self.fd, self.held))
+    }
+
+    /// What can fail, and is done in repair mode for that.
+    fn prepare(&self) -> Result<(), Error> {
+        let (fd, step) = (self.fd.as_fd(), Step::Resume);
+        self.buffers.settle(fd)?;
+        let nonblocking = self.nonblocking || self.kind == Kind::Attempt;
+        sys::set_nonblocking(fd, nonblocking).at(step, "fcntl(F_SETFL)")?;
+        if let Some(clock) = self.clock {
+            sys::set_int(fd, Opt::TCP_TIMESTAMP, clock.to_restore() as i32)
+                .at(step, Opt::TCP_TIMESTAMP.setting)?;
+        }
+        if let Some(filter) = &self.filter {
+            // Last of what can fail: from here on, what comes in is taken.
+            filter.attach(fd, step)?;
+        }
+        Ok(())
     }
 
     /// Sends the SYN again, without waiting for an answer.
@@ -137,22 +161,5 @@ impl Restored {
             other => other.at(step, "connect")?,
         }
         sys::set_nonblocking(fd, self.nonblocking).at(step, "fcntl(F_SETFL)")
-    }
-
-    /// What can only be done to a live connection. No error of it is worth the connection's life, and the kernel
-    /// knows none: both options are taken by every TCP socket in every state.
-    fn settle(&self, no_delay: i32) {
-        let set = |option, value| {
-            let _ = sys::set_int(self.as_fd(), option, value);
-        };
-        let corked = sys::get_int(self.as_fd(), Opt::TCP_CORK).is_ok_and(|corked| corked != 0);
-        if self.tail.is_some_and(|tail| tail.ends || !corked) {
-            // Nothing else would send the held tail before the probe is answered, and only an ESTABLISHED connection
-            // sends one.
-            set(Opt::TCP_NODELAY, 1);
-            set(Opt::TCP_NODELAY, no_delay);
-        }
-        // Leaving repair mode has cleared it (guide A6).
-        set(Opt::SO_REUSEADDR, self.reuse_address.into());
     }
 }

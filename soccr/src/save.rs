@@ -2,7 +2,7 @@
 //! resume, or leave in repair mode and close.
 
 use crate::error::{At, Error, ErrorKind, Step};
-use crate::raw::Opt;
+use crate::raw::{Opt, TcpInfo};
 use crate::reading::{Data, Inspected, Memory};
 use crate::repair::{Probe, Repair};
 use crate::report::PauseReport;
@@ -155,11 +155,22 @@ pub struct DataRead<'fd> {
 pub struct Saved<'fd> {
     repair: Repair<'fd>,
     snapshot: Snapshot,
+    info: TcpInfo,
     readings: u32,
     taken_as_sent: u32,
 }
 
 impl<'fd> Paused<'fd> {
+    /// A socket that somebody else has paused.
+    pub(crate) fn taken_over(
+        mut repair: Repair<'fd>,
+        settings: SaveSettings,
+    ) -> Result<Self, Error> {
+        let inspected = Inspected::look_at(repair.fd(), &mut Memory::default(), settings)?;
+        repair.set_aside_for(inspected.filter(), settings)?;
+        Ok(Self { repair, inspected })
+    }
+
     /// Reads the state, the negotiated options, the windows, and where the queues begin and end.
     ///
     /// # Errors
@@ -206,11 +217,12 @@ impl<'fd> DataRead<'fd> {
             let timestamp = sys::get_int(fd, Opt::TCP_TIMESTAMP)
                 .at(Step::ReadData, Opt::TCP_TIMESTAMP.getting)? as u32;
             if complete && data.still_holds(fd)? {
-                let taken_as_sent = data.taken_as_sent();
+                let (taken_as_sent, info) = (data.taken_as_sent(), data.info);
                 let snapshot = inspected.into_snapshot(data, timestamp, repair.reuse_address());
                 return Ok(Saved {
                     repair,
                     snapshot,
+                    info,
                     readings,
                     taken_as_sent,
                 });
@@ -237,6 +249,12 @@ impl Saved<'_> {
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// What `TCP_INFO` said in the reading that the snapshot is made of.
+    #[must_use]
+    pub fn tcp_info(&self) -> &TcpInfo {
+        &self.info
     }
 
     /// What the pause has cost so far.
@@ -266,6 +284,12 @@ impl Saved<'_> {
         self.snapshot.take_pending_error(self.repair.fd());
         self.repair.release();
         self.snapshot
+    }
+
+    /// Leaves the socket in repair mode and as it was otherwise.
+    pub(crate) fn stay(self) -> Result<Snapshot, Error> {
+        self.repair.stay()?;
+        Ok(self.snapshot)
     }
 
     fn finish(self, probe: Probe) -> Result<(Snapshot, PauseReport), Error> {

@@ -15,6 +15,9 @@ pub struct SaveSettings {
     /// does not count marks for its peer any more, which the peer takes for marks: it slows down once, and goes on
     /// (guide H4).
     pub accurate_ecn: bool,
+    /// Whether only the connection is saved, and nothing of what the application has set: no options, no filter, no buffer
+    /// sizes. For those who carry them themselves, as CRIU does; it spares some sixty system calls.
+    pub connection_only: bool,
 }
 
 impl SaveSettings {
@@ -24,6 +27,7 @@ impl SaveSettings {
         Self {
             ingress_lock: false,
             accurate_ecn: false,
+            connection_only: false,
         }
     }
 
@@ -41,6 +45,15 @@ impl SaveSettings {
     pub const fn accurate_ecn(self, accurate_ecn: bool) -> Self {
         Self {
             accurate_ecn,
+            ..self
+        }
+    }
+
+    /// Chooses whether what the application has set is left out.
+    #[must_use]
+    pub const fn connection_only(self, connection_only: bool) -> Self {
+        Self {
+            connection_only,
             ..self
         }
     }

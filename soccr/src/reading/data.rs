@@ -19,7 +19,7 @@ const COUNTS_WHAT_LEFT: usize = 216;
 #[derive(Debug)]
 pub(crate) struct Data {
     pub(super) state: TcpState,
-    pub(super) info: TcpInfo,
+    pub(crate) info: TcpInfo,
     pub(super) mss_clamp: u16,
     pub(super) window: Option<Window>,
     pub(super) inq: usize,
