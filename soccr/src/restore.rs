@@ -107,8 +107,8 @@ pub fn create(snapshot: &Snapshot) -> Result<Restoring<'_, stage::Created>, Erro
 /// It may be bound already; then `bind` is left out. It is consumed: on failure it is closed.
 ///
 /// # Errors
-/// What [`Snapshot::validate`] refuses; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a socket that is not TCP;
-/// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) for one of the other family, or one that is connected or listens.
+/// What [`Snapshot::validate`] refuses; [`ErrorKind::Unsupported`] for a socket that is not TCP;
+/// [`ErrorKind::Mismatch`] for one of the other family, or one that is connected or listens.
 pub fn create_from(
     snapshot: &Snapshot,
     socket: impl Into<OwnedFd>,
@@ -127,8 +127,8 @@ pub fn create_from(
 /// [`create_from`].
 ///
 /// # Errors
-/// What [`Snapshot::validate`] refuses; [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) where the socket is not that
-/// connection so far; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for one that is over.
+/// What [`Snapshot::validate`] refuses; [`ErrorKind::Mismatch`] where the socket is not that
+/// connection so far; [`ErrorKind::Unsupported`] for one that is over.
 pub fn connected(
     snapshot: &Snapshot,
     socket: impl Into<OwnedFd>,
@@ -308,7 +308,7 @@ impl<'s> Restoring<'s, stage::Paused> {
     /// only an unconnected socket takes.
     ///
     /// # Errors
-    /// [`ErrorKind::Buffer`](crate::ErrorKind::Buffer) where a queue cannot fit.
+    /// [`ErrorKind::Buffer`] where a queue cannot fit.
     #[doc(alias = "libsoccr_set_sk_data_unbound")]
     pub fn unbound_data(mut self) -> Result<Restoring<'s, stage::Unbound>, Error> {
         let snapshot = self.core.snapshot;
@@ -337,7 +337,7 @@ impl<'s> Restoring<'s, stage::Unbound> {
     /// Connects a socket that the caller has bound by a standard call, to the snapshot's local address.
     ///
     /// # Errors
-    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) where the socket is bound to another address, or to a link-local one of
+    /// [`ErrorKind::Mismatch`] where the socket is bound to another address, or to a link-local one of
     /// another link.
     pub fn connect(self) -> Result<Restoring<'s, stage::Connected>, Error> {
         let snapshot = self.core.snapshot;
