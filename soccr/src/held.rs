@@ -3,7 +3,7 @@
 use crate::error::{At, Error, Step};
 use crate::raw::{Opt, TcpInfo};
 use crate::reading::require_tcp;
-use crate::repair::{Probe, Repair, acknowledge, persist};
+use crate::repair::{Probe, Repair, acknowledge_unseen, persist};
 use crate::save::Paused;
 use crate::settings::SaveSettings;
 use crate::snapshot::Snapshot;
@@ -48,7 +48,7 @@ impl Held {
         if sys::get_int(fd, Opt::TCP_REPAIR).at(step, Opt::TCP_REPAIR.getting)? == 0 {
             let reuse = sys::get_int(fd, Opt::SO_REUSEADDR);
             reuse_address = reuse.at(step, Opt::SO_REUSEADDR.getting)? != 0;
-            acknowledge(fd)?;
+            acknowledge_unseen(fd)?;
         }
         let entered = Switch::current().enter(fd);
         entered.at(Step::Pause, Opt::TCP_REPAIR.setting)?;

@@ -96,7 +96,7 @@ impl<'fd> Repair<'fd> {
         let guard = Self::new(fd, reuse_address);
         match in_repair {
             0 => {
-                acknowledge(fd)?;
+                acknowledge_unseen(fd)?;
                 guard.pause()
             }
             _ => Ok(guard),
@@ -260,6 +260,15 @@ impl<'fd> Repair<'fd> {
     }
 }
 
+/// As [`acknowledge`], of a socket of which nothing is set aside: its peek offset does not move.
+pub(crate) fn acknowledge_unseen(fd: BorrowedFd<'_>) -> Result<(), Error> {
+    let mut guard = Repair::new(fd, false);
+    // It only puts back what it has set aside.
+    guard.armed = false;
+    let acknowledged = guard.set_aside().and_then(|()| acknowledge(fd));
+    guard.put_back().and(acknowledged)
+}
+
 fn set_back(fd: BorrowedFd<'_>, option: Opt, value: i32) -> Result<(), Error> {
     persist(|| sys::set_int(fd, option, value)).at(Step::Resume, option.setting)
 }
@@ -277,7 +286,7 @@ impl Drop for Repair<'_> {
 ///
 /// The kernel looks for one at the end of every read, a peek included (`tcp_cleanup_rbuf`): without this, peeking at
 /// the receive queue would send it during the pause.
-pub(crate) fn acknowledge(fd: BorrowedFd<'_>) -> Result<(), Error> {
+fn acknowledge(fd: BorrowedFd<'_>) -> Result<(), Error> {
     let unread = sys::siocinq(fd).at(Step::Inspect, "ioctl(SIOCINQ)")?;
     // Only where there are bytes to return does a read not consume an error that waits for the application.
     if unread > 0 {

@@ -303,9 +303,18 @@ impl Traveller {
     /// # Errors
     /// [`Stop::Fail`] where the library fails.
     pub fn resume(&mut self, restored: Restored) -> Result<TcpStream, Stop> {
+        self.about_to_resume()?;
+        Ok(self.call(|| restored.resume())??)
+    }
+
+    /// Takes the lock away: what leaves from here on is the resumed connection's.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where the lab cannot.
+    pub fn about_to_resume(&mut self) -> Verdict {
         self.capture.mark(wire::RESTORED)?;
         self.lock = Lock::default();
-        Ok(self.call(|| restored.resume())??)
+        Ok(())
     }
 
     /// Closes the subject's socket by replacing it with one that is not connected.

@@ -1,6 +1,7 @@
 //! The library and the kernel together: a connection is saved, closed, restored and resumed.
 
 mod again;
+mod by_hand;
 mod freebind;
 mod generated;
 mod held;
@@ -28,6 +29,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(held::cases());
     cases.extend(network::cases());
     cases.extend(again::cases());
+    cases.extend(by_hand::cases());
     cases.extend(link_local::cases());
     cases.extend(freebind::cases());
     cases.extend(privileges::cases());

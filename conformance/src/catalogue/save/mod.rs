@@ -1,5 +1,6 @@
 //! Saving without closing: what it needs, what it refuses, what it leaves as it was; and closing without saving.
 
+mod by_hand;
 mod helper;
 mod options;
 mod probe;
@@ -20,5 +21,6 @@ pub fn cases() -> Vec<Case> {
     cases.extend(probe::cases());
     cases.extend(silent_close::cases());
     cases.extend(helper::cases());
+    cases.extend(by_hand::cases());
     cases
 }
