@@ -35,8 +35,8 @@ extern "C" {
 #define SOCCR_MARK 0xC114
 
 /* Levels of the log. Each includes those before it. */
-#define SOCCR_LOG_ERR 1 /* what has failed, and what a restore could not bring back */
-#define SOCCR_LOG_DBG 2 /* what is being done */
+#define SOCCR_LOG_ERR 1 /* what has failed */
+#define SOCCR_LOG_DBG 2 /* what is being done, and what is not carried or does not come back */
 
 /*
  * The log of the whole process: fn gets every message up to the level. NULL turns it off, as it is from the beginning.
@@ -94,7 +94,8 @@ struct libsoccr_sk *libsoccr_pause(int fd);
 /*
  * Ends the pause, and the handle: one window probe of an ESTABLISHED connection, then what waits to be sent. SO_REUSEADDR
  * is as it was before the pause, or as the caller has set it since. Nothing happens to a descriptor that is no longer the
- * socket that was paused. NULL does nothing.
+ * socket that was paused. A socket of which only a part was restored stays paused, so that closing it is silent. NULL does
+ * nothing.
  */
 void libsoccr_resume(struct libsoccr_sk *sk);
 
@@ -135,7 +136,7 @@ char *libsoccr_get_queue_bytes(struct libsoccr_sk *sk, int queue_id, unsigned fl
 
 /*
  * The local (self is not 0) or the remote address of the socket, or the one that was given by libsoccr_set_addr. NULL, with
- * ENOTCONN, where it has none. Each call without SOCCR_MEM_EXCL ends the life of what the last one has returned.
+ * ENOTCONN, where it has none. Without SOCCR_MEM_EXCL it is there until the handle ends.
  */
 union libsoccr_addr *libsoccr_get_addr(struct libsoccr_sk *sk, int self, unsigned flags);
 
