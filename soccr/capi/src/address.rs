@@ -82,3 +82,31 @@ impl Address {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_they_were_written_and_no_further_than_their_family() {
+        for text in ["192.0.2.1:80", "[2001:db8::1]:80", "[fe80::1%7]:443"] {
+            let address: SocketAddr = text.parse().unwrap();
+            let mut encoded = Address::new(address);
+            let given = Given::new(&raw mut encoded, false).unwrap();
+            assert_eq!(Address::read(&given), Ok(address));
+        }
+        // A caller with IPv4 only may have no more than this.
+        // SAFETY: it was written as one of IPv4.
+        let mut short = Box::new(unsafe { Address::new("192.0.2.1:80".parse().unwrap()).v4 });
+        let given = Given::new((&raw mut *short).cast(), false).unwrap();
+        assert_eq!(Address::read(&given).unwrap().port(), 80);
+    }
+
+    #[test]
+    fn an_address_of_another_family_is_refused() {
+        let mut encoded = Address::new("192.0.2.1:80".parse().unwrap());
+        encoded.sa.sa_family = 1;
+        let given = Given::new(&raw mut encoded, false).unwrap();
+        assert_eq!(Address::read(&given).unwrap_err().errno, libc::EINVAL);
+    }
+}

@@ -161,3 +161,113 @@ fn narrow<T: TryFrom<u32>>(field: &'static str, value: u32) -> Result<T, Fault> 
 fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MASK: u8 = 7;
+
+    fn endpoints() -> Endpoints {
+        Endpoints {
+            local: "192.0.2.1:1".parse().unwrap(),
+            remote: "192.0.2.2:2".parse().unwrap(),
+        }
+    }
+
+    fn saved(state: TcpState) -> Snapshot {
+        let scale = WindowScale { snd: 7, rcv: 10 };
+        let mut snapshot = Snapshot::new(endpoints());
+        snapshot.state = state;
+        snapshot.options = Options::from_mask(MASK, 1460, scale, 1000);
+        snapshot.receive.end = Seq(2);
+        snapshot.send.end = Seq(u32::MAX);
+        if state.is_synchronized() {
+            snapshot.window = Some(Window {
+                snd_wl1: Seq(1),
+                snd_wnd: 2,
+                max_window: 3,
+                rcv_wnd: 4,
+                rcv_wup: Seq(0),
+            });
+            snapshot.receive.bytes = b"received".to_vec();
+        }
+        if state.is_synchronized() && state != TcpState::FinWait2 {
+            snapshot.send.bytes = b"sent, unsent".to_vec();
+            snapshot.send.unsent = 6;
+            snapshot.send.fin_unsent = state.owes_fin();
+        }
+        snapshot
+    }
+
+    #[test]
+    fn what_was_saved_in_any_state_comes_back_from_its_numbers() {
+        for state in (1..=11).filter_map(TcpState::from_kernel) {
+            let snapshot = saved(state);
+            let data = SkData::of(&snapshot, MASK);
+            let bytes = (snapshot.receive.bytes.clone(), snapshot.send.bytes.clone());
+            let back = data.snapshot(endpoints(), bytes.0, bytes.1).unwrap();
+            assert_eq!(back, snapshot, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_fin_counts_in_the_sequence_numbers_and_not_in_the_lengths() {
+        let data = SkData::of(&saved(TcpState::LastAck), MASK);
+        assert_eq!((data.inq_len, data.inq_seq), (8, 3));
+        assert_eq!((data.outq_len, data.outq_seq, data.unsq_len), (12, 0, 6));
+    }
+
+    /// Changes a number.
+    type Spoil = fn(&mut SkData);
+
+    #[test]
+    fn numbers_that_have_no_place_in_a_snapshot_are_refused_by_name() {
+        let refused: [(&str, Spoil); 7] = [
+            ("state", |it| it.state = 0),
+            ("state", |it| it.state = 257),
+            ("inq_len", |it| it.inq_len += 1),
+            ("outq_len", |it| it.outq_len -= 1),
+            ("unsq_len", |it| it.unsq_len = it.outq_len + 1),
+            ("mss_clamp", |it| it.mss_clamp = 65_536),
+            ("snd_wscale", |it| it.snd_wscale = 256),
+        ];
+        let snapshot = saved(TcpState::Established);
+        for (name, spoil) in refused {
+            let mut data = SkData::of(&snapshot, MASK);
+            spoil(&mut data);
+            let (receive, send) = (snapshot.receive.bytes.clone(), snapshot.send.bytes.clone());
+            let fault = data.snapshot(endpoints(), receive, send).unwrap_err();
+            assert!(fault.message.starts_with(name), "{name}: {fault}");
+            assert_eq!(fault.errno, libc::EINVAL);
+        }
+    }
+
+    #[test]
+    fn what_was_not_negotiated_and_windows_that_are_not_there_are_not_looked_at() {
+        let snapshot = saved(TcpState::Established);
+        let mut data = SkData::of(&snapshot, 0);
+        (data.snd_wscale, data.rcv_wscale, data.timestamp) = (999, 999, 3);
+        (data.flags, data.max_window) = (0xfffe, 0);
+        let (receive, send) = (snapshot.receive.bytes.clone(), snapshot.send.bytes.clone());
+        let back = data.snapshot(endpoints(), receive, send).unwrap();
+        assert_eq!(
+            (back.options.window_scale, back.options.timestamps),
+            (None, None)
+        );
+        assert_eq!(back.window, None);
+        assert!(back.validate().is_ok());
+    }
+
+    #[test]
+    fn a_clock_is_passed_on_with_the_bit_that_its_unit_has() {
+        let mut snapshot = saved(TcpState::Established);
+        for (microseconds, value, passed) in [(false, 5, 6), (false, 6, 6), (true, 6, 7)] {
+            snapshot.options.timestamps = Some(Timestamps {
+                value,
+                microseconds,
+            });
+            assert_eq!(SkData::of(&snapshot, MASK).timestamp, passed);
+        }
+    }
+}

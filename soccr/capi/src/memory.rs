@@ -135,3 +135,59 @@ pub(crate) fn allocate(length: usize) -> Result<*mut libc::c_void, Fault> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn malloced(bytes: &[u8]) -> *mut c_char {
+        copy(bytes).unwrap()
+    }
+
+    #[test]
+    fn saved_bytes_are_shown_as_often_as_wanted_and_taken_once() {
+        let mut bytes = Bytes::Saved(b"abc".to_vec());
+        assert_eq!(bytes.show(), bytes.show());
+        let taken = bytes.take().unwrap();
+        // SAFETY: three bytes were taken.
+        assert_eq!(unsafe { bytes_at(taken, 3) }, b"abc");
+        assert!(bytes.show().is_null());
+        assert!(bytes.take().unwrap().is_null());
+        // SAFETY: it came from `malloc`, and was given away.
+        unsafe { libc::free(taken.cast()) };
+    }
+
+    #[test]
+    fn nothing_is_null() {
+        let mut bytes = Bytes::Saved(Vec::new());
+        assert!(bytes.show().is_null());
+        assert!(bytes.take().unwrap().is_null());
+        bytes.give(ptr::null_mut(), true);
+        assert!(bytes.show().is_null());
+        assert_eq!(bytes.to_vec(0), b"");
+    }
+
+    #[test]
+    fn what_was_given_can_be_taken_back_with_the_duty_to_free_it() {
+        let mut bytes = Bytes::default();
+        let given = malloced(b"abcd");
+        bytes.give(given, true);
+        // The same once more, as borrowed: it stays the library's.
+        bytes.give(given, false);
+        assert_eq!(bytes.to_vec(2), b"ab");
+        assert_eq!(bytes.take().unwrap(), given);
+        drop(bytes);
+        // SAFETY: it came from `malloc`, and was given back.
+        unsafe { libc::free(given.cast()) };
+    }
+
+    #[test]
+    fn borrowed_memory_is_not_freed_and_given_memory_is_freed_once() {
+        let mut borrowed = *b"borrowed";
+        let mut bytes = Bytes::default();
+        bytes.give(malloced(b"owned"), true);
+        bytes.give(borrowed.as_mut_ptr().cast(), false);
+        assert_eq!(bytes.to_vec(8), b"borrowed");
+        bytes.give(malloced(b"owned again"), true);
+    }
+}
