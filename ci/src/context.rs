@@ -21,6 +21,9 @@ pub(crate) struct Options {
     /// flakes: how often each variant runs
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) runs: u32,
+    /// install-capi: the folder that gets `lib` and `include`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) prefix: Option<PathBuf>,
     /// Stop a command that takes longer than this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     limit: u64,

@@ -3,6 +3,7 @@
 //! `cargo ci --list` names the steps. A run ends with a table of what became of each; its exit code is 0 only
 //! if no step failed.
 
+mod capi;
 mod checks;
 mod command;
 mod context;
