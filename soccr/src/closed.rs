@@ -88,7 +88,7 @@ impl Double {
                 rcv_wnd: WINDOW,
                 rcv_wup: rcv_nxt,
             };
-            set_window(fd, window)?;
+            set_window(fd, step, window)?;
             switch.leave_quietly(fd).at(step, Opt::TCP_REPAIR.setting)?;
         }
         // A reset after the peer's FIN is a broken pipe, before it is a reset (kernel `tcp_reset`).

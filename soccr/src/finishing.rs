@@ -58,7 +58,7 @@ impl Finishing<'_> {
             sys::shutdown(self.fd, Shutdown::Read).at(STEP, "shutdown(SHUT_RD)")?;
         }
         if let Some(window) = window {
-            set_window(self.fd, window)?;
+            set_window(self.fd, STEP, window)?;
         }
         Ok(self.losses())
     }
@@ -120,7 +120,7 @@ impl Finishing<'_> {
         if let Some(window) = window {
             let rcv_nxt = self.snapshot.receive.end;
             let before = Window { snd_wnd, ..window };
-            set_window(self.fd, before.not_after(rcv_nxt).acceptable(rcv_nxt))?;
+            set_window(self.fd, STEP, before.not_after(rcv_nxt).acceptable(rcv_nxt))?;
         }
         let shift = self
             .snapshot
@@ -151,7 +151,7 @@ impl Finishing<'_> {
             TcpState::Closing if !self.fins.is_emulated() => self.snapshot.receive.end,
             _ => self.snapshot.rcv_nxt(),
         };
-        set_window(self.fd, shut.not_after(rcv_nxt).acceptable(rcv_nxt))?;
+        set_window(self.fd, STEP, shut.not_after(rcv_nxt).acceptable(rcv_nxt))?;
         let shelter = Shelter::enter(self.fd);
         match self.switch.leave_quietly(self.fd) {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Err(quiet_off()),
@@ -229,9 +229,9 @@ fn set(fd: BorrowedFd<'_>, option: Opt, value: i32) -> Result<(), Error> {
     sys::set_int(fd, option, value).at(STEP, option.setting)
 }
 
-pub(crate) fn set_window(fd: BorrowedFd<'_>, window: Window) -> Result<(), Error> {
+pub(crate) fn set_window(fd: BorrowedFd<'_>, step: Step, window: Window) -> Result<(), Error> {
     sys::set(fd, Opt::TCP_REPAIR_WINDOW, &window.to_bytes())
-        .at(STEP, Opt::TCP_REPAIR_WINDOW.setting)
+        .at(step, Opt::TCP_REPAIR_WINDOW.setting)
 }
 
 fn quiet_off() -> Error {

@@ -3,16 +3,18 @@
 use super::{Core, Restoring, set, stage};
 use crate::error::{At, Error, Step};
 use crate::filling::write_all;
-use crate::finishing::Finishing;
+use crate::finishing::{Finishing, set_window};
 use crate::kind::Kind;
 use crate::losses::{Loss, Lost};
 use crate::options::Timestamps;
 use crate::queue::Queue;
 use crate::raw::{self, Opt, TCP_NO_QUEUE, TCPI_OPT_USEC_TS};
+use crate::reading::read_window;
 use crate::restored::Restored;
 use crate::settings::InFlight;
 use crate::sockopts::{self, Moment};
 use crate::sys;
+use crate::window::Window;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 
@@ -34,6 +36,7 @@ impl<'s> Restoring<'s, stage::Connected> {
         let (fd, step) = (self.as_fd(), Step::NoQueueData);
         sys::set(fd, Opt::TCP_REPAIR_OPTIONS, &options.to_repair_options())
             .at(step, Opt::TCP_REPAIR_OPTIONS.setting)?;
+        self.bound_segments(options.mss_clamp)?;
         // The kernel takes the clamp and goes on with segments of 524 or 1208 bytes, for the life of the
         // connection, until something makes it compute their size again (guide A46, G2).
         match sockopts::ip_options(&self.core.snapshot.socket_options) {
@@ -45,6 +48,30 @@ impl<'s> Restoring<'s, stage::Connected> {
             self.set_clock(timestamps)?;
         }
         Ok(self.next())
+    }
+
+    /// Tells the kernel of a peer whose window was always narrow, where it computes the size of segments: it makes none that is
+    /// larger than half of it (guide A66).
+    fn bound_segments(&self, mss_clamp: u16) -> Result<(), Error> {
+        let (fd, step) = (self.as_fd(), Step::NoQueueData);
+        let narrow = 2 * u32::from(mss_clamp);
+        let saved = self.core.snapshot.window;
+        let Some(Window { max_window, .. }) = saved.filter(|it| it.max_window < narrow) else {
+            return Ok(());
+        };
+        match read_window(fd, step)? {
+            // Everything else is set when the queues are there.
+            Some(now) => set_window(
+                fd,
+                step,
+                Window {
+                    snd_wl1: now.rcv_wup.back(1),
+                    max_window: max_window.max(now.snd_wnd),
+                    ..now
+                },
+            ),
+            None => Ok(()),
+        }
     }
 
     fn set_clock(&self, timestamps: Timestamps) -> Result<(), Error> {

@@ -8,6 +8,7 @@ mod held;
 mod host;
 mod link_local;
 mod matrix;
+mod narrow;
 mod network;
 mod privileges;
 mod sequence;
@@ -27,6 +28,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(settled::cases());
     cases.extend(socket_options::cases());
     cases.extend(held::cases());
+    cases.extend(narrow::cases());
     cases.extend(network::cases());
     cases.extend(again::cases());
     cases.extend(by_hand::cases());
