@@ -115,9 +115,7 @@ impl Handle {
         let (snapshot, info) = saved.map_err(|error| (number(&error), error.into()))?;
         let data = SkData::of(&snapshot, info.options);
         log::debug(|| format!("saved {data:?}"));
-        for loss in &snapshot.unsaved {
-            log::debug(|| format!("not carried: {loss}"));
-        }
+        log_losses(&snapshot);
         self.saved = Some(snapshot.endpoints);
         self.receive = Bytes::Saved(snapshot.receive.bytes);
         self.send = Bytes::Saved(snapshot.send.bytes);
@@ -253,6 +251,19 @@ impl Handle {
     /// What was known at the pause.
     pub(crate) fn remember(&self, snapshot: &mut Snapshot) {
         snapshot.reuse_address = self.held.reuses_address();
+    }
+}
+
+/// Says what a snapshot has, or has lost, that the numbers have no place for.
+fn log_losses(snapshot: &Snapshot) {
+    for loss in &snapshot.unsaved {
+        log::debug(|| format!("not carried: {loss}"));
+    }
+    if let Some(error) = snapshot.pending_error {
+        log::debug(|| format!("not carried: {error}, which waits for the application"));
+    }
+    if snapshot.send.fin_unsent && snapshot.send.unsent == 0 {
+        log::debug(|| "not carried: that our FIN was never sent".to_owned());
     }
 }
 

@@ -1,7 +1,9 @@
 //! The log: lines that go to a function of the caller's.
 
 use std::ffi::{CString, c_char, c_uint};
-use std::sync::{Mutex, PoisonError};
+use std::mem;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// The function of a caller: `printf`-like, as C has it.
 pub type LogFn = unsafe extern "C" fn(level: c_uint, format: *const c_char, ...);
@@ -11,11 +13,26 @@ pub const SOCCR_LOG_ERR: c_uint = 1;
 /// What is being done, and what does not come back.
 pub const SOCCR_LOG_DBG: c_uint = 2;
 
-static LOG: Mutex<(c_uint, Option<LogFn>)> = Mutex::new((0, None));
+/// No lock: a process that forks while another thread logs would leave it locked in its child for ever.
+static LEVEL: AtomicU32 = AtomicU32::new(0);
+/// A [`LogFn`], or null.
+static FUNCTION: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
 /// Chooses who gets the lines, and up to which level.
 pub(crate) fn set(level: c_uint, function: Option<LogFn>) {
-    *LOG.lock().unwrap_or_else(PoisonError::into_inner) = (level, function);
+    let function = function.map_or(ptr::null_mut(), |function| function as *mut ());
+    FUNCTION.store(function, Ordering::Release);
+    LEVEL.store(level, Ordering::Release);
+}
+
+/// Who gets the lines of a level.
+fn listener(level: c_uint) -> Option<LogFn> {
+    if level > LEVEL.load(Ordering::Acquire) {
+        return None;
+    }
+    let function = FUNCTION.load(Ordering::Acquire);
+    // SAFETY: it is null, which is `None`, or was such a function.
+    unsafe { mem::transmute::<*mut (), Option<LogFn>>(function) }
 }
 
 /// Tells that something has failed.
@@ -29,9 +46,7 @@ pub(crate) fn debug(message: impl FnOnce() -> String) {
 }
 
 fn write(level: c_uint, kind: &str, message: impl FnOnce() -> String) {
-    // Not held while the caller's function runs: another thread may log meanwhile.
-    let (wanted, function) = *LOG.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(function) = function.filter(|_| level <= wanted) else {
+    let Some(function) = listener(level) else {
         return;
     };
     let line = format!("{kind} (soccr): {}\n", message().replace('\0', "\u{fffd}"));
