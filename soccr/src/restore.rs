@@ -7,7 +7,7 @@
 use crate::adopt;
 use crate::buffers::Buffers;
 use crate::closed::{self, Double};
-use crate::error::{At, Error, ErrorKind, Step, Unsupported};
+use crate::error::{At, Error, Step};
 use crate::fin::Fins;
 use crate::freebind;
 use crate::ingress;
@@ -29,6 +29,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 mod binding;
 mod connected;
+
+pub use connected::connected;
 
 /// The stages of a restore, as type parameters of [`Restoring`].
 pub mod stage {
@@ -74,15 +76,7 @@ impl Snapshot {
     /// # Errors
     /// As there; also where [`FinMode::Inject`](crate::FinMode::Inject) is wanted and not permitted.
     pub fn restore_with(&self, settings: Settings) -> Result<Restored, Error> {
-        create(self)?
-            .settings(settings)
-            .pause()?
-            .unbound_data()?
-            .bind()?
-            .connect()?
-            .no_queue_data()?
-            .queue_bytes()?
-            .remaining_data()
+        create(self)?.settings(settings).all_steps()
     }
 }
 
@@ -107,8 +101,8 @@ pub fn create(snapshot: &Snapshot) -> Result<Restoring<'_, stage::Created>, Erro
 /// It may be bound already; then `bind` is left out. It is consumed: on failure it is closed.
 ///
 /// # Errors
-/// What [`Snapshot::validate`] refuses; [`ErrorKind::Unsupported`] for a socket that is not TCP;
-/// [`ErrorKind::Mismatch`] for one of the other family, or one that is connected or listens.
+/// What [`Snapshot::validate`] refuses; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a socket that is not TCP;
+/// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) for one of the other family, or one that is connected or listens.
 pub fn create_from(
     snapshot: &Snapshot,
     socket: impl Into<OwnedFd>,
@@ -117,37 +111,6 @@ pub fn create_from(
     let socket = socket.into();
     adopt::check(socket.as_fd(), snapshot)?;
     Ok(Restoring::new(snapshot, socket))
-}
-
-/// Goes on with a socket that the caller has bound and connected by standard calls, in repair mode, after
-/// [`unbound_data`](Restoring::unbound_data) had set its sequence numbers. An attempt to connect is made outside of repair
-/// mode, since it is to send its SYN.
-///
-/// For interfaces whose callers make these calls, as the staged one for C has them. The socket is consumed, as by
-/// [`create_from`].
-///
-/// # Errors
-/// What [`Snapshot::validate`] refuses; [`ErrorKind::Mismatch`] where the socket is not that
-/// connection so far; [`ErrorKind::Unsupported`] for one that is over.
-pub fn connected(
-    snapshot: &Snapshot,
-    socket: impl Into<OwnedFd>,
-    settings: Settings,
-) -> Result<Restoring<'_, stage::Connected>, Error> {
-    snapshot.validate()?;
-    let socket = socket.into();
-    let mut core = Restoring::<stage::Connected>::new(snapshot, socket).core;
-    if !core.kind().ends_in_repair() {
-        let state = Unsupported::State(snapshot.state);
-        return Err(Error::new(Step::Connect, ErrorKind::Unsupported(state)));
-    }
-    core.settings = settings;
-    core.fins = Fins::choose(snapshot, settings.fin_mode())?;
-    core.switch = Switch::current();
-    let entered = core.switch.enter(core.fd.as_fd());
-    entered.at(Step::Connect, Opt::TCP_REPAIR.setting)?;
-    adopt::check_connected(core.fd.as_fd(), snapshot, core.receive_start())?;
-    Ok(Restoring::at(core))
 }
 
 /// A connection that is being restored, at the stage `S`.
@@ -283,6 +246,20 @@ impl<'s> Restoring<'s, stage::Created> {
         self
     }
 
+    /// Takes all the steps, in their order.
+    ///
+    /// # Errors
+    /// Those of each of them.
+    pub fn all_steps(self) -> Result<Restored, Error> {
+        self.pause()?
+            .unbound_data()?
+            .bind()?
+            .connect()?
+            .no_queue_data()?
+            .queue_bytes()?
+            .remaining_data()
+    }
+
     /// Enters repair mode; a socket that was never connected needs none.
     ///
     /// # Errors
@@ -308,7 +285,7 @@ impl<'s> Restoring<'s, stage::Paused> {
     /// only an unconnected socket takes.
     ///
     /// # Errors
-    /// [`ErrorKind::Buffer`] where a queue cannot fit.
+    /// [`ErrorKind::Buffer`](crate::ErrorKind::Buffer) where a queue cannot fit.
     #[doc(alias = "libsoccr_set_sk_data_unbound")]
     pub fn unbound_data(mut self) -> Result<Restoring<'s, stage::Unbound>, Error> {
         let snapshot = self.core.snapshot;
@@ -337,7 +314,7 @@ impl<'s> Restoring<'s, stage::Unbound> {
     /// Connects a socket that the caller has bound by a standard call, to the snapshot's local address.
     ///
     /// # Errors
-    /// [`ErrorKind::Mismatch`] where the socket is bound to another address, or to a link-local one of
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) where the socket is bound to another address, or to a link-local one of
     /// another link.
     pub fn connect(self) -> Result<Restoring<'s, stage::Connected>, Error> {
         let snapshot = self.core.snapshot;

@@ -192,15 +192,7 @@ impl Handle {
         snapshot.validate()?;
         let created = soccr::restore::create_from(&snapshot, self.another()?)?;
         self.torn = true;
-        let restored = created
-            .settings(SETTINGS)
-            .pause()?
-            .unbound_data()?
-            .bind()?
-            .connect()?
-            .no_queue_data()?
-            .queue_bytes()?
-            .remaining_data()?;
+        let restored = created.settings(SETTINGS).all_steps()?;
         self.finish(restored)
     }
 

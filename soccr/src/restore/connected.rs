@@ -1,8 +1,10 @@
 //! The steps of a restore once the socket is connected: options and clock, queues, and what comes after them.
 
 use super::{Core, Restoring, set, stage};
-use crate::error::{At, Error, Step};
+use crate::adopt;
+use crate::error::{At, Error, ErrorKind, Step, Unsupported};
 use crate::filling::write_all;
+use crate::fin::Fins;
 use crate::finishing::{Finishing, set_window};
 use crate::kind::Kind;
 use crate::losses::{Loss, Lost};
@@ -11,12 +13,45 @@ use crate::queue::Queue;
 use crate::raw::{self, Opt, TCP_NO_QUEUE, TCPI_OPT_USEC_TS};
 use crate::reading::read_window;
 use crate::restored::Restored;
-use crate::settings::InFlight;
+use crate::settings::{InFlight, Settings};
+use crate::snapshot::Snapshot;
 use crate::sockopts::{self, Moment};
+use crate::switch::Switch;
 use crate::sys;
 use crate::window::Window;
 use std::net::Shutdown;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Goes on with a socket that the caller has bound and connected by standard calls, in repair mode, after
+/// [`unbound_data`](Restoring::unbound_data) had set its sequence numbers. An attempt to connect is made outside of repair
+/// mode, since it is to send its SYN.
+///
+/// For interfaces whose callers make these calls, as the staged one for C has them. The socket is consumed, as by
+/// [`create_from`](super::create_from).
+///
+/// # Errors
+/// What [`Snapshot::validate`] refuses; [`ErrorKind::Mismatch`] where the socket is not that
+/// connection so far; [`ErrorKind::Unsupported`] for one that is over.
+pub fn connected(
+    snapshot: &Snapshot,
+    socket: impl Into<OwnedFd>,
+    settings: Settings,
+) -> Result<Restoring<'_, stage::Connected>, Error> {
+    snapshot.validate()?;
+    let socket = socket.into();
+    let mut core = Restoring::<stage::Connected>::new(snapshot, socket).core;
+    if !core.kind().ends_in_repair() {
+        let state = Unsupported::State(snapshot.state);
+        return Err(Error::new(Step::Connect, ErrorKind::Unsupported(state)));
+    }
+    core.settings = settings;
+    core.fins = Fins::choose(snapshot, settings.fin_mode())?;
+    core.switch = Switch::current();
+    let entered = core.switch.enter(core.fd.as_fd());
+    entered.at(Step::Connect, Opt::TCP_REPAIR.setting)?;
+    adopt::check_connected(core.fd.as_fd(), snapshot, core.receive_start())?;
+    Ok(Restoring::at(core))
+}
 
 impl<'s> Restoring<'s, stage::Connected> {
     /// Restores what was negotiated, the segment size, and the clock of the timestamps.
@@ -25,7 +60,7 @@ impl<'s> Restoring<'s, stage::Connected> {
     /// timer (guide A42, H7).
     ///
     /// # Errors
-    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) where the snapshot's clock counts microseconds and this kernel's cannot.
+    /// [`ErrorKind::Mismatch`] where the snapshot's clock counts microseconds and this kernel's cannot.
     #[doc(alias = "libsoccr_set_sk_data_noq")]
     pub fn no_queue_data(mut self) -> Result<Restoring<'s, stage::NoQueue>, Error> {
         self.apply_options(Moment::Connected);
@@ -103,7 +138,7 @@ impl<'s> Restoring<'s, stage::NoQueue> {
     /// Writes the receive queue, and what was sent of the send queue.
     ///
     /// # Errors
-    /// [`ErrorKind::Buffer`](crate::ErrorKind::Buffer) where the kernel grants less room than a queue needs.
+    /// [`ErrorKind::Buffer`] where the kernel grants less room than a queue needs.
     #[doc(alias = "libsoccr_set_queue_bytes")]
     pub fn queue_bytes(self) -> Result<Restoring<'s, stage::Queued>, Error> {
         let snapshot = self.core.snapshot;
@@ -130,8 +165,8 @@ impl<'s> Restoring<'s, stage::Queued> {
     /// Restores the FINs, the windows, and the tail of the send queue that was never sent.
     ///
     /// # Errors
-    /// [`Unsupported::QuietOff`](crate::Unsupported::QuietOff) where there is such a tail and the kernel cannot hold it
-    /// (before 4.19); [`ErrorKind::NotInjected`](crate::ErrorKind::NotInjected) where a firewall keeps out the packet that puts a FIN back.
+    /// [`Unsupported::QuietOff`] where there is such a tail and the kernel cannot hold it
+    /// (before 4.19); [`ErrorKind::NotInjected`] where a firewall keeps out the packet that puts a FIN back.
     #[doc(alias = "libsoccr_set_sk_data")]
     pub fn remaining_data(mut self) -> Result<Restored, Error> {
         let Core {

@@ -73,15 +73,7 @@ fn new_socket(snapshot: &Snapshot) -> Result<OwnedFd, Stop> {
 }
 
 fn hand_over(snapshot: &Snapshot, socket: OwnedFd) -> Result<(OwnedFd, Held), Error> {
-    create_from(snapshot, socket)?
-        .pause()?
-        .unbound_data()?
-        .bind()?
-        .connect()?
-        .no_queue_data()?
-        .queue_bytes()?
-        .remaining_data()?
-        .hand_over()
+    create_from(snapshot, socket)?.all_steps()?.hand_over()
 }
 
 fn own_resume(ctx: &Context, plan: Plan) -> Verdict {
