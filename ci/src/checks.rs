@@ -114,7 +114,15 @@ pub(crate) fn msrv(context: &Context) -> Result<Outcome, Error> {
     let help = format!("rustup toolchain install --profile minimal {version}");
     needs(context, &[&toolchain, "--version"], &help)?;
     // A directory of its own: two compilers in one directory make each other's work stale.
-    let mut command = context.cargo([&toolchain, "check", "-p", "soccr", "--all-features"]);
+    let mut command = context.cargo([
+        &toolchain,
+        "check",
+        "-p",
+        "soccr",
+        "-p",
+        "soccr-capi",
+        "--all-features",
+    ]);
     command.args(["--target-dir", "target/msrv"]);
     judge(context.limit, [command])
 }
