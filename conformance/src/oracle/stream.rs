@@ -1,13 +1,15 @@
 //! Byte streams that know what comes next: every byte that arrives is checked against the one that was sent.
 
 use crate::verdict::{Failure, Stop, Verdict, expect};
-use lab::Stream;
+use lab::{Stream, wait};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use soccr::raw::{self, MSG_DONTWAIT};
+use socket2::SockRef;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
 
 /// How long nothing may arrive before a stream counts as stalled: a bound, well above the sum of the first few
 /// retransmission timeouts (1, 2 and 4 s after a restore, guide H8).
@@ -169,11 +171,12 @@ impl Talk {
     }
 
     /// Ends both streams, one after the other, where they have not ended, and sees each end read the other's end of
-    /// file.
+    /// file. All that was sent is acknowledged before.
     ///
     /// # Errors
-    /// [`Stop::Fail`] if there is anything but an end.
+    /// [`Stop::Fail`] if there is anything but an end, or something stays unacknowledged.
     pub fn close(&self, subject: &TcpStream, peer: &TcpStream) -> Verdict {
+        acknowledge(subject, peer)?;
         for (end, socket, other) in [(End::Subject, subject, peer), (End::Peer, peer, subject)] {
             if !self.has_ended(end) {
                 self.end(end, socket)?;
@@ -255,6 +258,22 @@ fn check(from: End, position: u64, bytes: &[u8]) -> Verdict {
 
 fn failure(end: End, what: &str, error: io::Error) -> Stop {
     Failure::new(format!("{what} at the {}", end.name()), "success", error).into()
+}
+
+/// Lets both ends acknowledge what they have received, and waits until they have been heard.
+///
+/// An acknowledgement that a timer sends can be on another processor than the FIN behind it, and be overtaken by it: it then
+/// arrives where there is no socket any more, and is answered by a RST.
+fn acknowledge(subject: &TcpStream, peer: &TcpStream) -> Verdict {
+    for socket in [subject, peer] {
+        SockRef::from(socket).set_tcp_quickack(true)?;
+    }
+    let queued = || Ok::<_, io::Error>((raw::siocoutq(subject)?, raw::siocoutq(peer)?));
+    let heard = || queued().is_ok_and(|bytes| bytes == (0, 0));
+    let patience = Duration::from_millis(PATIENCE_MS.into());
+    let held = wait::until("all is acknowledged", patience, heard).is_ok();
+    let what = "unacknowledged bytes of subject and peer before they close";
+    expect(what, "none", format!("{:?}", queued()?), held)
 }
 
 #[cfg(test)]

@@ -66,6 +66,11 @@ fn acknowledged(ctx: &Context, family: Family) -> Verdict {
     traveller.talk.drain(&traveller.subject, &traveller.peer)?;
 
     let unsent = write_more_than_a_flight(&mut traveller)?;
+    // A timer may send what the snapshot calls unsent; from what the peer then acknowledges a restored connection does not
+    // recover (kernel `tcp_ack`).
+    traveller
+        .lock
+        .block_egress(&traveller.pair, traveller.flow)?;
     let snapshot = spoken_to(&mut traveller, |subject| {
         Ok(soccr::pause(subject)?.read_data()?.queue_bytes()?.release())
     })?;
