@@ -19,7 +19,7 @@ const UIDS: std::ops::RangeInclusive<u32> = 61184..=65519;
 
 /// What of root's environment the user gets to see: looks, CI, and what cargo's idea of "up to date" depends on.
 /// A name that ends with _ stands for all that begin with it; other names may be those of secrets.
-const KEPT: [&str; 15] = [
+const KEPT: [&str; 16] = [
     "CARGO_BUILD_",
     "CARGO_ENCODED_RUSTFLAGS",
     "CARGO_INCREMENTAL",
@@ -29,6 +29,7 @@ const KEPT: [&str; 15] = [
     "CC",
     "CFLAGS",
     "CI",
+    "CXX",
     "LANG",
     "LC_",
     "RUSTDOCFLAGS",

@@ -29,14 +29,24 @@ pub(crate) fn symbols() -> BTreeSet<String> {
 
 /// A compiler (`cc`, `c++`, or what `CC` and `CXX` say) that takes nothing for granted and finds the header.
 pub(crate) fn compiler(cpp: bool) -> Command {
-    let said = env::var_os("CXX").filter(|said| !said.is_empty());
     let mut compiler = match cpp {
-        true => Command::new(said.unwrap_or_else(|| "c++".into())),
+        true => cpp_compiler(),
         false => archive::tool("cc"),
     };
     compiler.args(["-Wall", "-Wextra", "-Werror", "-I"]);
     compiler.arg(Path::new(PACKAGE).join("include"));
     compiler
+}
+
+/// Why there can be no programs in C++ here.
+pub(crate) fn lacks_cpp() -> Option<&'static str> {
+    let found = cpp_compiler().arg("--version").output().is_ok();
+    (!found).then_some("there is no C++ compiler here: apt-get install g++")
+}
+
+fn cpp_compiler() -> Command {
+    let said = env::var_os("CXX").filter(|said| !said.is_empty());
+    Command::new(said.unwrap_or_else(|| "c++".into()))
 }
 
 /// A file of tests/c.
