@@ -8,6 +8,7 @@ mod abi;
 mod address;
 mod arguments;
 mod border;
+pub mod client;
 mod data;
 mod fault;
 mod handle;
