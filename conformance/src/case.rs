@@ -18,6 +18,8 @@ pub struct Case {
     pub guide: &'static [&'static str],
     /// What has to be here for the question to make sense; probed by doing.
     pub needs: &'static [Need],
+    /// Whether it can be asked of a library with the C interface; by default not, for a reason of its area.
+    through_c: Option<ThroughC>,
     /// The question.
     pub run: Run,
 }
@@ -54,6 +56,17 @@ pub enum Need {
     MicrosecondTimestamps,
 }
 
+/// Whether a case can be asked of a library with the C interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThroughC {
+    /// By both interfaces.
+    Both,
+    /// By today's interface; why not by the staged one.
+    Today(&'static str),
+    /// By neither, and why.
+    No(&'static str),
+}
+
 impl Case {
     /// A case of level [`Level::Must`] that needs nothing special.
     pub fn new(
@@ -68,6 +81,7 @@ impl Case {
             statement: statement.into(),
             guide,
             needs: &[],
+            through_c: None,
             run: Arc::new(run),
         }
     }
@@ -82,6 +96,43 @@ impl Case {
     #[must_use]
     pub fn needs(self, needs: &'static [Need]) -> Self {
         Self { needs, ..self }
+    }
+
+    /// The same case, which can be asked through both C interfaces.
+    #[must_use]
+    pub fn in_c(self) -> Self {
+        self.through(ThroughC::Both)
+    }
+
+    /// The same case, which can be asked through today's C interface, and why not through the staged one.
+    #[must_use]
+    pub fn in_todays_c(self, reason: &'static str) -> Self {
+        self.through(ThroughC::Today(reason))
+    }
+
+    /// The same case, which cannot be asked through C, and why.
+    #[must_use]
+    pub fn not_in_c(self, reason: &'static str) -> Self {
+        self.through(ThroughC::No(reason))
+    }
+
+    fn through(self, through_c: ThroughC) -> Self {
+        Self {
+            through_c: Some(through_c),
+            ..self
+        }
+    }
+
+    /// Whether it can be asked of a library with the C interface.
+    #[must_use]
+    pub fn through_c(&self) -> ThroughC {
+        let area = self.id.split('/').next();
+        self.through_c.unwrap_or(ThroughC::No(match area {
+            Some("kernel") => "the kernel is asked, not a library",
+            Some("fault") => "what fails are the calls of the Rust library",
+            Some("snapshot") => "it is about snapshots, which C does not have",
+            _ => "it calls the Rust interface itself",
+        }))
     }
 }
 

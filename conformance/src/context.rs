@@ -1,6 +1,7 @@
 //! What a case is given: its network, a seed, and a place for the evidence.
 
-use crate::verdict::Stop;
+use crate::subject::{Breaches, Library, Subject};
+use crate::verdict::{Failure, Stop};
 use lab::{Capture, Host, Pair, PairBuilder, Trio};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Default)]
 pub struct Context {
     seed: u64,
+    subject: Subject,
+    breaches: Breaches,
     evidence: Mutex<Evidence>,
 }
 
@@ -33,8 +36,38 @@ impl Context {
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
+            ..Self::default()
+        }
+    }
+
+    /// The same, about another library than the Rust one.
+    #[must_use]
+    pub fn about(self, subject: Subject) -> Self {
+        Self { subject, ..self }
+    }
+
+    /// A context for a part of the case, whose evidence is not kept.
+    #[must_use]
+    pub fn aside(&self) -> Self {
+        Self {
+            seed: self.seed,
+            subject: self.subject.clone(),
+            breaches: Arc::clone(&self.breaches),
             evidence: Mutex::default(),
         }
+    }
+
+    /// The library that is judged.
+    #[must_use]
+    pub fn library(&self) -> Library {
+        Library::new(&self.subject, &self.breaches)
+    }
+
+    /// The first thing that the library did against its contract and that no oracle of the case sees.
+    #[must_use]
+    pub fn breach(&self) -> Option<Failure> {
+        let breaches = self.breaches.lock().unwrap_or_else(PoisonError::into_inner);
+        breaches.first().cloned()
     }
 
     /// The seed of the run, for what a case generates: the same seed, the same case.

@@ -64,7 +64,7 @@ pub(crate) fn keep(record: &mut Record, evidence: &Evidence, options: &Options) 
     }
     record.kept = keeper.kept;
     if let Some(folder) = &record.kept.folder {
-        let text = failure::block(record, options.seed, REPORT_WIDTH, &Styles::PLAIN);
+        let text = failure::block(record, options, REPORT_WIDTH, &Styles::PLAIN);
         if let Err(error) = fs::write(folder.join("report.txt"), text) {
             record.kept.troubles.push(format!("report.txt: {error}"));
         }

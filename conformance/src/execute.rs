@@ -11,15 +11,21 @@ use crate::verdict::Stop;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Runs a case to its end, unless its needs are not met, and takes its network down.
+/// Runs a case to its end, unless it cannot be asked or its needs are not met, and takes its network down.
 pub(crate) fn execute(case: Case, needs: &Needs, options: &Options, ctx: Arc<Context>) -> Record {
+    if let Some(reason) = options.subject.cannot_express(&case) {
+        return Record::not_run(case, Outcome::Skip(reason));
+    }
     match needs.unmet(&case) {
         Some(Unmet::Missing(reason)) => return Record::not_run(case, Outcome::Skip(reason)),
         Some(Unmet::Unknown(error)) => return Record::not_run(case, Outcome::Broken(error)),
         None => {}
     }
     let start = Instant::now();
-    let verdict = guarded(|| (case.run)(&ctx));
+    // What breaks the contract comes last: what is seen of it, if anything, says more.
+    let verdict = guarded(|| {
+        (case.run)(&ctx).and_then(|()| ctx.breach().map_or(Ok(()), |breach| Err(breach.into())))
+    });
     let elapsed = start.elapsed();
     let verdict = verdict.unwrap_or_else(|said| Err(Stop::Broken(format!("the case {said}"))));
     let mut record = Record {

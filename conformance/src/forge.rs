@@ -103,6 +103,7 @@ pub fn forge_in(
         lock: Lock::default(),
         settings: soccr::Settings::new(),
         privileges: crate::journey::Privileges::default(),
+        library: ctx.library(),
     })
 }
 

@@ -23,6 +23,7 @@ pub mod progress;
 pub mod report;
 pub mod runner;
 pub mod select;
+pub mod subject;
 pub mod summary;
 pub mod verdict;
 pub mod victim;

@@ -7,7 +7,9 @@ use crate::machine::Machine;
 use crate::outcome::{Outcome, Record};
 use crate::probe::Needs;
 use crate::report::Report;
+use crate::subject::Subject;
 use crate::summary::Summary;
+use crate::verdict::Failure;
 use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroUsize;
@@ -48,6 +50,8 @@ pub struct Options {
     pub artifacts: Option<PathBuf>,
     /// Whether a skipped case counts as a failure.
     pub expect_all: bool,
+    /// Which library is judged.
+    pub subject: Subject,
 }
 
 impl Default for Options {
@@ -59,6 +63,7 @@ impl Default for Options {
             seed: 0,
             artifacts: None,
             expect_all: false,
+            subject: Subject::Rust,
         }
     }
 }
@@ -203,13 +208,19 @@ impl Run {
             };
             let case = self.shared.cases[index].clone();
             let error = format!("no end after {} s", bound.as_secs_f64());
-            let mut record = Record::not_run(case, Outcome::Broken(error));
+            // Of a library that may be wrong in any way, an end that does not come says something.
+            let judged = self.shared.options.subject != Subject::Rust;
+            let outcome = match judged {
+                true => Outcome::Fail(Failure::new("the case", "it comes to its end", error)),
+                false => Outcome::Broken(error),
+            };
+            let mut record = Record::not_run(case, outcome);
             record.elapsed = since.elapsed();
             if let Some(ctx) = ctx.upgrade() {
                 record = with_evidence_in_time(record, ctx, &self.shared.options);
             }
             self.ended(index, record, report);
-            self.hung += 1;
+            self.hung += usize::from(!judged);
             // Somebody has to take the place of the worker that hangs.
             if self.hung == HANGING_CASES || self.start_worker().is_err() {
                 let reason = format!("not judged, because {} cases did not end", self.hung);
@@ -240,7 +251,7 @@ impl Shared {
             let Some(case) = self.cases.get(index) else {
                 return;
             };
-            let ctx = Arc::new(Context::new(self.options.seed));
+            let ctx = Arc::new(Context::new(self.options.seed).about(self.options.subject.clone()));
             if events
                 .send(Event::Started(index, Arc::downgrade(&ctx)))
                 .is_err()

@@ -1,9 +1,11 @@
 //! The child process of a case: this same program, told by its environment to save or to restore, and killed in the middle
-//! of it; or to enter namespaces of its own, which only a process without threads can, and to try repair mode there.
+//! of it; or to enter namespaces of its own, which only a process without threads can, and to try repair mode there; or to
+//! call the library that is judged, if that may crash (see [`crate::subject`]).
 
 mod spawner;
 
 pub use spawner::start;
+pub(crate) use spawner::start_subject;
 
 use crate::verdict::Stop;
 use lab::Host;
@@ -14,8 +16,8 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 
-/// What the child is told: `save N`, `restore N` with the way of the FINs, `repair N`, or `spawn` for the one that starts
-/// the others.
+/// What the child is told: `save N`, `restore N` with the way of the FINs, `repair N`, `subject`, or `spawn` for the one
+/// that starts the others.
 const ORDER: &str = "CONFORMANCE_VICTIM";
 
 /// Does what the environment tells a child to do; `None` in a process that is none.
@@ -23,12 +25,16 @@ const ORDER: &str = "CONFORMANCE_VICTIM";
 /// To be called first thing in every program that runs cases.
 #[must_use]
 pub fn obey() -> Option<ExitCode> {
+    if let Some(code) = crate::subject::obey_check() {
+        return Some(code);
+    }
     let order = std::env::var(ORDER).ok()?;
     let mut words = order.split(' ');
     let (what, number) = (words.next()?, words.next().map_or(Ok(0), str::parse).ok()?);
     let done = match (what, words.next()) {
         ("save", None) => save(number),
         ("spawn", None) => spawner::serve(),
+        (spawner::SUBJECT, None) => crate::subject::serve(),
         ("restore", fin) => restore(number, fin == Some("emulate")),
         ("repair", None) => return Some(ExitCode::from(repair(number))),
         _ => Err(format!("{ORDER}={order} is no order").into()),

@@ -122,7 +122,7 @@ fn conclude(record: &Record, options: &Options) -> Result<Completion, Failed> {
         }
         Outcome::Skip(reason) => Ok(Completion::ignored_with(reason)),
         Outcome::Fail(_) | Outcome::Broken(_) => {
-            Err(failure::block(record, options.seed, WIDTH, &Styles::PLAIN).into())
+            Err(failure::block(record, options, WIDTH, &Styles::PLAIN).into())
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::facts;
 use crate::report::failure::command;
 use crate::report::style::{hanging, number, wrapped};
 use crate::select::{NoSuchCase, Selection, by_id};
+use crate::subject::Subject;
 use std::fmt::Write as _;
 
 impl Level {
@@ -29,14 +30,24 @@ impl Level {
     }
 }
 
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    selection: Selection,
+    /// Mark the cases that cannot be asked of this library, with the reason
+    #[arg(long, value_name = "LIBRARY", default_value_t)]
+    subject: Subject,
+}
+
 /// One line for each of the chosen cases, and their number.
-pub(super) fn list(selection: &Selection, cases: Vec<Case>) -> Result<String, NoSuchCase> {
-    let cases = selection.apply(cases)?;
+pub(super) fn list(args: &Args, cases: Vec<Case>) -> Result<String, NoSuchCase> {
+    let cases = args.selection.apply(cases)?;
     let guide = |case: &Case| case.guide.join(",");
     let widest = |text: &dyn Fn(&Case) -> usize| cases.iter().map(text).max().unwrap_or(0);
     let ids = widest(&|case| case.id.len());
     let guides = widest(&|case| guide(case).len());
     let mut out = String::new();
+    let mut skipped = 0;
     for case in &cases {
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -47,8 +58,21 @@ pub(super) fn list(selection: &Selection, cases: Vec<Case>) -> Result<String, No
             guide(case),
             case.statement
         );
+        if let Some(reason) = args.subject.cannot_express(case) {
+            let _ = writeln!(out, "  skipped: {reason}");
+            skipped += 1;
+        }
     }
-    let _ = writeln!(out, "{}", number(cases.len()));
+    let _ = match skipped {
+        0 => writeln!(out, "{}", number(cases.len())),
+        _ => writeln!(
+            out,
+            "{}, of which {} can be asked of the subject {}",
+            number(cases.len()),
+            cases.len() - skipped,
+            args.subject
+        ),
+    };
     Ok(out)
 }
 
@@ -119,7 +143,7 @@ mod tests {
     #[test]
     fn the_list_is_aligned_and_counted() {
         assert_eq!(
-            list(&Selection::default(), cases()).unwrap(),
+            list(&Args::default(), cases()).unwrap(),
             "kernel/a        must    A2,A22  The first.\n\
              restore/second  should  A3      The second.\n\
              2 cases\n"
@@ -128,11 +152,27 @@ mod tests {
 
     #[test]
     fn the_list_honours_filters() {
-        let selection = Selection {
-            exclude: vec!["kernel/*".into()],
-            ..Selection::default()
+        let args = Args {
+            selection: Selection {
+                exclude: vec!["kernel/*".into()],
+                ..Selection::default()
+            },
+            ..Args::default()
         };
-        assert!(list(&selection, cases()).unwrap().ends_with("\n1 case\n"));
+        assert!(list(&args, cases()).unwrap().ends_with("\n1 case\n"));
+    }
+
+    #[test]
+    fn what_cannot_be_asked_of_a_library_is_marked_and_not_counted() {
+        let args = Args {
+            subject: Subject::Capi,
+            ..Args::default()
+        };
+        let text = list(&args, vec![cases().remove(0), cases().remove(1).in_c()]).unwrap();
+        let reasons = text.matches("  skipped: not expressible in C: the kernel is asked");
+        assert_eq!(reasons.count(), 1, "{text}");
+        let end = "2 cases, of which 1 can be asked of the subject capi\n";
+        assert!(text.ends_with(end), "{text}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod run;
 
 use crate::catalogue;
 use crate::report::text::width;
-use crate::select::{NoSuchCase, Selection};
+use crate::select::NoSuchCase;
 use crate::summary::Exit;
 use clap::{Parser, Subcommand};
 use std::fmt::Display;
@@ -36,7 +36,7 @@ enum Command {
     /// Run cases (the default)
     Run(run::Args),
     /// List cases: id, level, numbers of facts (`show` says which), promise
-    List(Selection),
+    List(list::Args),
     /// Say everything about one case
     Show {
         /// The id of the case
@@ -56,7 +56,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let exit = match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => run::run(args),
-        Command::List(selection) => tell(list::list(&selection, catalogue::all())),
+        Command::List(args) => tell(list::list(&args, catalogue::all())),
         Command::Show { id } => tell(list::show(&id, catalogue::all(), width())),
         Command::Doctor { json: false } => doctor::doctor(),
         Command::Doctor { json: true } => doctor::json(),
@@ -114,6 +114,7 @@ mod tests {
         for words in [
             vec!["--jobs", "0"],
             vec!["--seed", "x"],
+            vec!["--subject", "capy"],
             vec!["--filter"],
             vec!["--filter", "a", "list"],
             vec!["show"],

@@ -7,6 +7,7 @@ use crate::report::json::Document;
 use crate::report::text::Text;
 use crate::runner::{CASE_BOUND, Options, default_jobs, run_cases};
 use crate::select::Selection;
+use crate::subject::{self, Subject};
 use crate::summary::Exit;
 use crate::victim;
 use lab::Sandbox;
@@ -29,6 +30,10 @@ pub(super) struct Args {
     /// Count a skipped case as a failure
     #[arg(long)]
     expect_all: bool,
+    /// Which library is judged: `rust`; `capi` or `staged`, our two C interfaces; or the path of a shared library with
+    /// today's
+    #[arg(long, value_name = "LIBRARY", default_value_t)]
+    subject: Subject,
     /// What generated cases are generated from [default: random, and printed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -48,6 +53,11 @@ pub(super) fn run(args: Args) -> Exit {
         Ok(json) => json,
         Err(error) => return complain(Exit::Usage, error),
     };
+    let named = args.subject.to_string();
+    let subject = match args.subject.absolute() {
+        Ok(subject) => subject,
+        Err(error) => return complain(Exit::Usage, format!("--subject {named}: {error}")),
+    };
     let place = Place::of(&args.artifacts);
     if let Err(error) = Sandbox::enter() {
         return complain(
@@ -58,6 +68,9 @@ pub(super) fn run(args: Args) -> Exit {
     if let Err(error) = victim::start() {
         let what = format!("the spawner of victims cannot be started: {error}");
         return complain(Exit::Harness, what);
+    }
+    if let Err(error) = subject::check(&subject) {
+        return complain(Exit::Usage, format!("--subject {error}"));
     }
     if Place::of(&args.artifacts) != place {
         let hidden = args.artifacts.display();
@@ -72,6 +85,7 @@ pub(super) fn run(args: Args) -> Exit {
         seed: args.seed.unwrap_or_else(random_seed),
         artifacts: Some(args.artifacts),
         expect_all: args.expect_all,
+        subject,
     };
     let needs = Needs::probe(&cases);
     let summary = run_cases(cases, needs, &options, &mut Text::on_stdout());

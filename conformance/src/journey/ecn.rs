@@ -62,6 +62,6 @@ impl Traveller {
     fn open_in(ctx: &Context, pair: Arc<Pair>) -> Result<Self, Stop> {
         let capture = ctx.capture(pair.a())?;
         let connection = pair.connection(Family::V4).open()?;
-        Ok(Self::new(pair, capture, connection))
+        Ok(Self::new(ctx, pair, capture, connection))
     }
 }

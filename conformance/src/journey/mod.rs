@@ -8,6 +8,7 @@ mod lock;
 mod moving;
 mod plan;
 mod privileges;
+mod settled;
 
 pub use ecn::{ask_for_accurate_ecn, require_ecn};
 pub use ending::Ending;
@@ -16,18 +17,19 @@ pub use moving::{Left, Mover, own_link_local};
 pub use plan::{Negotiated, Plan, Receive, Send};
 pub use privileges::Privileges;
 
+use self::settled::{by_image, expect_settled};
 use crate::context::Context;
 use crate::oracle::peer::{self, PEER_TELLTALES, TELLTALES};
 use crate::oracle::state::KernelView;
 use crate::oracle::stream::Talk;
 use crate::oracle::table;
 use crate::oracle::wire::{self, Probes, WireRules};
-use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
+use crate::subject::{Library, Restored};
+use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::wait;
 use lab::{Capture, Connection, Counters, Family, Flow, Pair};
-use soccr::{FinMode, Lost, Restored, SaveSettings, Settings, Snapshot, TcpState, raw};
+use soccr::{FinMode, Lost, SaveSettings, Settings, Snapshot, TcpState, raw};
 use std::net::TcpStream;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +61,8 @@ pub struct Traveller {
     pub settings: Settings,
     /// With which privileges it is saved and restored.
     pub privileges: Privileges,
+    /// By which library it is saved and restored.
+    pub library: Library,
 }
 
 /// A connection that is saved and whose socket is gone.
@@ -94,7 +98,12 @@ impl Traveller {
 
     /// Starts a journey on an open connection.
     #[must_use]
-    pub fn new(pair: Arc<Pair>, capture: Arc<Capture>, connection: Connection) -> Self {
+    pub fn new(
+        ctx: &Context,
+        pair: Arc<Pair>,
+        capture: Arc<Capture>,
+        connection: Connection,
+    ) -> Self {
         let flow = connection.flow();
         Self {
             pair,
@@ -106,6 +115,7 @@ impl Traveller {
             lock: Lock::default(),
             settings: Settings::new(),
             privileges: Privileges::default(),
+            library: ctx.library(),
         }
     }
 
@@ -174,12 +184,14 @@ impl Traveller {
             self.lock.block_egress(&self.pair, self.flow)?;
         }
         self.capture.mark(wire::PAUSING)?;
-        // In its own network, so that what it has not set can be told from what it has.
-        let paused = self.call(|| soccr::pause_with(&self.subject, settings))??;
+        let host = self.pair.a();
+        let paused = self
+            .library
+            .pause(host, &self.subject, settings, &self.privileges)?;
         self.capture.mark(wire::PAUSED)?;
-        let paused = self.call(|| paused.read_data()?.queue_bytes())??;
+        let paused = paused.save(host, &self.privileges)?;
         let view = KernelView::read(&self.subject)?;
-        let snapshot = paused.release();
+        let snapshot = paused.release()?;
         self.close_subject()?;
         if snapshot.state == TcpState::Established {
             self.lock.unblock_egress();
@@ -204,13 +216,24 @@ impl Traveller {
     /// # Errors
     /// [`Stop::Fail`] where the library fails or the kernel's view is another.
     pub fn arrive(&mut self, saved: &Saved) -> Result<TcpStream, Stop> {
-        let restore = || saved.snapshot.restore_with(self.settings);
-        let restored = self.call(restore)??;
+        let restored = self.restore(&saved.snapshot)?;
         self.expect_view(saved, &KernelView::read(&restored)?)?;
         self.expect_losses(&saved.snapshot, &restored)?;
         let stream = self.resume(restored)?;
         expect_settled(&stream, &saved.snapshot)?;
         Ok(stream)
+    }
+
+    /// Restores a connection on the subject's host; it stays paused.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] where the library fails.
+    pub fn restore(&self, snapshot: &Snapshot) -> Result<Restored, Stop> {
+        let host = self.pair.a();
+        let restored = self
+            .library
+            .restore(host, snapshot, self.settings, &self.privileges)?;
+        Ok(restored?)
     }
 
     /// Calls the library on the subject's host.
@@ -255,7 +278,10 @@ impl Traveller {
 
     /// What is another way than it was is named, and nothing else is.
     fn expect_losses(&self, snapshot: &Snapshot, restored: &Restored) -> Verdict {
-        let named = |what| restored.losses().iter().any(|loss| loss.what == what);
+        let Some(losses) = restored.losses() else {
+            return Ok(());
+        };
+        let named = |what| losses.iter().any(|loss| loss.what == what);
         let other_state = self.expected_state(snapshot) != snapshot.state;
         expect_eq(
             "a loss of the state is named",
@@ -302,9 +328,10 @@ impl Traveller {
     ///
     /// # Errors
     /// [`Stop::Fail`] where the library fails.
-    pub fn resume(&mut self, restored: Restored) -> Result<TcpStream, Stop> {
+    pub fn resume(&mut self, restored: impl Into<Restored>) -> Result<TcpStream, Stop> {
+        let restored = restored.into();
         self.about_to_resume()?;
-        Ok(self.call(|| restored.resume())??)
+        self.call(|| restored.resume())?
     }
 
     /// Takes the lock away: what leaves from here on is the resumed connection's.
@@ -355,51 +382,4 @@ impl Saved {
         let [_, before] = &self.counters;
         peer::expect_unmoved(pair.b(), before, PEER_TELLTALES)
     }
-}
-
-/// The snapshot as its image has it, which has to be the same.
-fn by_image(snapshot: Snapshot) -> Result<Snapshot, Stop> {
-    let valid = snapshot.validate().map_err(|error| error.to_string());
-    expect_eq("what was saved is valid", valid, Ok(()))?;
-    match Snapshot::from_image(&snapshot.to_image()) {
-        Ok(read) => {
-            expect_eq("the image of the snapshot", &read, &snapshot)?;
-            Ok(read)
-        }
-        Err(error) => Err(Failure::new("the image of the snapshot", "is read", error).into()),
-    }
-}
-
-/// What a resumed socket must be, besides what its peer sees.
-fn expect_settled(stream: &TcpStream, snapshot: &Snapshot) -> Verdict {
-    let option = |option: raw::Opt| raw::get_int(&stream.as_fd(), option);
-    expect_eq(
-        "TCP_REPAIR after the resume",
-        option(raw::Opt::TCP_REPAIR)?,
-        0,
-    )?;
-    let reuse = option(raw::Opt::SO_REUSEADDR)?;
-    expect_eq(
-        "SO_REUSEADDR after the resume",
-        reuse,
-        snapshot.reuse_address.into(),
-    )?;
-    let nodelay = option(raw::Opt::TCP_NODELAY)?;
-    expect_eq("TCP_NODELAY after the resume", nodelay, 0)?;
-    // Of a size that the kernel had tuned, an ordinary user gets what it can.
-    let locks = snapshot.buffers.locks.unwrap_or(0);
-    for (name, size, lock, wanted) in [
-        ("SO_SNDBUF", raw::Opt::SO_SNDBUF, 1, snapshot.buffers.send),
-        (
-            "SO_RCVBUF",
-            raw::Opt::SO_RCVBUF,
-            2,
-            snapshot.buffers.receive,
-        ),
-    ] {
-        if locks & lock != 0 {
-            expect_eq(name, option(size)?.unsigned_abs(), wanted)?;
-        }
-    }
-    Ok(())
 }

@@ -2,18 +2,20 @@
 //! that moves from here to there.
 
 use super::filling::{SMALL, holds};
-use super::{AFTERWARDS, PATIENCE, by_image};
+use super::{AFTERWARDS, PATIENCE, Privileges, by_image};
 use crate::context::Context;
 use crate::oracle::peer::{self, PEER_TELLTALES, TELLTALES};
 use crate::oracle::state::KernelView;
 use crate::oracle::stream::{End, Talk};
 use crate::oracle::table;
 use crate::oracle::wire::{self, Probes, WireRules};
+use crate::subject::{Library, Restored};
 use crate::verdict::{Stop, Verdict, expect};
 use lab::{Capture, Counters, Family, Flow, Host, Mac, Trio, wait};
-use soccr::{Restored, Snapshot, TcpState, raw};
+use soccr::{SaveSettings, Settings, Snapshot, TcpState, raw};
 use socket2::Socket;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 /// A connection whose near end moves from one host to another.
@@ -28,6 +30,8 @@ pub struct Mover {
     pub flow: Flow,
     /// What was written and read.
     pub talk: Talk,
+    /// By which library it is saved and restored.
+    pub library: Library,
     /// What leaves and reaches the old and the new host.
     captures: [Arc<Capture>; 2],
 }
@@ -91,6 +95,7 @@ impl Mover {
             peer,
             flow,
             talk: Talk::default(),
+            library: ctx.library(),
             captures,
         })
     }
@@ -143,11 +148,14 @@ impl Mover {
         ];
         self.mark(wire::PAUSING)?;
         let old = self.trio.old_host();
-        let paused = old.enter(|| soccr::pause(&self.subject))??;
+        let privileges = Privileges::default();
+        let paused = self
+            .library
+            .pause(old, &self.subject, SaveSettings::new(), &privileges)?;
         self.mark(wire::PAUSED)?;
-        let paused = paused.read_data()?.queue_bytes()?;
+        let paused = paused.save(old, &privileges)?;
         let view = KernelView::read(&self.subject)?;
-        let snapshot = by_image(paused.release())?;
+        let snapshot = by_image(paused.release()?)?;
         let placeholder = old.enter(|| raw::tcp_socket(soccr::Family::V4))??;
         drop(std::mem::replace(&mut self.subject, placeholder.into()));
         table::expect_absent(old, &self.flow)?;
@@ -160,11 +168,23 @@ impl Mover {
         })
     }
 
+    /// Restores it on the new host; it stays paused.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] where the library fails.
+    pub fn restore(&self, left: &Left) -> Result<Restored, Stop> {
+        let (new, snapshot) = (self.trio.new_host(), &left.snapshot);
+        let restored =
+            self.library
+                .restore(new, snapshot, Settings::new(), &Privileges::default())?;
+        Ok(restored?)
+    }
+
     /// Fails unless what was restored on the new host is as it was on the old one, and has not said anything yet.
     ///
     /// # Errors
     /// [`Stop::Fail`] with what differs.
-    pub fn arrived(&self, left: &Left, restored: &Restored) -> Verdict {
+    pub fn arrived(&self, left: &Left, restored: &impl AsFd) -> Verdict {
         let view = KernelView::read(restored)?;
         let mut expected = left.view.clone();
         if left.snapshot.state.has_peer_fin() {
@@ -186,8 +206,8 @@ impl Mover {
     ///
     /// # Errors
     /// [`Stop`] with what was not as it should be.
-    pub fn conclude(self, left: &Left, restored: Restored, probes: Probes) -> Verdict {
-        let stream = restored.resume()?;
+    pub fn conclude(self, left: &Left, restored: impl Into<Restored>, probes: Probes) -> Verdict {
+        let stream = restored.into().resume()?;
         self.talk.drain(&stream, &self.peer)?;
         self.talk.exchange(&stream, &self.peer, AFTERWARDS)?;
         self.mark(wire::CLOSING)?;

@@ -131,7 +131,7 @@ impl Plan {
         }
         let capture = ctx.capture(pair.a())?;
         let connection = pair.connection(self.family).open()?;
-        let mut traveller = Traveller::new(pair, capture, connection);
+        let mut traveller = Traveller::new(ctx, pair, capture, connection);
         traveller.settings = self.settings;
         Ok(traveller)
     }

@@ -4,6 +4,7 @@ use super::style::{Styles, hanging, paint, side_by_side};
 use crate::case::Case;
 use crate::evidence::Excerpt;
 use crate::outcome::{Outcome, Record};
+use crate::runner::Options;
 
 /// Width of the words on the left.
 const LABEL: usize = 9;
@@ -13,7 +14,7 @@ const MARGIN: usize = 2 + LABEL + 1;
 
 /// The block that describes a case that failed or broke, with its trailing newline.
 #[must_use]
-pub fn block(record: &Record, seed: u64, width: usize, styles: &Styles) -> String {
+pub fn block(record: &Record, run: &Options, width: usize, styles: &Styles) -> String {
     let mut block = Block::default();
     let Record { case, outcome, .. } = record;
     block.line(&format!(
@@ -51,16 +52,18 @@ pub fn block(record: &Record, seed: u64, width: usize, styles: &Styles) -> Strin
     if let Some(folder) = &record.kept.folder {
         block.field("folder", &folder.display().to_string());
     }
-    block.field("again", &command(case, Some(seed)));
+    block.field("again", &command(case, Some(run)));
     block.0
 }
 
 /// The command that runs one case alone.
 #[must_use]
-pub fn command(case: &Case, seed: Option<u64>) -> String {
-    let seed = seed.map_or_else(String::new, |seed| format!(" --seed {seed}"));
+pub fn command(case: &Case, run: Option<&Options>) -> String {
+    let options = run.map_or_else(String::new, |run| {
+        format!(" --seed {}{}", run.seed, run.subject.in_a_command())
+    });
     format!(
-        "cargo run --release -p conformance -- run --filter {}{seed}",
+        "cargo run --release -p conformance -- run --filter {}{options}",
         case.id
     )
 }
@@ -136,10 +139,27 @@ mod tests {
         }
     }
 
+    fn run() -> Options {
+        Options {
+            seed: 17,
+            ..Options::default()
+        }
+    }
+
+    #[test]
+    fn the_command_names_the_library_unless_it_is_the_rust_one() {
+        let run = Options {
+            subject: crate::subject::Subject::Capi,
+            ..run()
+        };
+        let text = block(&record(), &run, 80, &Styles::PLAIN);
+        assert!(text.ends_with(" --seed 17 --subject capi\n"), "{text}");
+    }
+
     #[test]
     fn everything_is_said_once_and_in_order() {
         assert_eq!(
-            block(&record(), 17, 80, &Styles::PLAIN),
+            block(&record(), &run(), 80, &Styles::PLAIN),
             "\
 fail restore/window (31 ms)
   promise   The window is as before.
@@ -161,7 +181,7 @@ fail restore/window (31 ms)
     fn a_broken_case_says_what_broke() {
         let mut record = record();
         record.outcome = Outcome::Broken("the lab: no room\nat all".into());
-        let text = block(&record, 17, 80, &Styles::PLAIN);
+        let text = block(&record, &run(), 80, &Styles::PLAIN);
         assert!(text.starts_with("broken restore/window"), "{text}");
         assert!(
             text.contains("  reason    the lab: no room\n            at all\n"),

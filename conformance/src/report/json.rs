@@ -4,6 +4,7 @@ use crate::case::Level;
 use crate::machine::Machine;
 use crate::outcome::Record;
 use crate::select::Selection;
+use crate::subject::Subject;
 use crate::summary::{Promises, Summary, Totals};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
@@ -23,6 +24,9 @@ pub struct Document {
     pub machine: Machine,
     /// What generated cases were generated from.
     pub seed: u64,
+    /// Which library was judged: `rust`, `capi`, `staged`, or the path of one.
+    #[serde(default = "rust")]
+    pub subject: String,
     /// What the run was asked to do.
     pub options: Asked,
     /// The cases, in the order of the catalogue.
@@ -93,6 +97,7 @@ impl Document {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             machine: summary.machine.clone(),
             seed: summary.options.seed,
+            subject: summary.options.subject.to_string(),
             options: Asked {
                 filter: selection.filter.clone(),
                 exclude: selection.exclude.clone(),
@@ -138,6 +143,11 @@ impl From<&Record> for Entry {
             notes: notes.collect(),
         }
     }
+}
+
+/// What was judged by reports that do not say it.
+fn rust() -> String {
+    Subject::Rust.to_string()
 }
 
 fn milliseconds(duration: std::time::Duration) -> u64 {

@@ -1,6 +1,7 @@
 //! The end of the text report: a table by area, why cases were skipped, what failed, and the verdict.
 
 use super::style::{Styles, paint};
+use crate::subject::Subject;
 use crate::summary::{Exit, Summary, Totals};
 use anstyle::Style;
 use std::fmt::Write as _;
@@ -16,11 +17,12 @@ pub fn text(summary: &Summary, styles: &Styles) -> String {
     let machine = &summary.machine;
     let _ = writeln!(
         out,
-        "\nkernel {} ({}), {}, seed {}, {:.1} s",
+        "\nkernel {} ({}), {}, seed {}{}, {:.1} s",
         machine.release,
         machine.machine,
         machine.user(),
         summary.options.seed,
+        summary.options.subject.in_a_report(),
         summary.elapsed.as_secs_f64()
     );
     out.push_str(&verdict(summary, styles));
@@ -90,9 +92,13 @@ fn failures(out: &mut String, summary: &Summary, styles: &Styles) -> std::fmt::R
 /// One sentence, and what the exit code says unless it is 0.
 fn verdict(summary: &Summary, styles: &Styles) -> String {
     let (promises, totals, exit) = (summary.promises(), summary.totals(), summary.exit());
+    let who = match &summary.options.subject {
+        Subject::Rust => "this kernel".to_owned(),
+        subject => format!("the library {subject}"),
+    };
     let mut text = match promises.judged {
-        0 => "no promise of this kernel was judged".to_owned(),
-        judged => format!("this kernel keeps {} of {judged} promises", promises.kept),
+        0 => format!("no promise of {who} was judged"),
+        judged => format!("{who} keeps {} of {judged} promises", promises.kept),
     };
     for (count, what) in [
         (totals.skipped, "skipped"),

@@ -24,7 +24,7 @@ pub struct Text<W> {
     styles: Styles,
     width: usize,
     /// What a failed case is to be run with again.
-    seed: u64,
+    run: Options,
     mode: Mode,
 }
 
@@ -81,7 +81,7 @@ impl<W: Write> Text<W> {
             out,
             styles,
             width,
-            seed: 0,
+            run: Options::default(),
             mode,
         }
     }
@@ -114,7 +114,7 @@ impl<W: Write> Text<W> {
     fn told(&self, record: &Record) -> String {
         let (outcome, id) = (&record.outcome, &record.case.id);
         if outcome.is_bad() {
-            return failure::block(record, self.seed, self.width, &self.styles);
+            return failure::block(record, &self.run, self.width, &self.styles);
         }
         let word = paint(self.styles.of(outcome), format!("{:6}", outcome.word()));
         let took = format!("({} ms)", record.elapsed.as_millis());
@@ -133,16 +133,17 @@ impl<W: Write> Text<W> {
 
 impl<W: Write> Report for Text<W> {
     fn begin(&mut self, machine: &Machine, options: &Options, cases: &[Case]) {
-        self.seed = options.seed;
+        self.run = options.clone();
         if let Mode::Live(progress) = &mut self.mode {
             *progress = Progress::new(cases.len());
         }
         self.write(&format!(
-            "kernel {} ({}), {}, seed {}: {}, {} at a time\n",
+            "kernel {} ({}), {}, seed {}{}: {}, {} at a time\n",
             machine.release,
             machine.machine,
             machine.user(),
             options.seed,
+            options.subject.in_a_report(),
             number(cases.len()),
             options.jobs
         ));

@@ -13,7 +13,7 @@ use rustix::net::{
 };
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -25,6 +25,12 @@ static SPAWNER: OnceLock<Mutex<OwnedFd>> = OnceLock::new();
 
 /// Longer than any order, and than any answer.
 const MESSAGE: usize = 64;
+
+/// The order for the process of a library.
+pub(super) const SUBJECT: &str = "subject";
+
+/// The answer to it.
+const STARTED: i32 = 0;
 
 /// What a victim that was killed is reported as; a code of its own is at least 0.
 const KILLED: i32 = -1;
@@ -50,6 +56,16 @@ pub fn start() -> io::Result<()> {
 
 /// Runs a victim on a host, with `stdin` as its standard input, to its end.
 pub(super) fn run(host: &Host, stdin: BorrowedFd<'_>, order: &str) -> Result<Ended, Stop> {
+    let answer = ask(host, order, &[stdin])?;
+    match answer.parse() {
+        Ok(KILLED) => Ok(Ended::Killed),
+        Ok(code) => Ok(Ended::Otherwise(code)),
+        Err(_) => Err(Stop::Broken(format!("the spawner of victims: {answer}"))),
+    }
+}
+
+/// Gives the spawner an order, and what it needs for it; returns its answer.
+fn ask(host: &Host, order: &str, given: &[BorrowedFd<'_>]) -> Result<String, Stop> {
     let broken = |error: io::Error| Stop::Broken(format!("the spawner of victims: {error}"));
     let network = host.enter(|| File::open("/proc/thread-self/ns/net"))??;
     let spawner = SPAWNER
@@ -57,12 +73,25 @@ pub(super) fn run(host: &Host, stdin: BorrowedFd<'_>, order: &str) -> Result<End
         .ok_or_else(|| Stop::Broken("no spawner of victims was started".to_owned()))?;
     // One victim at a time: its answer is the next message.
     let spawner = spawner.lock().unwrap_or_else(PoisonError::into_inner);
-    send(&*spawner, order, &[network.as_fd(), stdin]).map_err(broken)?;
+    let all: Vec<_> = [&[network.as_fd()], given].concat();
+    send(&*spawner, order, &all).map_err(broken)?;
     let (answer, _) = receive(spawner.as_fd()).map_err(broken)?;
-    match answer.parse() {
-        Ok(KILLED) => Ok(Ended::Killed),
-        Ok(code) => Ok(Ended::Otherwise(code)),
-        Err(_) => Err(Stop::Broken(format!("the spawner of victims: {answer}"))),
+    Ok(answer)
+}
+
+/// Starts a process for a library on a host, with these as its standard input and output, and goes on without waiting for
+/// it: once it has ended, `end` is told how.
+pub(crate) fn start_subject(
+    host: &Host,
+    stdin: BorrowedFd<'_>,
+    stdout: BorrowedFd<'_>,
+    end: BorrowedFd<'_>,
+) -> Result<(), Stop> {
+    match ask(host, SUBJECT, &[stdin, stdout, end])?.parse() {
+        Ok(STARTED) => Ok(()),
+        Ok(_) | Err(_) => Err(Stop::Broken(
+            "the process of the library was not started".to_owned(),
+        )),
     }
 }
 
@@ -71,10 +100,15 @@ pub(super) fn serve() -> Done {
     let stdin = io::stdin();
     loop {
         let (order, given) = receive(stdin.as_fd())?;
-        let Ok([network, socket]) = <[OwnedFd; 2]>::try_from(given) else {
+        let mut given = given.into_iter();
+        let (Some(network), Some(socket)) = (given.next(), given.next()) else {
             return Ok(());
         };
-        let answer = match serve_one(&order, &network, socket) {
+        let answer = match (given.next(), given.next()) {
+            (Some(stdout), Some(end)) => serve_subject(&network, socket, stdout, end),
+            _ => serve_one(&order, &network, socket),
+        };
+        let answer = match answer {
             Ok(code) => code.to_string(),
             Err(error) => error.to_string(),
         };
@@ -98,8 +132,39 @@ fn serve_one(order: &str, network: &OwnedFd, stdin: OwnedFd) -> io::Result<i32> 
     })
 }
 
+/// Starts a process, and a thread that waits for it.
+fn serve_subject(
+    network: &OwnedFd,
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    end: OwnedFd,
+) -> io::Result<i32> {
+    move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .env(ORDER, SUBJECT)
+        .stdin(Stdio::from(stdin))
+        .stdout(Stdio::from(stdout));
+    let mut child = command.spawn()?;
+    drop(command);
+    let wait = move || {
+        let told = match child.wait() {
+            Ok(status) => match status.signal() {
+                Some(signal) => format!("signal {signal}"),
+                None => format!("exit code {}", status.code().unwrap_or(0)),
+            },
+            Err(error) => error.to_string(),
+        };
+        // Nobody may be listening any more.
+        let _ = File::from(end).write_all(told.as_bytes());
+    };
+    // Without the thread nobody would wait for it; it ends by itself when the suite finds nobody to talk to.
+    std::thread::Builder::new().spawn(wait)?;
+    Ok(STARTED)
+}
+
 fn send(to: &impl AsFd, text: &str, given: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !given.is_empty() {
         ancillary.push(SendAncillaryMessage::ScmRights(given));
@@ -111,7 +176,7 @@ fn send(to: &impl AsFd, text: &str, given: &[BorrowedFd<'_>]) -> io::Result<()> 
 
 /// A message and the descriptors that came with it; both empty where the other end is closed.
 fn receive(from: BorrowedFd<'_>) -> io::Result<(String, Vec<OwnedFd>)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut bytes = [0; MESSAGE];
     let count = {

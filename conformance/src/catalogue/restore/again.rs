@@ -2,14 +2,15 @@
 
 use crate::case::Case;
 use crate::context::Context;
-use crate::journey::{Ending, Lock, PATIENCE, Plan, Receive, Saved, Send, Traveller};
+use crate::journey::{Ending, Lock, PATIENCE, Plan, Privileges, Receive, Saved, Send, Traveller};
 use crate::oracle::stream::End;
 use crate::oracle::table;
 use crate::oracle::wire::{self, Probes};
+use crate::subject::{Refusal, Restored};
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
-use lab::{Family, wait};
+use lab::{Family, Host, wait};
 use soccr::restore::create;
-use soccr::{Error, FinMode, Settings, Step, raw};
+use soccr::{Error, FinMode, Settings, Snapshot, Step, raw};
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
@@ -17,7 +18,7 @@ const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 type Abandon = fn(&Saved) -> Result<(), Error>;
 
 /// The steps after which a restore may be abandoned.
-const STEPS: [(&str, Abandon); 7] = [
+const STEPS: [(&str, Abandon); 6] = [
     ("pause", |saved| create(&saved.snapshot)?.pause().map(drop)),
     ("unbound-data", |saved| {
         create(&saved.snapshot)?.pause()?.unbound_data().map(drop)
@@ -54,7 +55,6 @@ const STEPS: [(&str, Abandon); 7] = [
             .connect()?;
         connected.no_queue_data()?.queue_bytes().map(drop)
     }),
-    ("remaining-data", |saved| saved.snapshot.restore().map(drop)),
 ];
 
 pub(super) fn cases() -> Vec<Case> {
@@ -65,9 +65,23 @@ pub(super) fn cases() -> Vec<Case> {
                 format!("restore/abandoned/{step}/{family}"),
                 format!("a restore that is abandoned after {step} leaves no packet and no trace of its socket"),
                 &["A10", "E13", "G16"],
-                move |ctx| abandoned(ctx, family, abandon),
+                move |ctx| abandoned(ctx, family, Some(abandon)),
             ));
         }
+        cases.extend(whole(family).map(Case::in_c));
+    }
+    cases
+}
+
+/// Those about whole restores.
+fn whole(family: Family) -> impl Iterator<Item = Case> {
+    let mut cases = vec![Case::new(
+        format!("restore/abandoned/remaining-data/{family}"),
+        "a restore that is abandoned after remaining-data leaves no packet and no trace of its socket",
+        &["A10", "E13", "G16"],
+        move |ctx| abandoned(ctx, family, None),
+    )];
+    {
         cases.push(Case::new(
             format!("restore/early/peer-speaks-first/{family}"),
             "a peer that speaks between the end of the lock and the resume is heard",
@@ -100,14 +114,17 @@ pub(super) fn cases() -> Vec<Case> {
             move |ctx| address_elsewhere(ctx, family),
         ));
     }
-    cases
+    cases.into_iter()
 }
 
-fn abandoned(ctx: &Context, family: Family, abandon: Abandon) -> Verdict {
+fn abandoned(ctx: &Context, family: Family, abandon: Option<Abandon>) -> Verdict {
     let mut traveller = Traveller::open(ctx, family)?;
     traveller.fill(Receive::Small, Send::Both)?;
     let saved = traveller.save()?;
-    traveller.pair.a().enter(|| abandon(&saved))??;
+    match abandon {
+        Some(abandon) => traveller.pair.a().enter(|| abandon(&saved))??,
+        None => drop(traveller.restore(&saved.snapshot)?),
+    }
     table::expect_absent(traveller.pair.a(), &traveller.flow)?;
     // The silence between the marks covers the abandoned restore as well as the one that follows it.
     let restored = traveller.arrive(&saved)?;
@@ -119,7 +136,7 @@ fn peer_speaks_first(ctx: &Context, family: Family) -> Verdict {
     let mut traveller = Traveller::open(ctx, family)?;
     traveller.fill(Receive::Small, Send::Unacked)?;
     let saved = traveller.save()?;
-    let restored = traveller.pair.a().enter(|| saved.snapshot.restore())??;
+    let restored = traveller.restore(&saved.snapshot)?;
     traveller.capture.mark(wire::RESTORED)?;
     traveller.lock = Lock::default();
     traveller.talk.write(End::Peer, &traveller.peer, 5_000)?;
@@ -136,7 +153,7 @@ fn twice(ctx: &Context, family: Family) -> Verdict {
     traveller.fill(Receive::Small, Send::Both)?;
     let saved = traveller.save()?;
     let untouched = saved.snapshot.clone();
-    drop(traveller.pair.a().enter(|| saved.snapshot.restore())??);
+    drop(traveller.restore(&saved.snapshot)?);
     table::expect_absent(traveller.pair.a(), &traveller.flow)?;
     let restored = traveller.arrive(&saved)?;
     expect_eq(
@@ -168,8 +185,7 @@ fn after_it_spoke(ctx: &Context, family: Family) -> Verdict {
     let ahead = |spoke: u32| spoke.wrapping_sub(start.unwrap_or_default());
     let mut furthest = 0;
     for attempt in 1..=ATTEMPTS {
-        let restore = || saved.snapshot.restore_with(traveller.settings);
-        let restored = traveller.pair.a().enter(restore)??;
+        let restored = traveller.restore(&saved.snapshot)?;
         let clocks = spoken(&traveller, attempt)?;
         drop(restored);
         furthest = clocks.into_iter().map(ahead).max().unwrap_or_default();
@@ -198,8 +214,9 @@ fn spoken(traveller: &Traveller, times: usize) -> Result<Vec<u32>, Stop> {
 
 fn still_there(ctx: &Context, family: Family) -> Verdict {
     let traveller = Traveller::open(ctx, family)?;
-    let snapshot = soccr::save(&traveller.subject)?;
-    let second = traveller.pair.a().enter(|| snapshot.restore().map(drop))?;
+    let host = traveller.pair.a();
+    let snapshot = traveller.library.save(host, &traveller.subject)?;
+    let second = restore(&traveller, host, &snapshot)?;
     refused_at(second, Step::Connect, libc::EADDRNOTAVAIL)?;
     traveller
         .talk
@@ -210,18 +227,34 @@ fn still_there(ctx: &Context, family: Family) -> Verdict {
 
 fn address_elsewhere(ctx: &Context, family: Family) -> Verdict {
     let traveller = Traveller::open(ctx, family)?;
-    let snapshot = soccr::save(&traveller.subject)?;
-    let elsewhere = traveller.pair.b().enter(|| snapshot.restore().map(drop))?;
+    let (here, there) = (traveller.pair.a(), traveller.pair.b());
+    let snapshot = traveller.library.save(here, &traveller.subject)?;
+    let elsewhere = restore(&traveller, there, &snapshot)?;
     refused_at(elsewhere, Step::Bind, libc::EADDRNOTAVAIL)
 }
 
-fn refused_at(result: Result<(), Error>, step: Step, errno: i32) -> Verdict {
-    let Err(error) = result else {
-        return Err(Stop::from(Failure::new(
-            "the restore",
-            format!("an error at {step}"),
-            "success",
-        )));
+fn restore(
+    traveller: &Traveller,
+    host: &Host,
+    snapshot: &Snapshot,
+) -> Result<Result<Restored, Refusal>, Stop> {
+    let privileges = Privileges::default();
+    traveller
+        .library
+        .restore(host, snapshot, Settings::new(), &privileges)
+}
+
+fn refused_at(result: Result<Restored, Refusal>, step: Step, errno: i32) -> Verdict {
+    let error = match result {
+        Ok(_) => {
+            return Err(Stop::from(Failure::new(
+                "the restore",
+                format!("an error at {step}"),
+                "success",
+            )));
+        }
+        Err(Refusal::ByC { errno: found, .. }) => return expect_eq("errno", found, errno),
+        Err(Refusal::ByRust(error)) => error,
     };
     expect_eq("the step of the error", error.step(), step)?;
     expect_eq("the errno of the error", error.raw_os_error(), Some(errno))?;

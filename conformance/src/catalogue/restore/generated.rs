@@ -25,7 +25,8 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         &["E1", "A24", "A25", "A31"],
         generated,
-    )]
+    )
+    .in_c()]
 }
 
 /// One generated connection.
@@ -87,7 +88,7 @@ fn generated(ctx: &Context) -> Verdict {
     // What stopped the last connection that was tried: after shrinking, the smallest one that fails.
     let last = RefCell::new(None);
     let result = runner.run(&strategy(), |generated| {
-        generated.run().map_err(|stop| {
+        generated.run(ctx).map_err(|stop| {
             let reason = format!("{stop:?}");
             last.replace(Some(stop));
             TestCaseError::fail(reason)
@@ -106,8 +107,8 @@ fn generated(ctx: &Context) -> Verdict {
 
 impl Generated {
     /// In a network of its own, whose evidence is not kept: the smallest failing one is what matters.
-    fn run(self) -> Verdict {
-        let ctx = Context::default();
+    fn run(self, ctx: &Context) -> Verdict {
+        let ctx = &ctx.aside();
         let plan = Plan {
             family: self.family,
             negotiated: self.negotiated,
@@ -122,7 +123,7 @@ impl Generated {
             .connection(self.family)
             .on_client(move |socket| socket.set_tcp_mss(mss))
             .open()?;
-        let mut traveller = Traveller::new(pair, capture, connection);
+        let mut traveller = Traveller::new(ctx, pair, capture, connection);
         traveller.write_until_stalled(End::Peer, self.received)?;
         let mut read = 0;
         while read < self.read {
@@ -135,6 +136,6 @@ impl Generated {
         if self.written > 0 {
             traveller.send_unacknowledged(self.written)?;
         }
-        traveller.travel(&ctx, Probes::One)
+        traveller.travel(ctx, Probes::One)
     }
 }

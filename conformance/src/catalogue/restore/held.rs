@@ -25,7 +25,7 @@ pub(super) fn cases() -> Vec<Case> {
             move |ctx| cork(ctx, family),
         ));
     }
-    cases
+    cases.into_iter().map(Case::in_c).collect()
 }
 
 /// More than Nagle's delay would let go at once, and less than the window and the congestion window do.
@@ -56,7 +56,7 @@ fn moves(ctx: &Context, family: Family, option: Opt, unsent: usize) -> Verdict {
     let mut traveller = Traveller::open(ctx, family)?;
     raw::set_int(&traveller.subject, option, 1)?;
     let saved = write_unsent(&mut traveller, unsent)?;
-    let restored = traveller.pair.a().enter(|| saved.snapshot.restore())??;
+    let restored = traveller.restore(&saved.snapshot)?;
     let set = raw::get_int(&restored, option)?;
     expect_eq(format!("{} before the resume", option.label()), set, 1)?;
     let waits = raw::siocoutqnsd(&restored)?;

@@ -65,7 +65,7 @@ pub(super) fn cases() -> Vec<Case> {
             ));
         }
     }
-    cases
+    cases.into_iter().map(Case::in_c).collect()
 }
 
 fn looks_mapped(ctx: &Context) -> Verdict {
@@ -75,7 +75,7 @@ fn looks_mapped(ctx: &Context) -> Verdict {
         .connection(Family::V6)
         .at(LOOKS_MAPPED, LOOKS_PLAIN)
         .open()?;
-    let mut traveller = Traveller::new(pair, capture, connection);
+    let mut traveller = Traveller::new(ctx, pair, capture, connection);
     traveller.fill(Receive::Small, Send::Both)?;
     traveller.travel(ctx, Probes::One)
 }
@@ -146,7 +146,7 @@ fn small_host(ctx: &Context, family: Family, filled: End) -> Verdict {
         .connection(family)
         .on_client(|socket| socket.set_send_buffer_size(2 * QUEUE))
         .open()?;
-    let mut traveller = Traveller::new(pair, capture, connection);
+    let mut traveller = Traveller::new(ctx, pair, capture, connection);
     match filled {
         End::Peer => traveller.receive_more(QUEUE)?,
         End::Subject => traveller.send_unacknowledged(QUEUE)?,

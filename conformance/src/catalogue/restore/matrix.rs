@@ -32,7 +32,7 @@ pub(super) fn cases() -> Vec<Case> {
                         ..Plan::PLAIN
                     };
                     let options = name(negotiated);
-                    cases.push(Case::new(
+                    let case = Case::new(
                         format!("restore/{receive_name}-{send_name}/{options}/{family}"),
                         format!(
                             "a connection with its receive queue {receive_name} and its send queue {send_name} \
@@ -40,7 +40,8 @@ pub(super) fn cases() -> Vec<Case> {
                         ),
                         &["E1", "A22", "A37", "A40", "A42", "A44", "A53"],
                         move |ctx| plan.run(ctx),
-                    ));
+                    );
+                    cases.push(case.in_c());
                 }
             }
         }

@@ -27,7 +27,8 @@ pub(super) fn cases() -> Vec<Case> {
                     &["A66", "G2"],
                     move |ctx| narrow(ctx, family, send),
                 )
-                .needs(&[Need::RepairWindow]),
+                .needs(&[Need::RepairWindow])
+                .in_c(),
             );
         }
     }
@@ -41,7 +42,7 @@ fn narrow(ctx: &Context, family: Family, send: Send) -> Verdict {
         .connection(family)
         .on_server(|socket| socket.set_recv_buffer_size(BUFFER))
         .open()?;
-    let mut traveller = Traveller::new(pair, capture, connection);
+    let mut traveller = Traveller::new(ctx, pair, capture, connection);
     let info = raw::tcp_info(&traveller.subject)?;
     expect(
         "segments before the save",

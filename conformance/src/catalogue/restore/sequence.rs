@@ -44,12 +44,15 @@ pub(super) fn cases() -> Vec<Case> {
                 },
             ),
         ] {
-            cases.push(Case::new(
-                format!("restore/wrap/{name}/{family}"),
-                format!("a connection moves whole while its {name} numbers wrap"),
-                &["A22", "A54", "A51"],
-                move |ctx| run(ctx, family, ends),
-            ));
+            cases.push(
+                Case::new(
+                    format!("restore/wrap/{name}/{family}"),
+                    format!("a connection moves whole while its {name} numbers wrap"),
+                    &["A22", "A54", "A51"],
+                    move |ctx| run(ctx, family, ends),
+                )
+                .in_c(),
+            );
         }
     }
     cases

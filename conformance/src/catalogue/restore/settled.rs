@@ -15,10 +15,13 @@ use soccr::{Error, ErrorKind, Unsupported};
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// More than fits the buffers that a new socket has.
 const LARGE_QUEUE: usize = 800_000;
+
+/// Why some of them cannot be asked through C.
+const BUFFERS: &str = "the sizes of the buffers are the caller's to carry";
 
 const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::V4Mapped];
 
@@ -30,6 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
             &["H2", "H3", "C14"],
             tuned,
         )
+        .not_in_c(BUFFERS)
         .needs(&[Need::ForceBuffers, Need::BufferLock]),
         Case::new(
             "restore/buffers/not-shrunk/v4",
@@ -37,19 +41,22 @@ pub(super) fn cases() -> Vec<Case> {
             &["A32", "H2", "H3"],
             not_shrunk,
         )
+        .not_in_c(BUFFERS)
         .needs(&[Need::BufferLock]),
         Case::new(
             "restore/buffers/large-tail/v4",
             "a send queue is not refused before the kernel has refused it",
             &["A32", "G8"],
             large_tail,
-        ),
+        )
+        .not_in_c(BUFFERS),
         Case::new(
             "restore/options/no-delay/v4",
             "an option that was set before the resume outlives the pushing of an unsent tail",
             &["D1", "G16"],
             no_delay,
-        ),
+        )
+        .in_c(),
         Case::new(
             "restore/socket/own-and-bound/v4",
             "a connection is restored into a socket that the caller has made and bound",
@@ -74,7 +81,8 @@ pub(super) fn cases() -> Vec<Case> {
                     &["A14", "A54"],
                     move |ctx| unknown_window(ctx, family, peer),
                 )
-                .needs(&[Need::RepairWindow]),
+                .needs(&[Need::RepairWindow])
+                .in_c(),
             );
         }
     }
@@ -99,7 +107,7 @@ fn roomy(ctx: &Context, size: usize) -> Result<Traveller, Stop> {
     for host in pair.hosts() {
         host.sysctl("net.ipv4.tcp_rmem", &rmem(131_072, size))?;
     }
-    Ok(Traveller::new(pair, capture, connection))
+    Ok(Traveller::new(ctx, pair, capture, connection))
 }
 
 fn rmem(default: usize, largest: usize) -> String {
@@ -144,7 +152,7 @@ fn large_tail(ctx: &Context) -> Verdict {
         .connection(Family::V4)
         .on_client(|socket| socket.set_send_buffer_size(1 << 30))
         .open()?;
-    let mut traveller = Traveller::new(pair, capture, connection);
+    let mut traveller = Traveller::new(ctx, pair, capture, connection);
     traveller.send_unacknowledged(bytes)?;
     let saved = traveller.save()?;
     let queued = saved.snapshot.send.bytes.len();
@@ -157,7 +165,7 @@ fn no_delay(ctx: &Context) -> Verdict {
     let mut traveller = Traveller::open(ctx, Family::V4)?;
     traveller.fill(Receive::Small, Send::Both)?;
     let saved = traveller.save()?;
-    let restored = traveller.pair.a().enter(|| saved.snapshot.restore())??;
+    let restored = traveller.restore(&saved.snapshot)?;
     raw::set_int(&restored, Opt::TCP_NODELAY, 1)?;
     let restored = traveller.resume(restored)?;
     let no_delay = raw::get_int(&restored, Opt::TCP_NODELAY)?;
@@ -257,6 +265,6 @@ fn unknown_window(ctx: &Context, family: Family, peer: u32) -> Verdict {
 
 /// The window that a restore of the same snapshot ends up with; its socket is dropped.
 fn window_without(traveller: &Traveller, saved: &Saved) -> Result<[u32; 5], Stop> {
-    let restored = traveller.pair.a().enter(|| saved.snapshot.restore())??;
-    Ok(KernelView::read(&restored.as_fd())?.window)
+    let restored = traveller.restore(&saved.snapshot)?;
+    Ok(KernelView::read(&restored)?.window)
 }

@@ -59,7 +59,7 @@ pub(super) fn cases() -> Vec<Case> {
             ));
         }
     }
-    cases
+    cases.into_iter().map(Case::in_c).collect()
 }
 
 /// What a full receiver does under memory pressure is written into a snapshot that is otherwise live.
@@ -105,7 +105,7 @@ fn tail_at_once(ctx: &Context, family: Family) -> Verdict {
     let mut saved = traveller.save()?;
     saved.snapshot.send.unsent = TAIL as u32;
     drop(hole);
-    let restored = traveller.pair.a().enter(|| saved.snapshot.restore())??;
+    let restored = traveller.restore(&saved.snapshot)?;
     traveller.capture.mark(RESTORED)?;
     let restored = restored.resume()?;
     let trace = traveller.capture.trace()?.of(&flow).after(RESTORED)?;
@@ -124,7 +124,7 @@ fn full_size(ctx: &Context, family: Family) -> Verdict {
     let pair = ctx.build(Pair::builder().offload(false))?;
     let capture = ctx.capture(pair.a())?;
     let connection = pair.connection(family).open()?;
-    let mut traveller = Traveller::new(pair, capture, connection);
+    let mut traveller = Traveller::new(ctx, pair, capture, connection);
     traveller
         .talk
         .write(End::Subject, &traveller.subject, 50_000)?;

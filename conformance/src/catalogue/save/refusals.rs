@@ -3,11 +3,13 @@
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Lock, PATIENCE, Receive, Send, Traveller};
+use crate::subject::Refusal;
 use crate::verdict::{Failure, Stop, Verdict, expect_eq};
 use lab::{Blackhole, Direction, Family, Flags, Match, Pair, wait};
 use nix::sys::socket::{MsgFlags, SockaddrStorage, send, sendto};
 use soccr::raw::{self, Opt};
 use soccr::{ErrorKind, TcpState, Unsupported};
+use std::fmt::Display;
 use std::io;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -70,7 +72,7 @@ pub(super) fn cases() -> Vec<Case> {
             "urgent data that waits is not lost silently: the save is refused and nothing is consumed",
             &["A29", "G6"],
             move |ctx| urgent(ctx, before, inline),
-        ));
+        ).in_c());
     }
     cases
 }
@@ -211,12 +213,16 @@ fn urgent(ctx: &Context, before: usize, inline: bool) -> Verdict {
     let all_acknowledged = || raw::siocoutq(&traveller.peer).is_ok_and(|left| left == 0);
     wait::until("everything has arrived", PATIENCE, all_acknowledged)?;
     ctx.note("bytes sent", everything);
-    match soccr::save(&traveller.subject) {
-        Err(error)
+    let saved = traveller
+        .library
+        .try_save(traveller.pair.a(), &traveller.subject)?;
+    match saved {
+        Err(Refusal::ByRust(error))
             if matches!(
                 error.kind(),
                 ErrorKind::Unsupported(Unsupported::UrgentData { .. })
             ) => {}
+        Err(Refusal::ByC { errno, .. }) => expect_eq("errno", errno, libc::EOPNOTSUPP)?,
         other => {
             return Err(
                 Failure::new("the save", "a refusal for urgent data", outcome(other)).into(),
@@ -284,6 +290,6 @@ fn untouched(socket: &impl AsFd) -> Verdict {
     }
 }
 
-fn outcome<T>(result: Result<T, soccr::Error>) -> String {
+fn outcome<T>(result: Result<T, impl Display>) -> String {
     result.map_or_else(|error| error.to_string(), |_| "success".to_owned())
 }

@@ -86,10 +86,14 @@ fn case(plan: Plan, state: &str, guide: &'static [&'static str]) -> Case {
             plan.ending.state()
         ),
     };
-    Case::new(
+    let case = Case::new(
         format!("state/{state}/{send}/{fin}/{family}"),
         statement,
         guide,
         move |ctx| plan.run(ctx),
-    )
+    );
+    match fin {
+        FinMode::Inject => case.in_c(),
+        _ => case.not_in_c("there is no way to choose how a FIN is put back"),
+    }
 }

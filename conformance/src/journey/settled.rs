@@ -1,0 +1,53 @@
+//! What has to be true of every snapshot, and of every socket that was resumed.
+
+use crate::verdict::{Failure, Stop, Verdict, expect_eq};
+use soccr::{Snapshot, raw};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+
+/// The snapshot as its image has it, which has to be the same.
+pub(super) fn by_image(snapshot: Snapshot) -> Result<Snapshot, Stop> {
+    let valid = snapshot.validate().map_err(|error| error.to_string());
+    expect_eq("what was saved is valid", valid, Ok(()))?;
+    match Snapshot::from_image(&snapshot.to_image()) {
+        Ok(read) => {
+            expect_eq("the image of the snapshot", &read, &snapshot)?;
+            Ok(read)
+        }
+        Err(error) => Err(Failure::new("the image of the snapshot", "is read", error).into()),
+    }
+}
+
+/// What a resumed socket must be, besides what its peer sees.
+pub(super) fn expect_settled(stream: &TcpStream, snapshot: &Snapshot) -> Verdict {
+    let option = |option: raw::Opt| raw::get_int(&stream.as_fd(), option);
+    expect_eq(
+        "TCP_REPAIR after the resume",
+        option(raw::Opt::TCP_REPAIR)?,
+        0,
+    )?;
+    let reuse = option(raw::Opt::SO_REUSEADDR)?;
+    expect_eq(
+        "SO_REUSEADDR after the resume",
+        reuse,
+        snapshot.reuse_address.into(),
+    )?;
+    let nodelay = option(raw::Opt::TCP_NODELAY)?;
+    expect_eq("TCP_NODELAY after the resume", nodelay, 0)?;
+    // Of a size that the kernel had tuned, an ordinary user gets what it can.
+    let locks = snapshot.buffers.locks.unwrap_or(0);
+    for (name, size, lock, wanted) in [
+        ("SO_SNDBUF", raw::Opt::SO_SNDBUF, 1, snapshot.buffers.send),
+        (
+            "SO_RCVBUF",
+            raw::Opt::SO_RCVBUF,
+            2,
+            snapshot.buffers.receive,
+        ),
+    ] {
+        if locks & lock != 0 {
+            expect_eq(name, option(size)?.unsigned_abs(), wanted)?;
+        }
+    }
+    Ok(())
+}
