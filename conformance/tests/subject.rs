@@ -1,0 +1,177 @@
+//! `conformance run --subject`: libraries with one defect each, in C, are convicted by it, and one without is not.
+
+use conformance::report::json::{Document, Entry};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Output};
+
+/// A library, the cases that it is asked, and what has to be said of every one of them: `None` if it passes.
+struct Defendant {
+    source: &'static str,
+    filter: &'static str,
+    said: Option<&'static str>,
+}
+
+const DEFENDANTS: [Defendant; 7] = [
+    Defendant {
+        source: "sound",
+        filter: "restore/small-both/*",
+        said: None,
+    },
+    Defendant {
+        source: "wrong_mss",
+        filter: "restore/small-unacked/ts-sack-wscale/*",
+        said: Some("mss_clamp 536"),
+    },
+    Defendant {
+        source: "early_packet",
+        filter: "restore/held/no-delay/*",
+        said: Some("the wire between \"closed\" and \"restored\""),
+    },
+    Defendant {
+        source: "edited_data",
+        filter: "restore/small-unacked/ts-sack-wscale/*",
+        said: Some("inq_seq was "),
+    },
+    Defendant {
+        source: "crashing",
+        filter: "restore/small-unacked/ts-sack-wscale/*",
+        said: Some("the library crashed: signal 11 in restore"),
+    },
+    Defendant {
+        source: "hanging",
+        filter: "restore/small-unacked/ts-sack-wscale/*",
+        said: Some("the library did not return within 10 s from pause"),
+    },
+    Defendant {
+        source: "sound",
+        filter: "state/fin-wait-1/*",
+        said: None,
+    },
+];
+
+/// No connection can be saved without a namespace: the exit code of a harness that could not start.
+const NO_SANDBOX: i32 = 3;
+
+fn main() -> ExitCode {
+    let args = Arguments::from_args();
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+    let trials = DEFENDANTS.into_iter().map(|defendant| {
+        let name = format!("{}/{}", defendant.source, defendant.filter);
+        let compiler = compiler.clone();
+        Trial::ignorable_test(name, move || judge(&defendant, &compiler))
+    });
+    libtest_mimic::run(&args, trials.collect()).exit_code()
+}
+
+fn judge(defendant: &Defendant, compiler: &str) -> Result<Completion, Failed> {
+    if let Err(error) = Command::new(compiler).arg("--version").output() {
+        return Ok(ignored(format!("no C compiler: {compiler}: {error}")));
+    }
+    let kept = tempfile::tempdir()?;
+    let folder = kept.path();
+    let library = compile(compiler, defendant.source, folder)?;
+    let report = folder.join("report.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_conformance"))
+        .args(["run", "--filter", defendant.filter, "--subject"])
+        .arg(&library)
+        .arg("--json")
+        .arg(&report)
+        .arg("--artifacts")
+        .arg(folder)
+        .output()?;
+    if output.status.code() == Some(NO_SANDBOX) && output.stdout.is_empty() {
+        return Ok(ignored(text(&output)));
+    }
+    let report: Document = match std::fs::read(&report).map(|it| serde_json::from_slice(&it)) {
+        Ok(Ok(report)) => report,
+        other => return Err(format!("no report: {other:?}\n{}", text(&output)).into()),
+    };
+    expect(
+        "the subject",
+        &report.subject,
+        &library.display().to_string(),
+    )?;
+    if report.cases.is_empty() {
+        return Err("no case ran".into());
+    }
+    for case in &report.cases {
+        judge_case(defendant, case)?;
+    }
+    let code = i32::from(defendant.said.is_some());
+    expect("the exit code", &output.status.code(), &Some(code))?;
+    Ok(Completion::Completed)
+}
+
+fn judge_case(defendant: &Defendant, case: &Entry) -> Result<(), Failed> {
+    let Some(wanted) = defendant.said else {
+        return expect(&case.id, &case.outcome, &"pass".to_owned())
+            .map_err(|failed| format!("{failed:?}: {case:?}").into());
+    };
+    expect(&case.id, &case.outcome, &"fail".to_owned())?;
+    let said = [&case.reason, &case.actual].map(|said| said.clone().unwrap_or_default());
+    match said.iter().any(|said| said.contains(wanted)) {
+        true => Ok(()),
+        false => Err(format!("{} does not say {wanted:?}: {said:?}", case.id).into()),
+    }
+}
+
+/// Compiles one of the libraries, in front of ours.
+fn compile(compiler: &str, source: &str, folder: &Path) -> Result<PathBuf, Failed> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let library = folder.join(format!("lib{source}.so"));
+    let output = Command::new(compiler)
+        .args([
+            "-std=gnu11",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-O1",
+            "-shared",
+            "-fPIC",
+        ])
+        .arg(format!("-DFORWARD_TO=\"{}\"", real()?.display()))
+        .arg("-I")
+        .arg(here.join("../soccr/capi/include"))
+        .arg("-o")
+        .arg(&library)
+        .arg(here.join("tests/broken").join(source).with_extension("c"))
+        .arg("-ldl")
+        .output()?;
+    match output.status.success() {
+        true => Ok(library),
+        false => Err(format!("{source}.c: {}", text(&output)).into()),
+    }
+}
+
+/// The shared library, which cargo has built beside this program, as the one that it depends on.
+fn real() -> Result<PathBuf, Failed> {
+    let program = std::env::current_exe()?;
+    let library = program.with_file_name("libsoccr_capi.so");
+    match library.exists() {
+        true => Ok(library),
+        false => Err(format!("there is no {}", library.display()).into()),
+    }
+}
+
+fn ignored(reason: String) -> Completion {
+    eprintln!("ignored: {reason}");
+    Completion::ignored_with(reason)
+}
+
+fn text(output: &Output) -> String {
+    [&output.stdout, &output.stderr]
+        .map(|it| String::from_utf8_lossy(it))
+        .concat()
+}
+
+fn expect<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    actual: &T,
+    wanted: &T,
+) -> Result<(), Failed> {
+    match actual == wanted {
+        true => Ok(()),
+        false => Err(format!("{what}: {actual:?} instead of {wanted:?}").into()),
+    }
+}
