@@ -142,6 +142,25 @@ pub fn connect(socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
     sys::connect(socket.as_fd(), address)
 }
 
+/// The local address of a socket.
+///
+/// # Errors
+/// What `getsockname` returns.
+#[doc(alias = "getsockname")]
+pub fn local_address(socket: &impl AsFd) -> io::Result<SocketAddr> {
+    sys::local_address(socket.as_fd())
+}
+
+/// Where a socket of this family was connected to, if it ever was: also before the peer has answered, and after the end of
+/// the connection, when `getpeername` does not say it.
+///
+/// # Errors
+/// What `getsockopt` returns.
+#[doc(alias = "SO_PEERNAME")]
+pub fn destination(socket: &impl AsFd, family: Family) -> io::Result<Option<SocketAddr>> {
+    sys::destination(socket.as_fd(), family)
+}
+
 /// Receives into `buffer` with the given flags; returns the count as the kernel gives it.
 ///
 /// In repair mode with the send queue selected the count is the length of the whole queue even where the buffer

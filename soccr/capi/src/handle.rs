@@ -6,15 +6,14 @@ use crate::fault::Fault;
 use crate::log;
 use crate::memory::{Bytes, Given, allocate};
 use crate::staged::Progress;
-use soccr::raw::{TCP_RECV_QUEUE, TCP_SEND_QUEUE};
+use soccr::raw::{TCP_RECV_QUEUE, TCP_SEND_QUEUE, destination, local_address};
 use soccr::{
-    Endpoints, Error, ErrorKind, FinMode, Held, Queue, Restored, SaveSettings, Settings, Snapshot,
-    Step, Unsupported,
+    Endpoints, Error, ErrorKind, Family, FinMode, Held, Queue, Restored, SaveSettings, Settings,
+    Snapshot, Step, Unsupported,
 };
 use std::io;
-use std::mem::ManuallyDrop;
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
 /// How many bytes a queue can have: sequence numbers have no order further apart.
 const LONGEST: u32 = (1 << 31) - 1;
@@ -164,25 +163,27 @@ impl Handle {
     }
 
     fn address_of_socket(&self, local: bool) -> Result<SocketAddr, Fault> {
-        if let Some(endpoints) = self.saved.filter(|it| local || it.has_remote()) {
-            return Ok(match local {
-                true => endpoints.local,
-                false => endpoints.remote,
-            });
+        match self.saved {
+            Some(saved) if local => Ok(saved.local),
+            Some(saved) if saved.has_remote() => Ok(saved.remote),
+            _ => self.live_address(local),
         }
-        self.live_address(local)
     }
 
     /// What the socket itself says.
     pub(crate) fn live_address(&self, local: bool) -> Result<SocketAddr, Fault> {
-        let fd = self.socket()?.as_raw_fd();
-        // SAFETY: it is open, and is not closed here, since nothing is dropped.
-        let stream = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(fd) });
-        let (call, answer) = match local {
-            true => ("getsockname", stream.local_addr()),
-            false => ("getpeername", stream.peer_addr()),
+        let socket = self.socket()?;
+        let own = local_address(&socket).map_err(|error| Fault::system("getsockname", &error))?;
+        if local {
+            return Ok(own);
+        }
+        let family = match own {
+            SocketAddr::V4(_) => Family::V4,
+            SocketAddr::V6(_) => Family::V6,
         };
-        answer.map_err(|error| Fault::system(call, &error))
+        let peer = destination(&socket, family);
+        let peer = peer.map_err(|error| Fault::system("getsockopt(SO_PEERNAME)", &error))?;
+        peer.ok_or_else(|| Fault::new(libc::ENOTCONN, "the socket was never connected"))
     }
 
     /// Restores a connection into the socket.
