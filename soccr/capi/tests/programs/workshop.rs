@@ -62,65 +62,54 @@ pub(crate) const SANITIZED: Variant = variant(
     false,
 );
 
-/// The libraries, and a folder for what is made.
-pub(crate) struct Workshop {
-    folder: TempDir,
-    ready: OnceLock<Result<(), String>>,
-}
+/// The libraries, and a folder for what is made: there from the first program on.
+#[derive(Default)]
+pub(crate) struct Workshop(OnceLock<Result<TempDir, String>>);
 
 impl Workshop {
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self {
-            folder: tempfile::tempdir()?,
-            ready: OnceLock::new(),
-        })
-    }
-
     /// Compiles a program.
     pub(crate) fn compile(&self, program: &str, variant: Variant) -> Result<PathBuf, String> {
-        self.ready
-            .get_or_init(|| self.libraries().map_err(|error| error.to_string()))
-            .clone()?;
-        let path = self
-            .folder
-            .path()
-            .join(format!("{program}-{}", variant.name.replace('/', "-")));
+        let furnished = self
+            .0
+            .get_or_init(|| furnish().map_err(|error| error.to_string()));
+        let folder = furnished.as_ref().map_err(String::clone)?.path();
+        let path = folder.join(format!("{program}-{}", variant.name.replace('/', "-")));
         let mut command = compiler(variant.cpp);
         command.args(["-g", "-O1"]).args(variant.arguments);
-        command
-            .arg(source(program).with_extension("c"))
-            .args(["-x", "none", "-o"])
-            .arg(&path);
+        command.arg(source(program).with_extension("c"));
+        command.args(["-x", "none", "-o"]).arg(&path);
         if program.ends_with("-old") {
-            command.arg(self.path("libsoccr-staged.a"));
+            command.arg(folder.join("libsoccr-staged.a"));
         }
         match variant.shared {
             true => {
-                let folder = self.folder.path();
                 command.arg("-L").arg(folder).arg("-lsoccr");
                 command.arg(format!("-Wl,-rpath,{}", folder.display()));
             }
-            false => drop(command.arg(self.path("libsoccr.a"))),
+            false => drop(command.arg(folder.join("libsoccr.a"))),
         }
         archive::run(&mut command).map_err(|error| error.to_string())?;
         Ok(path)
     }
+}
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// As `cargo ci install-capi` makes them, but for the optimization.
-    fn libraries(&self) -> io::Result<()> {
-        let (object, packed) = (self.path("soccr.o"), self.path("libsoccr.a"));
-        archive::pack(&library("a")?, &symbols(), &object, &packed)?;
-        let object = self.path("names.o");
-        let mut cc = compiler(false);
-        cc.args(["-O2", "-fPIC", "-c", "-o"]).arg(&object);
-        archive::run(cc.arg(Path::new(PACKAGE).join("staged/names.c")))?;
-        archive::collect(&[&object], &self.path("libsoccr-staged.a"))?;
-        // The linker asks for the first name, and writes down the second, which the library says is its own.
-        symlink(library("so")?, self.path("libsoccr.so"))?;
-        symlink("libsoccr.so", self.path("libsoccr.so.2"))
-    }
+/// Makes the libraries as `cargo ci install-capi` makes them, but for the optimization.
+fn furnish() -> io::Result<TempDir> {
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| folder.path().join(name);
+    archive::pack(
+        &library("a")?,
+        &symbols(),
+        &path("soccr.o"),
+        &path("libsoccr.a"),
+    )?;
+    let object = path("names.o");
+    let mut cc = compiler(false);
+    cc.args(["-O2", "-fPIC", "-c", "-o"]).arg(&object);
+    archive::run(cc.arg(Path::new(PACKAGE).join("staged/names.c")))?;
+    archive::collect(&[&object], &path("libsoccr-staged.a"))?;
+    // The linker asks for the first name, and writes down the second, which the library says is its own.
+    symlink(library("so")?, path("libsoccr.so"))?;
+    symlink("libsoccr.so", path("libsoccr.so.2"))?;
+    Ok(folder)
 }
