@@ -95,6 +95,9 @@ fn declared() -> Result<Completion> {
     Ok(Completion::Completed)
 }
 
+/// What the library defines for C, and the types that are in it. Not `client`, which declares what it calls of others.
+const DEFINED_IN: [&str; 6] = ["abi", "address", "data", "handle", "log", "staged"];
+
 /// The functions that C would have to declare for those of Rust.
 fn defined() -> Result<BTreeMap<String, Prototype>> {
     let mut builder = cbindgen::Builder::new()
@@ -103,8 +106,8 @@ fn defined() -> Result<BTreeMap<String, Prototype>> {
         .with_documentation(false)
         .with_no_includes()
         .include_item("LogFn");
-    for file in std::fs::read_dir(format!("{PACKAGE}/src"))? {
-        builder = builder.with_src(file?.path());
+    for module in DEFINED_IN {
+        builder = builder.with_src(format!("{PACKAGE}/src/{module}.rs"));
     }
     let mut text = Vec::new();
     builder.generate()?.write(&mut text);
