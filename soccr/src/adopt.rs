@@ -56,7 +56,7 @@ impl Snapshot {
 /// Refuses what is not an unconnected TCP socket of the snapshot's family.
 pub(crate) fn check(fd: BorrowedFd<'_>, snapshot: &Snapshot) -> Result<(), Error> {
     check_kind(fd, snapshot, Step::Create)?;
-    check_state(fd, Step::Create, TcpState::Close)
+    check_state(fd, Step::Create, &[TcpState::Close])
 }
 
 /// Refuses what is not the snapshot's connection so far: made by standard calls in repair mode, after the sequence numbers
@@ -69,11 +69,10 @@ pub(crate) fn check_connected(
     let step = Step::Connect;
     check_kind(fd, snapshot, step)?;
     let attempt = snapshot.state == TcpState::SynSent;
-    let made = match attempt {
-        true => TcpState::SynSent,
-        false => TcpState::Established,
-    };
-    check_state(fd, step, made)?;
+    match attempt {
+        true => check_state(fd, step, &[TcpState::SynSent, TcpState::Established])?,
+        false => check_state(fd, step, &[TcpState::Established])?,
+    }
     let wanted = link::endpoints(snapshot);
     let local = sys::local_address(fd).at(step, "getsockname")?;
     let local = link::check(fd, snapshot, local)?;
@@ -124,17 +123,18 @@ fn check_kind(fd: BorrowedFd<'_>, snapshot: &Snapshot, step: Step) -> Result<(),
     }
 }
 
-fn check_state(fd: BorrowedFd<'_>, step: Step, wanted: TcpState) -> Result<(), Error> {
+/// Refuses a socket that is in none of these states, of which there is one at least.
+fn check_state(fd: BorrowedFd<'_>, step: Step, wanted: &[TcpState]) -> Result<(), Error> {
     let state = raw::tcp_info(&fd).at(step, Opt::TCP_INFO.getting)?.state;
     let found = TcpState::from_kernel(state);
-    if found != Some(wanted) {
-        let found = found.map_or("unknown", TcpState::name);
-        return Err(Error::mismatch(
-            step,
-            "the state of the socket",
-            wanted,
-            found,
-        ));
+    if found.is_some_and(|found| wanted.contains(&found)) {
+        return Ok(());
     }
-    Ok(())
+    let found = found.map_or("unknown", TcpState::name);
+    Err(Error::mismatch(
+        step,
+        "the state of the socket",
+        wanted[0],
+        found,
+    ))
 }

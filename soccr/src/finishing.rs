@@ -25,6 +25,9 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 const STEP: Step = Step::RemainingData;
 
+/// More than the kernel takes for a segment of a new connection's peer (`rcv_mss`, 88 to 536 bytes), bytes.
+const SEVERAL_SEGMENTS: u32 = 4096;
+
 /// A connection in repair mode, its queues restored as far as they were sent.
 pub(crate) struct Finishing<'a> {
     pub(crate) fd: BorrowedFd<'a>,
@@ -92,9 +95,14 @@ impl Finishing<'_> {
         set(self.fd, Opt::TCP_REPAIR_QUEUE, TCP_NO_QUEUE)
     }
 
+    /// Lets the peer's FIN come in, and the kernel acknowledge it now: later it would do so in the middle of what follows,
+    /// with a window of its own choice and a newer clock.
     fn peer_fin(&self, window: Option<Window>, reaches: TcpState) -> Result<(), Error> {
         match self.fins {
-            Fins::Inject(through) => self.injection(through, window)?.fin(reaches),
+            Fins::Inject(through) => {
+                self.injection(through, window)?.fin(reaches)?;
+                sys::set_int(self.fd, Opt::TCP_QUICKACK, 1).at(STEP, Opt::TCP_QUICKACK.setting)
+            }
             Fins::None | Fins::Emulate => Ok(()),
         }
     }
@@ -119,7 +127,13 @@ impl Finishing<'_> {
         let snd_wnd = window.map_or(0, |window| if held { 0 } else { window.snd_wnd });
         if let Some(window) = window {
             let rcv_nxt = self.snapshot.receive.end;
-            let before = Window { snd_wnd, ..window };
+            // As if several segments were not acknowledged yet: then an acknowledgement is worth being sent at once.
+            let before = Window {
+                snd_wnd,
+                rcv_wup: window.rcv_wup.back(SEVERAL_SEGMENTS),
+                rcv_wnd: window.rcv_wnd.saturating_add(SEVERAL_SEGMENTS),
+                ..window
+            };
             set_window(self.fd, STEP, before.not_after(rcv_nxt).acceptable(rcv_nxt))?;
         }
         let shift = self

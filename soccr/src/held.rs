@@ -48,7 +48,11 @@ impl Held {
         if sys::get_int(fd, Opt::TCP_REPAIR).at(step, Opt::TCP_REPAIR.getting)? == 0 {
             let reuse = sys::get_int(fd, Opt::SO_REUSEADDR);
             reuse_address = reuse.at(step, Opt::SO_REUSEADDR.getting)? != 0;
-            acknowledge_unseen(fd)?;
+            match acknowledge_unseen(fd) {
+                // A listening socket has no queue; the pause says that it cannot be.
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+                other => other?,
+            }
         }
         let entered = Switch::current().enter(fd);
         entered.at(Step::Pause, Opt::TCP_REPAIR.setting)?;

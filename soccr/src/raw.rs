@@ -263,6 +263,8 @@ pub struct TcpInfo {
     pub bytes_acked: u64,
     /// `tcpi_bytes_received`: payload that was acknowledged to the peer since the connection began (kernel 4.1).
     pub bytes_received: u64,
+    /// `tcpi_segs_out`: segments that have left since the socket was connected (kernel 4.2).
+    pub segs_out: u32,
     /// `tcpi_notsent_bytes`: bytes in the send queue that were not sent yet, a FIN counted as one (kernel 4.6).
     pub notsent_bytes: u32,
     /// `tcpi_delivered_ce`: segments of ours that reached the peer with a mark of congestion, as it says (kernel 4.18).
@@ -323,6 +325,7 @@ impl TcpInfo {
             total_retrans: word(100),
             bytes_acked: long(120),
             bytes_received: long(128),
+            segs_out: word(136),
             notsent_bytes: word(144),
             delivered_ce: word(196),
             bytes_sent: long(200),

@@ -183,6 +183,8 @@ struct Core<'s> {
     fins: Fins,
     /// Plays the peer of a connection that is over.
     double: Option<Double>,
+    /// The caller has connected it.
+    connected: bool,
     losses: Vec<Loss>,
 }
 
@@ -215,6 +217,7 @@ impl<'s, S> Restoring<'s, S> {
             switch: Switch::default(),
             fins: Fins::None,
             double: None,
+            connected: false,
             losses: Vec::new(),
         };
         Restoring::at(core)

@@ -38,6 +38,8 @@ pub struct Restored {
     /// too: if that was in an attempt that failed, this one must not fall behind the clock of that acknowledgement, or
     /// the peer drops its segments (RFC 7323, section 5.3).
     clock: Option<Timestamps>,
+    /// Whether the caller has connected it, and sent the SYN of an attempt.
+    connected: bool,
     losses: Vec<Loss>,
 }
 
@@ -56,6 +58,7 @@ impl Restored {
         fd: OwnedFd,
         switch: Switch,
         clock: Option<Timestamps>,
+        connected: bool,
     ) -> Self {
         let kind = Kind::of(snapshot);
         Self {
@@ -75,6 +78,7 @@ impl Restored {
             filter: (settings.ingress_lock || snapshot.filter != Filter::default())
                 .then(|| snapshot.filter.clone()),
             clock,
+            connected,
             losses: [snapshot.losses(), losses].concat(),
         }
     }
@@ -106,7 +110,7 @@ impl Restored {
             }
             left.at(step, Opt::TCP_REPAIR.setting)?;
         }
-        if self.kind == Kind::Attempt {
+        if self.sends_syn() {
             self.connect()?;
         }
         self.held.settle(self.as_fd(), no_delay);
@@ -116,7 +120,8 @@ impl Restored {
     /// Does all of the resume but the resume itself, and gives the socket away, still paused: to one who leaves repair mode
     /// by means of his own, as users of the C interface do.
     ///
-    /// Nothing leaves the host but the SYN of an attempt to connect, for only the kernel can send that. [`Held::resume`] is
+    /// Nothing leaves the host but the SYN of an attempt to connect, for only the kernel can send that, and the
+    /// acknowledgement of a FIN that was put back. [`Held::resume`] is
     /// the way to resume the socket; after `setsockopt(TCP_REPAIR, 0)` alone `SO_REUSEADDR` is not set, and what was never
     /// sent goes out when a timer says so in the states other than ESTABLISHED, which sends a probe.
     ///
@@ -125,7 +130,7 @@ impl Restored {
     #[doc(alias = "libsoccr_restore")]
     pub fn hand_over(self) -> Result<(OwnedFd, Held), Error> {
         self.prepare()?;
-        if self.kind == Kind::Attempt {
+        if self.sends_syn() {
             let (fd, step) = (self.as_fd(), Step::Resume);
             let left = self.switch.leave(fd, Probe::Omit);
             left.at(step, Opt::TCP_REPAIR.setting)?;
@@ -136,11 +141,15 @@ impl Restored {
         Ok((self.fd, self.held))
     }
 
+    fn sends_syn(&self) -> bool {
+        self.kind == Kind::Attempt && !self.connected
+    }
+
     /// What can fail, and is done in repair mode for that.
     fn prepare(&self) -> Result<(), Error> {
         let (fd, step) = (self.fd.as_fd(), Step::Resume);
         self.buffers.settle(fd)?;
-        let nonblocking = self.nonblocking || self.kind == Kind::Attempt;
+        let nonblocking = self.nonblocking || self.sends_syn();
         sys::set_nonblocking(fd, nonblocking).at(step, "fcntl(F_SETFL)")?;
         if let Some(clock) = self.clock {
             sys::set_int(fd, Opt::TCP_TIMESTAMP, clock.to_restore() as i32)

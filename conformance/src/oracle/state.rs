@@ -75,11 +75,10 @@ impl KernelView {
     }
 
     /// What this view becomes when an acknowledgement that was due leaves: the one that the timer sends some 40 ms after
-    /// a FIN came in, in repair mode too. It announces the window anew, for a peer that sends nothing any more, and never
-    /// takes any of it back: how large it is depends on the buffer, which callers of the C interface raise for the restore.
+    /// a FIN came in, in repair mode too. It announces the window anew, and never takes any of it back.
     pub fn allow_acknowledgement(&mut self, actual: &Self) {
         let edge = |window: &[u32; 5]| Seq(window[3].wrapping_add(window[4]));
-        let acknowledged = actual.window[4] == self.rcv_nxt;
+        let acknowledged = actual.window[4] == self.rcv_nxt && actual.window[4] != self.window[4];
         if acknowledged && !edge(&actual.window).before(edge(&self.window)) {
             self.window[3..].copy_from_slice(&actual.window[3..]);
         }

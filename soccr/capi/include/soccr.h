@@ -122,7 +122,7 @@ void libsoccr_release(struct libsoccr_sk *sk);
  *
  * Returns how many bytes of *data have a meaning: 68. Otherwise: -1 for arguments (EINVAL), -2 for the state and the
  * lengths, -3 for the negotiated options, -4 for the windows, -5 for the receive queue, -6 for the send queue. After
- * -2 to -6 the connection runs on, and another save pauses it again. Refused, with EOPNOTSUPP: urgent data that waits, an
+ * -2 to -6 *data is all zeros, the connection runs on, and another save pauses it again. Refused, with EOPNOTSUPP: urgent data that waits, an
  * upper-layer protocol such as TLS, TCP-AO, Accurate ECN.
  */
 int libsoccr_save(struct libsoccr_sk *sk, struct libsoccr_sk_data *data, unsigned data_size);
@@ -155,7 +155,8 @@ int libsoccr_set_addr(struct libsoccr_sk *sk, int self, union libsoccr_addr *add
  * is not empty.
  *
  * When it has returned 0, everything is done: what is left is to resume, by libsoccr_resume or by the caller's own
- * setsockopt(TCP_REPAIR, 0). Nothing has left the host but
+ * setsockopt(TCP_REPAIR, 0), within a second: the kernel's timers run in repair mode, too, and send then what was in flight
+ * and what was never sent. A connection that is over (CLOSE) is not paused any more. Nothing has left the host but
  * - in SYN_SENT: the SYN, with its old number, since a resume of the caller's own could not send it;
  * - where a FIN of the peer was put back: its acknowledgement.
  * What was never sent, in a state other than ESTABLISHED, goes out at once after libsoccr_resume, and when the
@@ -164,8 +165,8 @@ int libsoccr_set_addr(struct libsoccr_sk *sk, int self, union libsoccr_addr *add
  * The options of the application, its buffer sizes and O_NONBLOCK are as the caller has set them before, and a name
  * that the socket is bound to by SO_BINDTODEVICE gives link-local addresses their link.
  *
- * -1: errno says what has failed, EINVAL that the numbers cannot be those of a connection: nothing of them is given to
- * the kernel then. A socket of which something was restored is good for nothing but to be closed, which is silent.
+ * -1: errno says what has failed, EINVAL that the numbers cannot be those of a connection, EOPNOTSUPP that connections in
+ * this state are not restored (LISTEN, SYN_RECV, TIME_WAIT): nothing of them is given to the kernel then. A socket of which something was restored is good for nothing but to be closed, which is silent.
  */
 int libsoccr_restore(struct libsoccr_sk *sk, struct libsoccr_sk_data *data, unsigned data_size);
 

@@ -181,9 +181,9 @@ impl Handle {
             SocketAddr::V4(_) => Family::V4,
             SocketAddr::V6(_) => Family::V6,
         };
-        let peer = destination(&socket, family);
-        let peer = peer.map_err(|error| Fault::system("getsockopt(SO_PEERNAME)", &error))?;
-        peer.ok_or_else(|| Fault::new(libc::ENOTCONN, "the socket was never connected"))
+        let never = || io::Error::from_raw_os_error(libc::ENOTCONN);
+        let peer = destination(&socket, family).and_then(|peer| peer.ok_or_else(never));
+        peer.map_err(|error| Fault::system("getsockopt(SO_PEERNAME)", &error))
     }
 
     /// Restores a connection into the socket.

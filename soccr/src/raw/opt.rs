@@ -55,6 +55,8 @@ options! {
     TCP_INFO = libc::IPPROTO_TCP, libc::TCP_INFO;
     /// No Nagle delay; setting it pushes what is queued.
     TCP_NODELAY = libc::IPPROTO_TCP, libc::TCP_NODELAY;
+    /// Whether acknowledgements are sent at once, for a while; setting it sends one that is due and worth it.
+    TCP_QUICKACK = libc::IPPROTO_TCP, libc::TCP_QUICKACK;
     /// The name of an upper-layer protocol such as `tls`.
     TCP_ULP = libc::IPPROTO_TCP, libc::TCP_ULP;
     /// IP options; clearing them makes the kernel compute the segment size again.

@@ -24,7 +24,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// Goes on with a socket that the caller has bound and connected by standard calls, in repair mode, after
 /// [`unbound_data`](Restoring::unbound_data) had set its sequence numbers. An attempt to connect is made outside of repair
-/// mode, since it is to send its SYN.
+/// mode, since it is to send its SYN; by now it may have succeeded.
 ///
 /// For interfaces whose callers make these calls, as the staged one for C has them. The socket is consumed, as by
 /// [`create_from`](super::create_from).
@@ -45,6 +45,7 @@ pub fn connected(
         return Err(Error::new(Step::Connect, ErrorKind::Unsupported(state)));
     }
     core.settings = settings;
+    core.connected = true;
     core.fins = Fins::choose(snapshot, settings.fin_mode())?;
     core.switch = Switch::current();
     let entered = core.switch.enter(core.fd.as_fd());
@@ -205,10 +206,13 @@ impl<'s> Restoring<'s, stage::Queued> {
             fd,
             fins,
             switch,
+            connected,
             ..
         } = self.core;
         let timestamps = snapshot.options.timestamps.filter(|_| fins.is_injected());
         let clock = timestamps.map(Timestamps::ahead);
-        Ok(Restored::new(snapshot, settings, losses, fd, switch, clock))
+        Ok(Restored::new(
+            snapshot, settings, losses, fd, switch, clock, connected,
+        ))
     }
 }

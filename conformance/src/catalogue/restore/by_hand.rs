@@ -124,6 +124,10 @@ fn resume_and_conclude(
     resume: impl FnOnce(&OwnedFd) -> Verdict,
 ) -> Verdict {
     traveller.expect_view(saved, &KernelView::read(&socket)?)?;
+    // A FIN that was put back is acknowledged while it is, not by a timer, which would choose another window.
+    let acknowledgements = u32::from(saved.snapshot.state.has_peer_fin());
+    let left = raw::tcp_info(&socket)?.segs_out;
+    expect_eq("segments that have left", left, acknowledgements)?;
     traveller.about_to_resume()?;
     resume(&socket)?;
     let stream = TcpStream::from(socket);

@@ -95,7 +95,7 @@ static void errors(const char *nowhere)
 	CHECK_FAILS_NULL(libsoccr_get_queue_bytes(sk, 7, 0), EINVAL);
 	check_said("libsoccr_get_queue_bytes", "7", 0);
 	CHECK_FAILS_NULL(libsoccr_get_addr(sk, 0, 0), ENOTCONN);
-	check_said("libsoccr_get_addr", "getpeername", ENOTCONN);
+	check_said("libsoccr_get_addr", "SO_PEERNAME", ENOTCONN);
 
 	memcpy(&local, &address, sizeof(local));
 	memcpy(&remote, &address, sizeof(remote));

@@ -64,6 +64,7 @@ int main(int argc, char **argv)
 	CHECK_EQ(argc, 5);
 	open = open_descriptors();
 	round_trips(argv);
+	round_trips_of_attempts(argv);
 	over_is_refused();
 	CHECK_EQ(open_descriptors(), open);
 	return 0;
