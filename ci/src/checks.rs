@@ -15,6 +15,11 @@ const TEST: [&str; 2] = ["test", "--workspace"];
 /// The README's command for the suite.
 pub(crate) const CONFORMANCE: [&str; 4] = ["run", "--release", "-p", "conformance"];
 
+/// The suite, asked of a C interface.
+fn through_c(subject: &'static str) -> Vec<&'static str> {
+    [&CONFORMANCE[..], &["--", "--subject", subject]].concat()
+}
+
 fn cargo(context: &Context, words: &[&str]) -> Result<Outcome, Error> {
     judge(context.limit, [context.cargo(words)])
 }
@@ -56,7 +61,9 @@ pub(crate) fn test(context: &Context) -> Result<Outcome, Error> {
 
 /// Step `conformance`.
 pub(crate) fn conformance(context: &Context) -> Result<Outcome, Error> {
-    cargo(context, &CONFORMANCE)
+    let c = ["capi", "staged"].map(|subject| context.cargo(through_c(subject)));
+    let commands = [context.cargo(CONFORMANCE)].into_iter().chain(c);
+    judge(context.limit, commands)
 }
 
 /// Step `bench`.
@@ -80,7 +87,14 @@ pub(crate) fn user(context: &Context) -> Result<Outcome, Error> {
         return Ok(built);
     }
     let user = OrdinaryUser::prepare(context)?;
-    let outcome = judge(context.limit, [user.cargo(TEST), user.cargo(CONFORMANCE)])?;
+    let outcome = judge(
+        context.limit,
+        [
+            user.cargo(TEST),
+            user.cargo(CONFORMANCE),
+            user.cargo(through_c("capi")),
+        ],
+    )?;
     if outcome != Outcome::Passed {
         for place in user.save_evidence()? {
             println!(
