@@ -84,6 +84,9 @@ pub(crate) fn check_connected(
             local,
         ));
     }
+    if attempt {
+        return Ok(());
+    }
     let starts = [
         (
             Queue::Send,
@@ -96,7 +99,7 @@ pub(crate) fn check_connected(
             receive_start,
         ),
     ];
-    for (queue, what, wanted) in starts.into_iter().filter(|_| !attempt) {
+    for (queue, what, wanted) in starts {
         let set = |value| sys::set_int(fd, Opt::TCP_REPAIR_QUEUE, value);
         set(queue.number()).at(step, Opt::TCP_REPAIR_QUEUE.setting)?;
         let found = sys::get_int(fd, Opt::TCP_QUEUE_SEQ).at(step, Opt::TCP_QUEUE_SEQ.getting)?;

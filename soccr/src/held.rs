@@ -73,14 +73,18 @@ impl Held {
     /// One that is not paused, because an earlier save has failed, is paused again.
     ///
     /// # Errors
-    /// [`Error`] with the step; the socket is resumed then, as after every save that fails (guide G10).
+    /// [`Error`] with the step; the socket is resumed then, as after every save that fails (guide G10), unless it is one
+    /// that tells nothing at all, as a closed descriptor.
     #[doc(alias = "libsoccr_save")]
     pub fn save(
         &self,
         socket: &impl AsFd,
         settings: SaveSettings,
     ) -> Result<(Snapshot, TcpInfo), Error> {
-        let repair = Repair::take_over(socket.as_fd(), self.reuse_address)?;
+        let (fd, step) = (socket.as_fd(), Step::Inspect);
+        let reuse = sys::get_int(fd, Opt::SO_REUSEADDR).at(step, Opt::SO_REUSEADDR.getting)?;
+        let reuse_address = chosen_reuse(reuse).unwrap_or(self.reuse_address);
+        let repair = Repair::take_over(fd, reuse_address)?;
         let saved = Paused::taken_over(repair, settings)?
             .read_data()?
             .queue_bytes()?;

@@ -7,7 +7,7 @@
 use crate::adopt;
 use crate::buffers::Buffers;
 use crate::closed::{self, Double};
-use crate::error::{At, Error, Step};
+use crate::error::{At, Error, ErrorKind, Step, Unsupported};
 use crate::fin::Fins;
 use crate::freebind;
 use crate::ingress;
@@ -76,7 +76,7 @@ impl Snapshot {
     /// # Errors
     /// As there; also where [`FinMode::Inject`](crate::FinMode::Inject) is wanted and not permitted.
     pub fn restore_with(&self, settings: Settings) -> Result<Restored, Error> {
-        create(self)?.settings(settings).all_steps()
+        create(self)?.settings(settings).pause()?.all_steps()
     }
 }
 
@@ -101,8 +101,8 @@ pub fn create(snapshot: &Snapshot) -> Result<Restoring<'_, stage::Created>, Erro
 /// It may be bound already; then `bind` is left out. It is consumed: on failure it is closed.
 ///
 /// # Errors
-/// What [`Snapshot::validate`] refuses; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a socket that is not TCP;
-/// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) for one of the other family, or one that is connected or listens.
+/// What [`Snapshot::validate`] refuses; [`ErrorKind::Unsupported`] for a socket that is not TCP;
+/// [`ErrorKind::Mismatch`] for one of the other family, or one that is connected or listens.
 pub fn create_from(
     snapshot: &Snapshot,
     socket: impl Into<OwnedFd>,
@@ -249,20 +249,6 @@ impl<'s> Restoring<'s, stage::Created> {
         self
     }
 
-    /// Takes all the steps, in their order.
-    ///
-    /// # Errors
-    /// Those of each of them.
-    pub fn all_steps(self) -> Result<Restored, Error> {
-        self.pause()?
-            .unbound_data()?
-            .bind()?
-            .connect()?
-            .no_queue_data()?
-            .queue_bytes()?
-            .remaining_data()
-    }
-
     /// Enters repair mode; a socket that was never connected needs none.
     ///
     /// # Errors
@@ -284,11 +270,24 @@ impl<'s> Restoring<'s, stage::Created> {
 }
 
 impl<'s> Restoring<'s, stage::Paused> {
+    /// Takes all the steps that are left, in their order.
+    ///
+    /// # Errors
+    /// Those of each of them.
+    pub fn all_steps(self) -> Result<Restored, Error> {
+        self.unbound_data()?
+            .bind()?
+            .connect()?
+            .no_queue_data()?
+            .queue_bytes()?
+            .remaining_data()
+    }
+
     /// Sets most of the application's options, grows the buffers for the queues, and sets both sequence numbers, which
     /// only an unconnected socket takes.
     ///
     /// # Errors
-    /// [`ErrorKind::Buffer`](crate::ErrorKind::Buffer) where a queue cannot fit.
+    /// [`ErrorKind::Buffer`] where a queue cannot fit.
     #[doc(alias = "libsoccr_set_sk_data_unbound")]
     pub fn unbound_data(mut self) -> Result<Restoring<'s, stage::Unbound>, Error> {
         let snapshot = self.core.snapshot;
@@ -314,10 +313,24 @@ impl<'s> Restoring<'s, stage::Paused> {
 }
 
 impl<'s> Restoring<'s, stage::Unbound> {
+    /// Leaves repair mode, for one whose own `connect` is to send the SYN of an attempt; [`connected`] goes on from there.
+    /// The socket is closed, unless it has another descriptor.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for anything but an attempt to connect, or the kernel's refusal.
+    pub fn outside_of_repair_mode(self) -> Result<(), Error> {
+        if self.core.kind() != Kind::Attempt {
+            let state = Unsupported::State(self.core.snapshot.state);
+            return Err(Error::new(Step::Connect, ErrorKind::Unsupported(state)));
+        }
+        let left = self.core.switch.leave(self.as_fd(), Probe::Omit);
+        left.at(Step::Connect, Opt::TCP_REPAIR.setting)
+    }
+
     /// Connects a socket that the caller has bound by a standard call, to the snapshot's local address.
     ///
     /// # Errors
-    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) where the socket is bound to another address, or to a link-local one of
+    /// [`ErrorKind::Mismatch`] where the socket is bound to another address, or to a link-local one of
     /// another link.
     pub fn connect(self) -> Result<Restoring<'s, stage::Connected>, Error> {
         let snapshot = self.core.snapshot;

@@ -126,7 +126,8 @@ impl Restored {
     /// sent goes out when a timer says so in the states other than ESTABLISHED, which sends a probe.
     ///
     /// # Errors
-    /// What the kernel says to what there is to do; the socket is closed.
+    /// What the kernel says to what there is to do. The descriptor is closed: where it was the last one, the connection has
+    /// vanished, but for a SYN that was sent.
     #[doc(alias = "libsoccr_restore")]
     pub fn hand_over(self) -> Result<(OwnedFd, Held), Error> {
         self.prepare()?;
@@ -137,6 +138,12 @@ impl Restored {
             self.connect()?;
             let entered = persist(|| self.switch.enter(fd));
             entered.at(step, Opt::TCP_REPAIR.setting)?;
+        }
+        if !self.kind.ends_in_repair() {
+            // It has left that mode already, which has cleared it.
+            let reuse = self.held.reuse_address.into();
+            sys::set_int(self.as_fd(), Opt::SO_REUSEADDR, reuse)
+                .at(Step::Resume, Opt::SO_REUSEADDR.setting)?;
         }
         Ok((self.fd, self.held))
     }

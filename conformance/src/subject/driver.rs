@@ -8,7 +8,6 @@ use super::session::Session;
 use crate::verdict::{Failure, Stop, Verdict, expect_eq};
 use lab::Host;
 use soccr::Snapshot;
-use soccr::raw::{self, Opt};
 use soccr_capi::SkData;
 use soccr_capi::client::{from_numbers, numbers};
 use std::marker::PhantomData;
@@ -215,9 +214,6 @@ impl RestoredByC {
         caller::put_back(&self.socket, &self.snapshot)?;
         self.resumed = true;
         self.session.done(&Request::Resume)?;
-        // As CRIU does, which knows that repair mode may have taken it away (guide A6).
-        let reuse = self.snapshot.reuse_address.into();
-        raw::set_int(&self.socket, Opt::SO_REUSEADDR, reuse)?;
         Ok(self.socket.try_clone()?.into())
     }
 }

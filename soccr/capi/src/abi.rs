@@ -122,10 +122,10 @@ pub(crate) fn queue_bytes(
 ) -> Result<*mut c_char, Failed<*mut c_char>> {
     let failed = |fault| Failed::new(ptr::null_mut(), fault);
     let bytes = handle.queue(queue_id).map_err(failed)?;
-    match take {
-        true => bytes.take().map_err(failed),
-        false => Ok(bytes.show()),
-    }
+    Ok(match take {
+        true => bytes.take(),
+        false => bytes.show(),
+    })
 }
 
 /// An address of the socket.

@@ -1,7 +1,7 @@
 //! Drives a library with the C interface, as a C program does: for those who judge one, ours or another one.
 //!
-//! Every call goes through the symbols themselves. What is behind them may be anybody's code, wrong in any way: let it run in
-//! a process of its own.
+//! Every call goes through the symbols themselves. What is behind them may be anybody's code, wrong in any way, and does to the
+//! process what it likes, as a plugin does: let it run in a process of its own.
 //!
 //! ```no_run
 //! use soccr_capi::client::Library;

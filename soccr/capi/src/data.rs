@@ -95,10 +95,7 @@ impl SkData {
                 return Err(Fault::refused(name, claimed, rule));
             }
         }
-        if self.unsq_len > self.outq_len {
-            let rule = format!("must be at most outq_len, {}", self.outq_len);
-            return Err(Fault::refused("unsq_len", self.unsq_len, rule));
-        }
+        self.check_unsent()?;
         let mut snapshot = Snapshot::new(endpoints);
         snapshot.state = state;
         snapshot.options = self.options()?;
@@ -114,6 +111,17 @@ impl SkData {
             fin_unsent: state.owes_fin() && self.unsq_len > 0,
         };
         Ok(snapshot)
+    }
+
+    /// Refuses more unsent bytes than there are.
+    pub(crate) fn check_unsent(&self) -> Result<(), Fault> {
+        match self.unsq_len > self.outq_len {
+            true => {
+                let rule = format!("must be at most outq_len, {}", self.outq_len);
+                Err(Fault::refused("unsq_len", self.unsq_len, rule))
+            }
+            false => Ok(()),
+        }
     }
 
     /// The state.

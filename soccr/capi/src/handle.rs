@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use crate::log;
 use crate::memory::{Bytes, Given, allocate};
 use crate::staged::Progress;
-use soccr::raw::{TCP_RECV_QUEUE, TCP_SEND_QUEUE, destination, local_address};
+use soccr::raw::{Opt, TCP_RECV_QUEUE, TCP_SEND_QUEUE, destination, local_address};
 use soccr::{
     Endpoints, Error, ErrorKind, Family, FinMode, Held, Queue, Restored, SaveSettings, Settings,
     Snapshot, Step, Unsupported,
@@ -29,7 +29,7 @@ pub struct Handle {
     /// Those that the caller has given: local, remote.
     given: [Option<Given<Address>>; 2],
     /// Those that were shown to the caller.
-    shown: [Option<Box<Address>>; 2],
+    shown: [Option<Given<Address>>; 2],
     /// Those of the saved connection.
     saved: Option<Endpoints>,
     /// Whether a part of a connection was restored, and the rest was not.
@@ -68,8 +68,8 @@ impl Handle {
             fd,
             file,
             held,
-            receive: Bytes::None,
-            send: Bytes::None,
+            receive: Bytes::default(),
+            send: Bytes::default(),
             given: [None, None],
             shown: [None, None],
             saved: None,
@@ -115,9 +115,18 @@ impl Handle {
         let data = SkData::of(&snapshot, info.options);
         log::debug(|| format!("saved {data:?}"));
         log_losses(&snapshot);
+        let kept = Bytes::read(&snapshot.receive.bytes)
+            .map_err(|fault| (-5, fault))
+            .and_then(|receive| {
+                let send = Bytes::read(&snapshot.send.bytes).map_err(|fault| (-6, fault))?;
+                Ok((receive, send))
+            });
+        if kept.is_err() {
+            // As after every save that fails.
+            let _ = self.held.resume(&socket);
+        }
+        (self.receive, self.send) = kept?;
         self.saved = Some(snapshot.endpoints);
-        self.receive = Bytes::Saved(snapshot.receive.bytes);
-        self.send = Bytes::Saved(snapshot.send.bytes);
         Ok(data)
     }
 
@@ -150,16 +159,17 @@ impl Handle {
             self.given[at] = Some(given);
             return Ok(pointer);
         }
-        let address = Address::new(self.address_of_socket(local)?);
-        if give_away {
-            let memory: *mut Address = allocate(size_of::<Address>())?.cast();
-            // SAFETY: it is new, as long as an address, and aligned for everything.
-            unsafe { memory.write(address) };
-            return Ok(memory);
+        if let Some(shown) = self.shown[at].as_ref().filter(|_| !give_away) {
+            return Ok(shown.as_ptr());
         }
-        let shown = self.shown[at].get_or_insert_with(|| Box::new(address));
-        **shown = address;
-        Ok(&raw mut **shown)
+        let address = Address::new(self.address_of_socket(local)?);
+        let memory: *mut Address = allocate(size_of::<Address>())?.cast();
+        // SAFETY: it is new, as long as an address, and aligned for everything.
+        unsafe { memory.write(address) };
+        if !give_away {
+            self.shown[at] = Given::new(memory, true);
+        }
+        Ok(memory)
     }
 
     fn address_of_socket(&self, local: bool) -> Result<SocketAddr, Fault> {
@@ -192,8 +202,9 @@ impl Handle {
         snapshot.keep_settings_of(&self.socket()?)?;
         snapshot.validate()?;
         let created = soccr::restore::create_from(&snapshot, self.another()?)?;
+        let paused = created.settings(SETTINGS).pause()?;
         self.torn = true;
-        let restored = created.settings(SETTINGS).all_steps()?;
+        let restored = paused.all_steps()?;
         self.finish(restored)
     }
 
@@ -211,18 +222,7 @@ impl Handle {
         Ok(())
     }
 
-    /// From here on a failure leaves something in the socket.
-    pub(crate) fn tear(&mut self) {
-        self.torn = true;
-    }
-
-    /// What was begun is done.
-    pub(crate) fn mend(&mut self) {
-        self.torn = false;
-    }
-
     fn given_snapshot(&self, data: &SkData) -> Result<Snapshot, Fault> {
-        check_lengths(data)?;
         let address = |local| match &self.given[index(local)] {
             Some(given) => Address::read(given),
             None => Err(Fault::argument(match local {
@@ -234,8 +234,10 @@ impl Handle {
             local: address(true)?,
             remote: address(false)?,
         };
-        let receive = self.receive.to_vec(data.inq_len);
-        let send = self.send.to_vec(data.outq_len);
+        // Before memory is read, or taken, for them.
+        without_bytes(data, endpoints)?;
+        let receive = self.receive.to_vec(data.inq_len)?;
+        let send = self.send.to_vec(data.outq_len)?;
         let mut snapshot = data.snapshot(endpoints, receive, send)?;
         self.remember(&mut snapshot);
         Ok(snapshot)
@@ -263,14 +265,24 @@ fn log_losses(snapshot: &Snapshot) {
 /// A FIN that cannot be put back is an error, as it is one in libsoccr.
 pub(crate) const SETTINGS: Settings = Settings::new().fin(FinMode::Inject);
 
-/// Refuses lengths that no queue can have, before memory is read, or taken, for them.
-pub(crate) fn check_lengths(data: &SkData) -> Result<(), Fault> {
+/// The connection without its queues, whose bytes are not known: refused where it cannot be one, its windows against the
+/// end of what was received.
+pub(crate) fn without_bytes(data: &SkData, endpoints: Endpoints) -> Result<Snapshot, Fault> {
     for (name, length) in [("inq_len", data.inq_len), ("outq_len", data.outq_len)] {
         if length > LONGEST {
             return Err(Fault::refused(name, length, "must be less than 2^31"));
         }
     }
-    Ok(())
+    data.check_unsent()?;
+    let empty = SkData {
+        inq_len: 0,
+        outq_len: 0,
+        unsq_len: 0,
+        ..*data
+    };
+    let snapshot = empty.snapshot(endpoints, Vec::new(), Vec::new())?;
+    snapshot.validate()?;
+    Ok(snapshot)
 }
 
 fn index(local: bool) -> usize {
@@ -283,12 +295,20 @@ fn number(error: &Error) -> i32 {
         (Step::ReadQueue(Queue::Receive), _) => -5,
         (Step::ReadQueue(Queue::Send), _) => -6,
         (_, ErrorKind::Unsupported(Unsupported::UrgentData { .. })) => -5,
-        (Step::ReadData, ErrorKind::System { call, .. }) => match *call {
-            "getsockopt(TCP_MAXSEG)" | "getsockopt(TCP_TIMESTAMP)" => -3,
-            "getsockopt(TCP_REPAIR_WINDOW)" => -4,
-            "getsockopt(TCP_QUEUE_SEQ)" | "setsockopt(TCP_REPAIR_QUEUE)" => -5,
-            _ => -2,
-        },
+        (Step::ReadData, ErrorKind::System { call, .. }) => number_of_call(call),
         _ => -2,
+    }
+}
+
+fn number_of_call(call: &str) -> i32 {
+    let is_about = |options: &[Opt]| options.iter().any(|option| call.contains(option.label()));
+    if is_about(&[Opt::TCP_MAXSEG, Opt::TCP_TIMESTAMP]) {
+        -3
+    } else if is_about(&[Opt::TCP_REPAIR_WINDOW]) {
+        -4
+    } else if is_about(&[Opt::TCP_REPAIR_QUEUE, Opt::TCP_QUEUE_SEQ]) {
+        -5
+    } else {
+        -2
     }
 }

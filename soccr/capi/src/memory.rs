@@ -48,57 +48,57 @@ impl<T> Drop for Given<T> {
     }
 }
 
-/// The bytes of a queue.
+/// The bytes of a queue: read from a socket, or given by a caller.
 #[derive(Debug, Default)]
-pub(crate) enum Bytes {
-    #[default]
-    None,
-    /// Read from a socket.
-    Saved(Vec<u8>),
-    /// From the caller: as many as his numbers will say.
-    Given(Given<c_char>),
+pub(crate) struct Bytes {
+    memory: Option<Given<c_char>>,
+    /// How many there are, of those that were read; of others the caller's numbers will say it.
+    length: Option<u32>,
 }
 
 impl Bytes {
-    /// Shows them; null where there are none.
-    pub(crate) fn show(&mut self) -> *mut c_char {
-        match self {
-            Self::Saved(bytes) if !bytes.is_empty() => bytes.as_mut_ptr().cast(),
-            Self::Given(given) => given.as_ptr(),
-            Self::None | Self::Saved(_) => ptr::null_mut(),
+    /// A copy of what was read, in memory that can be given away.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Fault> {
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        if length == 0 {
+            return Ok(Self::default());
         }
+        let copy: *mut u8 = allocate(bytes.len())?.cast();
+        // SAFETY: the copy is as long, and new, so that the two do not overlap.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), copy, bytes.len()) };
+        Ok(Self {
+            memory: Given::new(copy.cast(), true),
+            length: Some(length),
+        })
     }
 
-    /// Gives them away, for the caller to free.
-    pub(crate) fn take(&mut self) -> Result<*mut c_char, Fault> {
-        if let Self::Saved(bytes) = self {
-            let copy = copy(bytes)?;
-            *self = Self::None;
-            return Ok(copy);
-        }
-        Ok(match std::mem::take(self) {
-            Self::Given(given) => given.into_raw(),
-            Self::None | Self::Saved(_) => ptr::null_mut(),
-        })
+    /// Shows them; null where there are none.
+    pub(crate) fn show(&self) -> *mut c_char {
+        self.memory.as_ref().map_or(ptr::null_mut(), Given::as_ptr)
+    }
+
+    /// Gives them away, for the caller to free: the same memory that was shown.
+    pub(crate) fn take(&mut self) -> *mut c_char {
+        let memory = std::mem::take(self).memory;
+        memory.map_or(ptr::null_mut(), Given::into_raw)
     }
 
     /// Takes memory of the caller's in their place.
     pub(crate) fn give(&mut self, at: *mut c_char, owned: bool) {
-        let mut place = match std::mem::take(self) {
-            Self::Given(given) => Some(given),
-            Self::None | Self::Saved(_) => None,
-        };
-        Given::replace(&mut place, at, owned);
-        *self = place.map_or(Self::None, Self::Given);
+        if at != self.show() {
+            self.length = None;
+        }
+        Given::replace(&mut self.memory, at, owned);
     }
 
-    /// A copy of `length` bytes, none of them where there are fewer.
-    pub(crate) fn to_vec(&self, length: u32) -> Vec<u8> {
-        match self {
-            Self::None => Vec::new(),
-            Self::Saved(bytes) => bytes.clone(),
-            // SAFETY: who gives bytes and numbers promises that there are as many (`soccr.h`).
-            Self::Given(given) => unsafe { bytes_at(given.as_ptr(), length) },
+    /// A copy of `length` bytes, or of as many as there are.
+    pub(crate) fn to_vec(&self, length: u32) -> Result<Vec<u8>, Fault> {
+        let length = self.length.map_or(length, |there| there.min(length));
+        match &self.memory {
+            None => Ok(Vec::new()),
+            // SAFETY: those that were read are there; who gives bytes and numbers promises that there are as many
+            // (`soccr.h`).
+            Some(memory) => unsafe { bytes_at(memory.as_ptr(), length) },
         }
     }
 }
@@ -107,20 +107,14 @@ impl Bytes {
 ///
 /// # Safety
 /// `at` is valid for reads of `length` bytes.
-pub(crate) unsafe fn bytes_at(at: *const c_char, length: u32) -> Vec<u8> {
+pub(crate) unsafe fn bytes_at(at: *const c_char, length: u32) -> Result<Vec<u8>, Fault> {
+    let length = length as usize;
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(length)
+        .map_err(|_| no_memory(length))?;
     // SAFETY: as the caller of this promises.
-    unsafe { slice::from_raw_parts(at.cast::<u8>(), length as usize) }.to_vec()
-}
-
-/// A copy in memory from `malloc`; null of nothing.
-fn copy(bytes: &[u8]) -> Result<*mut c_char, Fault> {
-    if bytes.is_empty() {
-        return Ok(ptr::null_mut());
-    }
-    let copy: *mut u8 = allocate(bytes.len())?.cast();
-    // SAFETY: the copy is as long, and new, so that the two do not overlap.
-    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), copy, bytes.len()) };
-    Ok(copy.cast())
+    copy.extend_from_slice(unsafe { slice::from_raw_parts(at.cast::<u8>(), length) });
+    Ok(copy)
 }
 
 /// Memory from `malloc`, for the caller to free.
@@ -129,11 +123,12 @@ pub(crate) fn allocate(length: usize) -> Result<*mut libc::c_void, Fault> {
     let memory = unsafe { libc::malloc(length) };
     match memory.is_null() {
         false => Ok(memory),
-        true => {
-            let message = format!("no memory for {length} bytes");
-            Err(Fault::new(libc::ENOMEM, message))
-        }
+        true => Err(no_memory(length)),
     }
+}
+
+fn no_memory(length: usize) -> Fault {
+    Fault::new(libc::ENOMEM, format!("no memory for {length} bytes"))
 }
 
 #[cfg(test)]
@@ -141,30 +136,44 @@ mod tests {
     use super::*;
 
     fn malloced(bytes: &[u8]) -> *mut c_char {
-        copy(bytes).unwrap()
+        Bytes::read(bytes).unwrap().take()
+    }
+
+    fn free(memory: *mut c_char) {
+        // SAFETY: the tests free what came from `malloc` and was given to them.
+        unsafe { libc::free(memory.cast()) };
     }
 
     #[test]
-    fn saved_bytes_are_shown_as_often_as_wanted_and_taken_once() {
-        let mut bytes = Bytes::Saved(b"abc".to_vec());
-        assert_eq!(bytes.show(), bytes.show());
-        let taken = bytes.take().unwrap();
+    fn what_was_read_is_shown_as_often_as_wanted_and_taken_once() {
+        let mut bytes = Bytes::read(b"abc").unwrap();
+        let shown = bytes.show();
+        assert_eq!(bytes.show(), shown);
+        let taken = bytes.take();
+        // The same memory: who was shown it before can go on reading.
+        assert_eq!(taken, shown);
         // SAFETY: three bytes were taken.
-        assert_eq!(unsafe { bytes_at(taken, 3) }, b"abc");
-        assert!(bytes.show().is_null());
-        assert!(bytes.take().unwrap().is_null());
-        // SAFETY: it came from `malloc`, and was given away.
-        unsafe { libc::free(taken.cast()) };
+        assert_eq!(unsafe { bytes_at(taken, 3) }.unwrap(), b"abc");
+        assert!(bytes.show().is_null() && bytes.take().is_null());
+        free(taken);
     }
 
     #[test]
     fn nothing_is_null() {
-        let mut bytes = Bytes::Saved(Vec::new());
-        assert!(bytes.show().is_null());
-        assert!(bytes.take().unwrap().is_null());
+        let mut bytes = Bytes::read(b"").unwrap();
+        assert!(bytes.show().is_null() && bytes.take().is_null());
         bytes.give(ptr::null_mut(), true);
         assert!(bytes.show().is_null());
-        assert_eq!(bytes.to_vec(0), b"");
+        assert_eq!(bytes.to_vec(5).unwrap(), b"");
+    }
+
+    #[test]
+    fn no_more_is_read_than_was_saved() {
+        let mut bytes = Bytes::read(b"abc").unwrap();
+        assert_eq!(bytes.to_vec(5).unwrap(), b"abc");
+        // Given back as it was shown, it is still what was saved.
+        bytes.give(bytes.show(), false);
+        assert_eq!(bytes.to_vec(u32::MAX).unwrap(), b"abc");
     }
 
     #[test]
@@ -174,11 +183,10 @@ mod tests {
         bytes.give(given, true);
         // The same once more, as borrowed: it stays the library's.
         bytes.give(given, false);
-        assert_eq!(bytes.to_vec(2), b"ab");
-        assert_eq!(bytes.take().unwrap(), given);
+        assert_eq!(bytes.to_vec(2).unwrap(), b"ab");
+        assert_eq!(bytes.take(), given);
         drop(bytes);
-        // SAFETY: it came from `malloc`, and was given back.
-        unsafe { libc::free(given.cast()) };
+        free(given);
     }
 
     #[test]
@@ -187,7 +195,7 @@ mod tests {
         let mut bytes = Bytes::default();
         bytes.give(malloced(b"owned"), true);
         bytes.give(borrowed.as_mut_ptr().cast(), false);
-        assert_eq!(bytes.to_vec(8), b"borrowed");
+        assert_eq!(bytes.to_vec(8).unwrap(), b"borrowed");
         bytes.give(malloced(b"owned again"), true);
     }
 }

@@ -3,10 +3,10 @@
 use crate::border::{Failed, enter};
 use crate::data::SkData;
 use crate::fault::Fault;
-use crate::handle::{Handle, SETTINGS, check_lengths};
+use crate::handle::{Handle, SETTINGS, without_bytes};
 use crate::memory::bytes_at;
 use crate::{arguments, queue_bytes};
-use soccr::raw::{Opt, TCP_RECV_QUEUE, TCP_REPAIR_OFF, set_int};
+use soccr::raw::TCP_RECV_QUEUE;
 use soccr::restore::{connected, create_from};
 use soccr::{Buffers, Endpoints, Snapshot, TcpState};
 use std::ffi::{c_char, c_int, c_uint};
@@ -27,6 +27,8 @@ pub(crate) struct Progress {
 enum Stage {
     #[default]
     None,
+    /// The first step has failed half-way.
+    Torn,
     /// Sequence numbers set.
     Unbound,
     /// Options and clock set.
@@ -38,7 +40,7 @@ enum Stage {
 impl Progress {
     /// Whether something was restored, and something is missing.
     pub(crate) fn is_half_way(&self) -> bool {
-        matches!(self.stage, Stage::Unbound | Stage::NoQueue)
+        matches!(self.stage, Stage::Torn | Stage::Unbound | Stage::NoQueue)
     }
 
     fn require(&self, stage: Stage, before: &str) -> Result<(), Fault> {
@@ -56,7 +58,7 @@ impl Handle {
         self.progress.require(Stage::None, "libsoccr_pause")?;
         let local = self.live_address(true)?;
         // Addresses that are known only once the caller has connected; any will do until then.
-        let mut snapshot = self.without_bytes(data, somewhere(local))?;
+        let mut snapshot = starting(data, somewhere(local))?;
         if snapshot.state == TcpState::Close {
             let message = "a connection that is over cannot be restored by the staged interface";
             return Err(Fault::new(libc::EOPNOTSUPP, message));
@@ -65,14 +67,15 @@ impl Handle {
         snapshot.keep_settings_of(&self.socket()?)?;
         self.progress.buffers = snapshot.buffers;
         let created = create_from(&snapshot, self.another()?)?;
-        self.tear();
-        drop(created.settings(SETTINGS).pause()?.unbound_data()?);
-        if snapshot.state == TcpState::SynSent {
+        let paused = created.settings(SETTINGS).pause()?;
+        // Half-way from here on, whatever becomes of it.
+        self.progress.stage = Stage::Torn;
+        let unbound = paused.unbound_data()?;
+        match snapshot.state {
             // In repair mode the caller's connect would send nothing.
-            let left = set_int(&self.socket()?, Opt::TCP_REPAIR, TCP_REPAIR_OFF);
-            left.map_err(|error| Fault::system("setsockopt(TCP_REPAIR)", &error))?;
+            TcpState::SynSent => unbound.outside_of_repair_mode()?,
+            _ => drop(unbound),
         }
-        self.mend();
         self.progress.stage = Stage::Unbound;
         Ok(())
     }
@@ -80,7 +83,7 @@ impl Handle {
     fn set_noq(&mut self, data: &SkData) -> Result<(), Fault> {
         self.progress
             .require(Stage::Unbound, "libsoccr_set_sk_data_unbound")?;
-        let snapshot = self.without_bytes(data, self.live_endpoints()?)?;
+        let snapshot = starting(data, self.live_endpoints()?)?;
         drop(connected(&snapshot, self.another()?, SETTINGS)?.no_queue_data()?);
         self.progress.stage = Stage::NoQueue;
         Ok(())
@@ -89,7 +92,7 @@ impl Handle {
     fn set_all(&mut self, data: &SkData) -> Result<(), Fault> {
         self.progress
             .require(Stage::NoQueue, "libsoccr_set_sk_data_noq")?;
-        check_lengths(data)?;
+        without_bytes(data, self.live_endpoints()?)?;
         let receive = self.progress.receive.take().unwrap_or_default();
         let send = self.progress.send.take().unwrap_or_default();
         let mut snapshot = data.snapshot(self.live_endpoints()?, receive, send)?;
@@ -105,26 +108,21 @@ impl Handle {
         Ok(())
     }
 
-    fn put_queue(&mut self, number: c_int, bytes: Vec<u8>) -> Result<(), Fault> {
+    /// The place for the bytes of a queue, and how many they are to be.
+    fn queue_to_put(
+        &mut self,
+        number: c_int,
+        data: &SkData,
+    ) -> Result<(&mut Option<Vec<u8>>, u32), Fault> {
         self.progress
             .require(Stage::NoQueue, "libsoccr_set_sk_data_noq")?;
         // An unknown number is refused here.
         self.queue(number)?;
-        let place = match number {
-            TCP_RECV_QUEUE => &mut self.progress.receive,
-            _ => &mut self.progress.send,
-        };
-        *place = Some(bytes);
-        Ok(())
-    }
-
-    /// The connection with queues of the right lengths, whatever is in them.
-    fn without_bytes(&self, data: &SkData, endpoints: Endpoints) -> Result<Snapshot, Fault> {
-        check_lengths(data)?;
-        let zeros = |length: u32| vec![0; length as usize];
-        let snapshot = data.snapshot(endpoints, zeros(data.inq_len), zeros(data.outq_len))?;
-        snapshot.validate()?;
-        Ok(snapshot)
+        without_bytes(data, self.live_endpoints()?)?;
+        Ok(match number {
+            TCP_RECV_QUEUE => (&mut self.progress.receive, data.inq_len),
+            _ => (&mut self.progress.send, data.outq_len),
+        })
     }
 
     fn live_endpoints(&self) -> Result<Endpoints, Fault> {
@@ -133,6 +131,15 @@ impl Handle {
             remote: self.live_address(false)?,
         })
     }
+}
+
+/// The connection at the beginning of its queues, before they are filled. Its windows belong to their ends.
+fn starting(data: &SkData, endpoints: Endpoints) -> Result<Snapshot, Fault> {
+    let mut snapshot = without_bytes(data, endpoints)?;
+    snapshot.receive.end = snapshot.receive.end.back(data.inq_len);
+    snapshot.send.end = snapshot.send.end.back(data.outq_len);
+    snapshot.window = None;
+    Ok(snapshot)
 }
 
 /// Two addresses of the family of a socket, from those that are for documentation (RFC 5737, RFC 3849).
@@ -236,22 +243,17 @@ pub unsafe extern "C" fn libsoccr_staged_set_queue_bytes(
     buf: *mut c_char,
 ) -> c_int {
     let work = |handle: &mut Handle, data: &SkData| {
-        check_lengths(data)?;
-        let length = match queue {
-            TCP_RECV_QUEUE => data.inq_len,
-            _ => data.outq_len,
-        };
-        handle.queue(queue)?;
-        let bytes = match (buf.is_null(), length) {
+        let (place, length) = handle.queue_to_put(queue, data)?;
+        *place = Some(match (buf.is_null(), length) {
             (_, 0) => Vec::new(),
             (true, length) => {
                 let message = format!("no bytes, where the data say {length}");
                 return Err(Fault::argument(message));
             }
             // SAFETY: as the caller of this promises.
-            (false, length) => unsafe { bytes_at(buf, length) },
-        };
-        handle.put_queue(queue, bytes)
+            (false, length) => unsafe { bytes_at(buf, length) }?,
+        });
+        Ok(())
     };
     // SAFETY: as the caller of this promises.
     unsafe { step("libsoccr_set_queue_bytes", sk, data, data_size, work) }

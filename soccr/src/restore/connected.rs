@@ -2,6 +2,7 @@
 
 use super::{Core, Restoring, set, stage};
 use crate::adopt;
+use crate::buffers::Buffers;
 use crate::error::{At, Error, ErrorKind, Step, Unsupported};
 use crate::filling::write_all;
 use crate::fin::Fins;
@@ -51,6 +52,8 @@ pub fn connected(
     let entered = core.switch.enter(core.fd.as_fd());
     entered.at(Step::Connect, Opt::TCP_REPAIR.setting)?;
     adopt::check_connected(core.fd.as_fd(), snapshot, core.receive_start())?;
+    // How long the queues are may be known only now.
+    Buffers::grow(core.fd.as_fd(), snapshot)?;
     Ok(Restoring::at(core))
 }
 

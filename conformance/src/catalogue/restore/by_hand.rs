@@ -73,7 +73,8 @@ fn new_socket(snapshot: &Snapshot) -> Result<OwnedFd, Stop> {
 }
 
 fn hand_over(snapshot: &Snapshot, socket: OwnedFd) -> Result<(OwnedFd, Held), Error> {
-    create_from(snapshot, socket)?.all_steps()?.hand_over()
+    let paused = create_from(snapshot, socket)?.pause()?;
+    paused.all_steps()?.hand_over()
 }
 
 fn own_resume(ctx: &Context, plan: Plan) -> Verdict {

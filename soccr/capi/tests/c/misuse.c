@@ -137,17 +137,20 @@ static void taken_twice(void)
 	struct libsoccr_sk_data data;
 	union libsoccr_addr *address;
 	struct libsoccr_sk *sk;
-	char *taken;
+	char *shown, *taken;
 
 	doing = "taken twice";
 	write_stream(ends.peer, 1000);
 	AWAIT(waiting(ends.ours, SIOCINQ) == 1000);
 	sk = paused(ends.ours);
 	CHECK_EQ(libsoccr_save(sk, &data, sizeof(data)), 68);
-	taken = libsoccr_get_queue_bytes(sk, TCP_RECV_QUEUE, 0);
-	CHECK(taken != NULL && taken == libsoccr_get_queue_bytes(sk, TCP_RECV_QUEUE, 0));
+	shown = libsoccr_get_queue_bytes(sk, TCP_RECV_QUEUE, 0);
+	CHECK(shown != NULL && shown == libsoccr_get_queue_bytes(sk, TCP_RECV_QUEUE, 0));
+	/* Given back as it was shown, it is what it was. */
+	CHECK_EQ(libsoccr_set_queue_bytes(sk, TCP_RECV_QUEUE, shown, 0), 0);
+	CHECK(shown == libsoccr_get_queue_bytes(sk, TCP_RECV_QUEUE, 0) && shown[999] == byte_at(999));
 	taken = libsoccr_get_queue_bytes(sk, TCP_RECV_QUEUE, SOCCR_MEM_EXCL);
-	CHECK(taken != NULL && taken[999] == byte_at(999));
+	CHECK(taken == shown && taken[999] == byte_at(999));
 	CHECK(libsoccr_get_queue_bytes(sk, TCP_RECV_QUEUE, SOCCR_MEM_EXCL) == NULL);
 	CHECK(libsoccr_get_queue_bytes(sk, TCP_RECV_QUEUE, 0) == NULL);
 	/* A second save has them again, and ends the life of nothing that was given away. */
@@ -288,15 +291,18 @@ static void not_to_be_saved(void)
 	CHECK_EQ(send(ends.peer, "u", 1, MSG_OOB), 1);
 	AWAIT(recv(ends.ours, &byte, 1, MSG_OOB | MSG_PEEK) == 1);
 	sk = paused(ends.ours);
+	/* Set by the caller meanwhile, it is left as it is: here by a save that fails, below by the resume. */
+	set_option(ends.ours, SOL_SOCKET, SO_REUSEADDR, 1);
 	CHECK_FAILS(libsoccr_save(sk, &data, sizeof(data)), -5, EOPNOTSUPP);
 	CHECK_EQ(option(ends.ours, IPPROTO_TCP, TCP_REPAIR), 0);
+	CHECK_EQ(option(ends.ours, SOL_SOCKET, SO_REUSEADDR), 1);
+	set_option(ends.ours, SOL_SOCKET, SO_REUSEADDR, 0);
 	CHECK_EQ(recv(ends.ours, &byte, 1, MSG_OOB), 1);
 	CHECK_EQ(byte, 'u');
 	/* What is behind the mark takes it away. */
 	talk(ends);
 	CHECK_EQ(libsoccr_save(sk, &data, sizeof(data)), 68);
 	CHECK_EQ(option(ends.ours, IPPROTO_TCP, TCP_REPAIR), 1);
-	/* Set by the caller meanwhile, it is left as it is. */
 	set_option(ends.ours, SOL_SOCKET, SO_REUSEADDR, 1);
 	libsoccr_resume(sk);
 	CHECK_EQ(option(ends.ours, SOL_SOCKET, SO_REUSEADDR), 1);

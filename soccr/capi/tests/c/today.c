@@ -110,6 +110,36 @@ static void saved_and_resumed(int family)
 	close_both(ends);
 }
 
+/* What repair mode overwrites is as it was before the pause, also where the restore itself has to leave it. */
+static void reuse_address(uint32_t state)
+{
+	struct libsoccr_sk_data data;
+	union libsoccr_addr local, remote;
+	union address from = loopback(AF_INET, 40001), to = loopback(AF_INET, 40002);
+	struct libsoccr_sk *sk;
+	int fd = tcp_socket(AF_INET);
+
+	doing = "SO_REUSEADDR";
+	doing_number = (int)state;
+	memset(&data, 0, sizeof(data));
+	data.state = state;
+	data.mss_clamp = 1400;
+	local.v4 = from.v4;
+	remote.v4 = to.v4;
+	set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	sk = libsoccr_pause(fd);
+	CHECK(sk != NULL);
+	CHECK_EQ(libsoccr_set_addr(sk, 1, &local, 0), 0);
+	CHECK_EQ(libsoccr_set_addr(sk, 0, &remote, 0), 0);
+	CHECK_EQ(libsoccr_restore(sk, &data, sizeof(data)), 0);
+	lock(fd);
+	libsoccr_resume(sk);
+	CHECK_EQ(option(fd, SOL_SOCKET, SO_REUSEADDR), 1);
+	/* Nobody is there who could be told. */
+	set_option(fd, IPPROTO_TCP, TCP_REPAIR, 1);
+	CHECK_EQ(close(fd), 0);
+}
+
 int main(int argc, char **argv)
 {
 	int open;
@@ -121,6 +151,8 @@ int main(int argc, char **argv)
 	round_trips_of_attempts(argv);
 	round_trip_of_connection(TCP_CLOSE, AF_INET, BY_LIBRARY);
 	round_trip_of_connection(TCP_CLOSE, AF_INET6, BY_CALLER);
+	reuse_address(TCP_ESTABLISHED);
+	reuse_address(TCP_CLOSE);
 	as_criu_does(AF_INET, 0);
 	as_criu_does(AF_INET6, 1);
 	saved_and_resumed(AF_INET);

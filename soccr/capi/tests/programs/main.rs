@@ -18,7 +18,8 @@ use workshop::{SANITIZED, VARIANTS, Variant, Workshop};
 type Judge = fn(&Trace) -> Result;
 
 /// A program, and what may be seen of it on the link.
-const PROGRAMS: [(&str, Judge); 7] = [
+const PROGRAMS: [(&str, Judge); 8] = [
+    ("readme", nothing),
     ("today", restores_only),
     ("staged", restores_only),
     ("staged-old", restores_only),

@@ -1,6 +1,7 @@
 //! Compilers and linkers: programs of tests/c, in every way in which others compile theirs.
 
 use crate::common::{PACKAGE, archive, compiler, lacks_cpp, library, source, symbols};
+use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -75,7 +76,8 @@ impl Workshop {
         let folder = furnished.as_ref().map_err(String::clone)?.path();
         let path = folder.join(format!("{program}-{}", variant.name.replace('/', "-")));
         let mut command = compiler(variant.cpp);
-        command.args(["-g", "-O1"]).args(variant.arguments);
+        command.args(["-g", "-O1", "-I"]).arg(folder);
+        command.args(variant.arguments);
         command.arg(source(program).with_extension("c"));
         command.args(["-x", "none", "-o"]).arg(&path);
         if program.ends_with("-old") {
@@ -108,8 +110,22 @@ fn furnish() -> io::Result<TempDir> {
     cc.args(["-O2", "-fPIC", "-c", "-o"]).arg(&object);
     archive::run(cc.arg(Path::new(PACKAGE).join("staged/names.c")))?;
     archive::collect(&[&object], &path("libsoccr-staged.a"))?;
+    fs::write(path("readme-example.h"), readme_example()?)?;
     // The linker asks for the first name, and writes down the second, which the library says is its own.
     symlink(library("so")?, path("libsoccr.so"))?;
     symlink("libsoccr.so", path("libsoccr.so.2"))?;
     Ok(folder)
+}
+
+/// The example in C of README.md, but for what a file begins with.
+fn readme_example() -> io::Result<String> {
+    let readme = fs::read_to_string(Path::new(PACKAGE).join("README.md"))?;
+    let example = readme
+        .split_once("```c\n")
+        .and_then(|(_, rest)| rest.split_once("```"))
+        .map(|(example, _)| example);
+    let missing = || io::Error::other("README.md has no example in C");
+    let lines = example.ok_or_else(missing)?.lines();
+    let body = lines.filter(|line| !line.starts_with("#include"));
+    Ok(body.map(|line| format!("{line}\n")).collect())
 }
