@@ -4,6 +4,7 @@ mod every_call;
 mod helper;
 mod kill;
 mod resume;
+mod through_c;
 
 use crate::case::Case;
 use crate::context::Context;
@@ -21,6 +22,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(resume::cases());
     cases.extend(kill::cases());
     cases.extend(helper::cases());
+    cases.extend(through_c::cases());
     cases
 }
 
