@@ -4,7 +4,7 @@ use lab::harness::Result;
 use lab::{Direction, Family, Match, Pair};
 use soccr::criu::{FilesImage, Images, SocketId, TcpStreamImage};
 use soccr::raw::{self, Opt};
-use soccr::{Snapshot, TcpState};
+use soccr::{Settings, Snapshot, TcpState};
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -71,8 +71,8 @@ fn a_connection_survives(lab: Pair) -> Result {
     Ok(())
 }
 
-/// The dumped connections are of the loopback device, and nobody is at their other end: they are looked at in repair
-/// mode, before the kernel asks.
+/// The dumped connections are of the loopback device, and nobody is at their other end, so that the acknowledgement of a FIN
+/// that was put back is answered with a RST: they are locked, and looked at in repair mode, before the kernel asks.
 fn what_criu_dumped_comes_to_life(lab: Pair) -> Result {
     let mut dumps = 0;
     for folder in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/criu/images"))? {
@@ -90,7 +90,8 @@ fn what_criu_dumped_comes_to_life(lab: Pair) -> Result {
         let stream = fs::read(folder.join(images.stream_name()))?;
         images.stream = Some(TcpStreamImage::from_bytes(&stream)?);
         let snapshot = Snapshot::from_criu(&images)?;
-        let restored = lab.a().enter(|| snapshot.restore())??;
+        let locked = Settings::new().ingress_lock(true);
+        let restored = lab.a().enter(|| snapshot.restore_with(locked))??;
         assert_eq!(restored.losses(), snapshot.losses(), "{name}");
         dumps += 1;
         match snapshot.state {
