@@ -313,7 +313,7 @@ impl<'s> Restoring<'s, stage::Paused> {
 }
 
 impl<'s> Restoring<'s, stage::Unbound> {
-    /// Leaves repair mode, for one whose own `connect` is to send the SYN of an attempt; [`connected`] goes on from there.
+    /// Leaves repair mode, for one whose own `connect` is to send the SYN of an attempt; [`connected()`] goes on from there.
     /// The socket is closed, unless it has another descriptor.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use soccr::raw::{self, Opt};
 use soccr_capi::client::Library;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |(name, library): (&str, fn() -> Library)| {
+    let case = |name: &str, library: fn() -> Library| {
         Case::new(
             format!("fault/c-save/{name}"),
             "whatever system call of a save through C fails, it returns the number of the part that has failed, errno says why, \
@@ -20,11 +20,10 @@ pub(super) fn cases() -> Vec<Case> {
             move |ctx| numbers(ctx, library()),
         )
     };
-    let libraries: [(&str, fn() -> Library); 2] = [
-        ("today", Library::linked),
-        ("staged", Library::linked_staged),
-    ];
-    libraries.map(case).into()
+    vec![
+        case("today", Library::linked),
+        case("staged", Library::linked_staged),
+    ]
 }
 
 /// What libsoccr returns where these calls fail; the peeks, and what selects a queue, in their order.

@@ -1,11 +1,12 @@
 //! Restores whose callers do a part by hand: bind and connect by standard calls, resume by their own `setsockopt`, carry the
 //! settings of their socket. It is what users of the C interface do.
 
+use super::expect_refusal;
 use crate::case::{Case, Need};
 use crate::context::Context;
 use crate::journey::{Ending, Plan, Receive, Saved, Send, Traveller};
 use crate::oracle::state::KernelView;
-use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
+use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::Family;
 use soccr::raw::{self, Opt};
 use soccr::restore::{connected, create_from};
@@ -187,7 +188,7 @@ fn not_that_connection(ctx: &Context, spoil: Spoil, says: Says) -> Verdict {
     let mut traveller = Traveller::open(ctx, Family::V4)?;
     let mut saved = traveller.save()?;
     let snapshot = &mut saved.snapshot;
-    let refusal = traveller.pair.a().enter(|| -> Result<Error, Stop> {
+    let outcome = traveller.pair.a().enter(|| -> Result<_, Stop> {
         let socket = new_socket(snapshot)?;
         drop(
             create_from(snapshot, socket.try_clone()?)?
@@ -195,17 +196,9 @@ fn not_that_connection(ctx: &Context, spoil: Spoil, says: Says) -> Verdict {
                 .unbound_data()?,
         );
         spoil(&socket, snapshot)?;
-        match connected(snapshot, socket, Settings::new()) {
-            Ok(_) => Err(Failure::new("the restore", "a refusal", "success").into()),
-            Err(error) => Ok(error),
-        }
+        Ok(connected(snapshot, socket, Settings::new()).map(drop))
     })??;
-    expect(
-        "the refusal",
-        "what is wrong",
-        &refusal,
-        says(refusal.kind()),
-    )
+    expect_refusal(outcome, says)
 }
 
 /// Sizes that are smaller than the queue needs, and fixed; a blocking mode and a reuse that the snapshot does not have.

@@ -17,6 +17,8 @@ mod socket_options;
 mod window;
 
 use crate::case::Case;
+use crate::verdict::{Failure, Verdict, expect};
+use soccr::{Error, ErrorKind};
 
 /// All cases of this area.
 #[must_use]
@@ -37,4 +39,15 @@ pub fn cases() -> Vec<Case> {
     cases.extend(privileges::cases());
     cases.extend(generated::cases());
     cases
+}
+
+/// Fails unless the library has refused to restore, and says what is wrong.
+fn expect_refusal<T>(outcome: Result<T, Error>, says: fn(&ErrorKind) -> bool) -> Verdict {
+    match outcome {
+        Ok(_) => Err(Failure::new("the restore", "a refusal", "success").into()),
+        Err(error) => {
+            let held = says(error.kind());
+            expect("the refusal", "what is wrong", &error, held)
+        }
+    }
 }

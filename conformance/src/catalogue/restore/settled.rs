@@ -1,5 +1,6 @@
 //! What a restored socket is like for its application: its buffers, its options, its making.
 
+use super::expect_refusal;
 use crate::case::{Case, Need};
 use crate::context::Context;
 use crate::forge::{Ends, forge};
@@ -7,11 +8,11 @@ use crate::journey::{Receive, Saved, Send, Traveller};
 use crate::oracle::state::KernelView;
 use crate::oracle::stream::End;
 use crate::oracle::wire::Probes;
-use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
+use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::{Family, Pair};
 use soccr::raw::{self, Opt};
 use soccr::restore::create_from;
-use soccr::{Error, ErrorKind, Unsupported};
+use soccr::{ErrorKind, Unsupported};
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -230,20 +231,11 @@ const UNFIT: [(&str, MakeSocket, Says); 4] = [
 fn unfit(ctx: &Context, socket: MakeSocket, says: Says) -> Verdict {
     let traveller = Traveller::open(ctx, Family::V4)?;
     let snapshot = soccr::save(&traveller.subject)?;
-    let refusal = traveller.pair.a().enter(|| -> Result<Error, Stop> {
-        let outcome = create_from(&snapshot, socket()?)
-            .and_then(|created| created.pause()?.unbound_data()?.connect());
-        match outcome {
-            Ok(_) => Err(Failure::new("the restore", "a refusal", "success").into()),
-            Err(error) => Ok(error),
-        }
+    let outcome = traveller.pair.a().enter(|| -> Result<_, Stop> {
+        Ok(create_from(&snapshot, socket()?)
+            .and_then(|created| created.pause()?.unbound_data()?.connect()))
     })??;
-    expect(
-        "the refusal",
-        "what is wrong",
-        &refusal,
-        says(refusal.kind()),
-    )
+    expect_refusal(outcome, says)
 }
 
 /// After a connect in repair mode the kernel's own window refuses itself for half of all sequence numbers.

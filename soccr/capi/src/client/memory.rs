@@ -1,58 +1,14 @@
 //! Memory of a caller in C: from `malloc`, and on the stack.
 
 use super::failed::Failed;
+use crate::Address;
 use libc::{c_char, c_void};
-use std::net::SocketAddr;
 
-/// `union libsoccr_addr`, as large as its largest member.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(super) union Address {
-    v6: libc::sockaddr_in6,
-    v4: libc::sockaddr_in,
-}
-
-impl Address {
-    pub(super) fn of(address: SocketAddr) -> Self {
-        match address {
-            SocketAddr::V4(v4) => {
-                let mut union = Self {
-                    v6: sockaddr_in6(std::net::SocketAddrV6::new(0.into(), 0, 0, 0)),
-                };
-                union.v4 = libc::sockaddr_in {
-                    sin_family: libc::AF_INET as libc::sa_family_t,
-                    sin_port: v4.port().to_be(),
-                    sin_addr: libc::in_addr {
-                        s_addr: u32::from_ne_bytes(v4.ip().octets()),
-                    },
-                    sin_zero: [0; 8],
-                };
-                union
-            }
-            SocketAddr::V6(v6) => Self {
-                v6: sockaddr_in6(v6),
-            },
-        }
-    }
-
-    /// All of its bytes.
-    pub(super) fn bytes(&self) -> &[u8] {
-        let place = std::ptr::from_ref(self).cast::<u8>();
-        // SAFETY: every byte of it is initialized, by its largest member, which has no padding.
-        unsafe { std::slice::from_raw_parts(place, size_of::<Self>()) }
-    }
-}
-
-fn sockaddr_in6(v6: std::net::SocketAddrV6) -> libc::sockaddr_in6 {
-    libc::sockaddr_in6 {
-        sin6_family: libc::AF_INET6 as libc::sa_family_t,
-        sin6_port: v6.port().to_be(),
-        sin6_flowinfo: v6.flowinfo(),
-        sin6_addr: libc::in6_addr {
-            s6_addr: v6.ip().octets(),
-        },
-        sin6_scope_id: v6.scope_id(),
-    }
+/// All bytes of an address.
+pub(super) fn bytes_of(address: &Address) -> &[u8] {
+    let place = std::ptr::from_ref(address).cast::<u8>();
+    // SAFETY: every byte of it is initialized, by its largest member, which has no padding.
+    unsafe { std::slice::from_raw_parts(place, size_of::<Address>()) }
 }
 
 /// A copy of some bytes that `free()` takes.

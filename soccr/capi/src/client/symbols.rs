@@ -1,8 +1,8 @@
 //! The functions of both interfaces, as `soccr.h` declares them.
 
 use super::failed::NotOpened;
-use super::memory::Address;
 use super::open::Object;
+use crate::Address;
 use crate::SkData;
 use libc::{c_char, c_int, c_uint, c_void};
 

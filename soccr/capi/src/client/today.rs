@@ -2,10 +2,11 @@
 
 use super::errno;
 use super::failed::Failed;
-use super::memory::{Address, copied, taken};
+use super::memory::{bytes_of, copied, taken};
 use super::numbers::edits;
 use super::symbols::Today;
 use super::{Given, Outcome};
+use crate::Address;
 use crate::SkData;
 use libc::{c_char, c_int, c_uint, c_void};
 
@@ -44,7 +45,7 @@ impl Today {
 
     pub(super) fn restore(self, sk: *mut c_void, given: &Given<'_>) -> Outcome {
         let mut data = *given.data;
-        let mut local = Address::of(given.local);
+        let mut local = Address::new(given.local);
         let mut receive = given.receive.to_vec();
         let result = self
             .give(sk, given, &mut local, &mut receive)
@@ -55,7 +56,7 @@ impl Today {
                 Failed::unless_zero("libsoccr_restore", returned)
             });
         let mut edited = edits(given.data, &data);
-        if local.bytes() != Address::of(given.local).bytes() {
+        if bytes_of(&local) != bytes_of(&Address::new(given.local)) {
             edited.push("the local address is another".to_owned());
         }
         if receive != given.receive {
@@ -73,7 +74,7 @@ impl Today {
         receive: &mut [u8],
     ) -> Result<(), Failed> {
         self.set_addr(sk, ITSELF, local, LENT)?;
-        let remote = copied(Address::of(given.remote).bytes())?;
+        let remote = copied(bytes_of(&Address::new(given.remote)))?;
         self.set_addr(sk, PEER, remote.cast(), EXCLUSIVE)?;
         if !receive.is_empty() {
             let bytes = receive.as_mut_ptr().cast();
