@@ -101,11 +101,12 @@ pub(super) fn socket(host: &Host, snapshot: &Snapshot) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// The addresses of a snapshot, with the link of this host where they mean something on one link only.
-pub(super) fn addresses(host: &Host, endpoints: Endpoints) -> [SocketAddr; 2] {
+/// The addresses of a snapshot. Where they mean something on one link only, that is the one that the socket is bound to, as
+/// CRIU has it.
+pub(super) fn addresses(endpoints: Endpoints) -> [SocketAddr; 2] {
     [endpoints.local, endpoints.remote].map(|mut address| {
         if let (true, SocketAddr::V6(v6)) = (is_link_local(address), &mut address) {
-            v6.set_scope_id(host.ifindex());
+            v6.set_scope_id(0);
         }
         address
     })

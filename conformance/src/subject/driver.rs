@@ -88,7 +88,7 @@ impl Driver {
     ) -> Result<Result<Restored, Refusal>, Stop> {
         let session = self.session(host)?;
         let socket = caller::socket(host, snapshot)?;
-        let [local, remote] = caller::addresses(host, snapshot.endpoints);
+        let [local, remote] = caller::addresses(snapshot.endpoints);
         let request = Request::Restore {
             data: numbers(&self.numbers(snapshot)),
             local,
