@@ -6,8 +6,7 @@
 //! ```no_run
 //! use soccr_capi::client::Library;
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let socket: std::os::fd::OwnedFd = todo!();
+//! # fn f(socket: std::os::fd::OwnedFd) -> Result<(), Box<dyn std::error::Error>> {
 //! let library = Library::open("/usr/lib/libsoccr.so.2".as_ref())?;
 //! let mut paused = library.pause(socket)?;
 //! let saved = paused.save()?;

@@ -200,7 +200,6 @@ impl Handle {
     pub(crate) fn restore(&mut self, data: &SkData) -> Result<(), Fault> {
         let mut snapshot = self.given_snapshot(data)?;
         snapshot.keep_settings_of(&self.socket()?)?;
-        snapshot.validate()?;
         let created = soccr::restore::create_from(&snapshot, self.another()?)?;
         let paused = created.settings(SETTINGS).pause()?;
         self.torn = true;

@@ -6,12 +6,9 @@ use super::memory::{bytes_of, copied, taken};
 use super::numbers::edits;
 use super::symbols::Today;
 use super::{Given, Outcome};
-use crate::Address;
-use crate::SkData;
+use crate::{Address, SOCCR_MEM_EXCL, SkData};
 use libc::{c_char, c_int, c_uint, c_void};
 
-/// `SOCCR_MEM_EXCL`: the memory changes hands.
-const EXCLUSIVE: c_uint = 0x1;
 /// The memory stays whose it is.
 const LENT: c_uint = 0;
 
@@ -35,7 +32,7 @@ impl Today {
         let take = |queue, length| {
             errno::clear();
             // SAFETY: the handle has not ended.
-            let bytes = unsafe { (self.get_queue_bytes)(sk, queue, EXCLUSIVE) };
+            let bytes = unsafe { (self.get_queue_bytes)(sk, queue, SOCCR_MEM_EXCL) };
             taken("libsoccr_get_queue_bytes", bytes, length)
         };
         let receive = take(soccr::raw::TCP_RECV_QUEUE, data.inq_len)?;
@@ -75,14 +72,14 @@ impl Today {
     ) -> Result<(), Failed> {
         self.set_addr(sk, ITSELF, local, LENT)?;
         let remote = copied(bytes_of(&Address::new(given.remote)))?;
-        self.set_addr(sk, PEER, remote.cast(), EXCLUSIVE)?;
+        self.set_addr(sk, PEER, remote.cast(), SOCCR_MEM_EXCL)?;
         if !receive.is_empty() {
             let bytes = receive.as_mut_ptr().cast();
             self.set_queue_bytes(sk, soccr::raw::TCP_RECV_QUEUE, bytes, LENT)?;
         }
         if !given.send.is_empty() {
             let bytes = copied(given.send)?;
-            self.set_queue_bytes(sk, soccr::raw::TCP_SEND_QUEUE, bytes, EXCLUSIVE)?;
+            self.set_queue_bytes(sk, soccr::raw::TCP_SEND_QUEUE, bytes, SOCCR_MEM_EXCL)?;
         }
         Ok(())
     }
