@@ -14,7 +14,7 @@ use crate::settings::Families;
 use crate::sysctl;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 /// A host: a network namespace with one link, to another host or to the switch between hosts.
 ///
@@ -40,7 +40,7 @@ pub struct Host {
     pub(crate) index: u32,
     pub(crate) vlan: Option<u16>,
     pub(crate) mac: Mac,
-    pub(crate) mtu: u32,
+    pub(crate) mtu: Arc<AtomicU32>,
     /// How many filters its link has had: each needs a priority of its own.
     pub(crate) filters: AtomicU16,
     pub(crate) v4: Ipv4Addr,
@@ -101,7 +101,21 @@ impl Host {
     /// The largest IP packet that its link takes, in bytes.
     #[must_use]
     pub fn mtu(&self) -> u32 {
-        self.mtu
+        self.mtu.load(Ordering::Relaxed)
+    }
+
+    /// Lets its link take IP packets of up to another size, in bytes; other hosts, and captures that run already, go by
+    /// the size that they know.
+    ///
+    /// A packet that is larger than the link of its receiver takes is dropped there.
+    ///
+    /// # Errors
+    /// [`Error::Os`] when the kernel refuses: `EINVAL` for a size that no such link can have. Below 1280 bytes it would
+    /// have no IPv6 any more.
+    pub fn set_mtu(&self, bytes: u32) -> Result<(), Error> {
+        link::set_mtu(&self.netlink, self.port_index, bytes)?;
+        self.mtu.store(bytes, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Runs `f` on this host: the calling thread is in its network namespace meanwhile.

@@ -109,6 +109,15 @@ pub(crate) fn set_up(netlink: &Netlink, index: u32) -> Result<(), Error> {
     Ok(())
 }
 
+/// Lets a link take IP packets of up to this many bytes.
+pub(crate) fn set_mtu(netlink: &Netlink, index: u32, bytes: u32) -> Result<(), Error> {
+    let sized = LinkUnspec::new_with_index(index).mtu(bytes).build();
+    netlink.run(
+        || format!("let link number {index} take {bytes} bytes"),
+        |handle| handle.link().set(sized).execute(),
+    )
+}
+
 /// Waits until link `index`, which is up on both ends, passes packets.
 ///
 /// After "up" the kernel notices the carrier from a work queue, up to a second later, and drops until then: about

@@ -14,7 +14,7 @@ use crate::settings::{Families, Settings};
 use crate::{offload, shaping, sysctl};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU16;
+use std::sync::atomic::{AtomicU16, AtomicU32};
 
 /// The name of the link on every host.
 pub(crate) const LINK: &str = "veth0";
@@ -211,7 +211,7 @@ impl Node {
             mac: port.mac,
             port: port.link,
             sender: port.sender,
-            mtu: settings.mtu,
+            mtu: Arc::new(AtomicU32::new(settings.mtu)),
             filters: AtomicU16::new(0),
             v4: seat.v4,
             v6: seat.v6,

@@ -48,6 +48,8 @@ pub(crate) struct Settings {
     /// In bits per second.
     pub(crate) rate: Option<u64>,
     pub(crate) netem: Option<Netem>,
+    /// Of a wire, for frames of one port that have not been moved yet, in bytes.
+    pub(crate) wire_memory: usize,
     pub(crate) sysctls: Vec<(String, String)>,
     /// Further addresses of the first and the second host, with their prefix length.
     pub(crate) extra_v6: Vec<(Ipv6Addr, Ipv6Addr, u8)>,
@@ -62,6 +64,7 @@ impl Default for Settings {
             families: Families::Both,
             rate: None,
             netem: None,
+            wire_memory: 32 << 20,
             sysctls: Vec::new(),
             extra_v6: Vec::new(),
         }

@@ -24,8 +24,6 @@ use std::time::{Duration, Instant};
 
 /// After so many frames of one port the other one has its turn.
 const BATCH: usize = 64;
-/// Memory for frames that have not been read yet, in bytes a port.
-const RING: usize = 32 << 20;
 /// Room for the largest frame that the kernel leaves to the link to cut.
 const WHOLE_SLOT: usize = 128 << 10;
 /// What the ring needs of a slot for itself.
@@ -58,6 +56,7 @@ impl Shared {
         around: [Around; 2],
         largest: usize,
         offload: bool,
+        memory: usize,
     ) -> Result<(Self, [Ring; 2]), Error> {
         let slot = match offload {
             true => WHOLE_SLOT,
@@ -66,7 +65,7 @@ impl Shared {
         let open = |port: &Port| {
             let doing = || format!("forward at port {} of the wire", port.link);
             let socket = node.namespace.enter(sys::forwarding_socket)?.doing(doing)?;
-            let ring = Ring::new(&socket, slot, RING / slot).doing(doing)?;
+            let ring = Ring::new(&socket, slot, (memory / slot).max(1)).doing(doing)?;
             sys::bind_packet(&socket, port.index, Receive::Everything).doing(doing)?;
             Ok::<_, Error>((socket, ring))
         };
@@ -210,6 +209,8 @@ impl Shared {
                 match error {
                     // A host that is on its way out takes nothing any more.
                     Errno::ENETDOWN | Errno::ENXIO => {}
+                    // Larger than the link of its receiver takes by now: that drops it.
+                    Errno::ENOBUFS if !self.is_taken(&departure) => {}
                     error => state.fail(format!("sending a frame of {length} bytes: {error}")),
                 }
             }
@@ -227,6 +228,15 @@ impl Shared {
             io::IoSlice::new(&departure.bytes),
         ];
         nix::sys::uio::writev(port, &parts).map(drop)
+    }
+
+    /// Whether the link of the receiver takes packets of this size ([`Host::set_mtu`](crate::Host::set_mtu)).
+    fn is_taken(&self, departure: &Departure) -> bool {
+        let receiver = self.around.get(match departure.way {
+            Way::AToB => 1,
+            Way::BToA => 0,
+        });
+        receiver.is_none_or(|host| departure.bytes.len() <= host.largest())
     }
 
     fn fail(&self, why: String) {

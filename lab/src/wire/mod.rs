@@ -32,6 +32,7 @@ pub use rule::{Rule, Verdict};
 use crate::error::{Doing, Error};
 use crate::host::Host;
 use crate::network::{Node, Port};
+use crate::settings::Settings;
 use forwarder::Shared;
 use quiet::Around;
 use std::fmt;
@@ -61,12 +62,19 @@ impl Wire {
         node: Node,
         ports: [&Port; 2],
         hosts: [&Host; 2],
-        offload: bool,
+        settings: &Settings,
     ) -> Result<Self, Error> {
         let [a, b] = hosts;
         let around = [Around::new(a)?, Around::new(b)?];
         let largest = a.mtu() as usize + ETHERNET_HEADER;
-        let (shared, rings) = Shared::new(&node, ports, around, largest, offload)?;
+        let (shared, rings) = Shared::new(
+            &node,
+            ports,
+            around,
+            largest,
+            settings.offload,
+            settings.wire_memory,
+        )?;
         let shared = Arc::new(shared);
         let doing = || "start the forwarder of a wire".to_owned();
         let (stopped, stop) = io::pipe().doing(doing)?;

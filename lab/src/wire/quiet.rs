@@ -5,6 +5,7 @@
 //! that has caused in turn is behind the next message. So: once around, and if nothing has moved meanwhile, all is
 //! quiet; otherwise once more.
 
+use super::ETHERNET_HEADER;
 use super::forwarder::Shared;
 use crate::cpus::on_each_cpu;
 use crate::error::{Doing, Error};
@@ -18,6 +19,7 @@ use nix::sys::socket::{MsgFlags, recv};
 use std::collections::HashSet;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Messages around one host: out of it, and towards it.
@@ -29,6 +31,8 @@ pub(super) struct Around {
     towards: Arc<Sender>,
     /// Receives what comes to the host.
     listener: OwnedFd,
+    /// The largest IP packet that its link takes, bytes.
+    mtu: Arc<AtomicU32>,
 }
 
 impl Around {
@@ -40,7 +44,13 @@ impl Around {
             out: Arc::clone(&host.sender),
             towards: Arc::clone(&host.far),
             listener,
+            mtu: Arc::clone(&host.mtu),
         })
+    }
+
+    /// The length of the largest frame that its link takes, in bytes.
+    pub(super) fn largest(&self) -> usize {
+        self.mtu.load(Ordering::Relaxed) as usize + ETHERNET_HEADER
     }
 
     pub(super) fn into_socket(self) -> OwnedFd {

@@ -24,6 +24,10 @@ pub(crate) const CASES: &[Case] = &[
     ("wire/cut_and_mended", cut_and_mended),
     ("wire/every_verdict", every_verdict),
     ("wire/rule_ends_with_its_guard", rule_ends_with_its_guard),
+    (
+        "wire/drops_what_a_link_no_longer_takes",
+        drops_what_a_link_no_longer_takes,
+    ),
     ("wire/chance_by_seed", chance_by_seed),
     ("wire/whole_in_spite_of_chance", whole_in_spite_of_chance),
     ("wire/says_what_it_waits_for", says_what_it_waits_for),
@@ -64,6 +68,45 @@ fn open() -> Result<(PairWithWire, Connection), Failed> {
     let connection = pair.connection(Family::V4).open()?;
     pair.wire().until_quiet()?;
     Ok((pair, connection))
+}
+
+fn drops_what_a_link_no_longer_takes() -> Result<(), Failed> {
+    let (pair, mut connection) = open()?;
+    let data = Matcher::flow(connection.flow()).and(Matcher::data());
+    pair.wire().hold(data.clone())?;
+    connection.client.write_all(&pattern(FULL))?;
+    pair.wire().until_held(1, LONG)?;
+    for host in pair.hosts() {
+        host.set_mtu(1280)?;
+        assert_eq!(host.mtu(), 1280);
+    }
+    let capture = pair.a().capture()?;
+    pair.wire().release()?;
+    pair.wire().until_quiet()?;
+    let mut arrived = [0];
+    connection.server.set_nonblocking(true)?;
+    let read = connection
+        .server
+        .read(&mut arrived)
+        .map_err(|error| error.kind());
+    assert_eq!(
+        read,
+        Err(std::io::ErrorKind::WouldBlock),
+        "the held segment was too large"
+    );
+    connection.server.set_nonblocking(false)?;
+    // What is sent again fits.
+    for host in pair.hosts() {
+        let _ = host.sysctl("net.ipv4.tcp_rto_min_us", "200000");
+    }
+    connection.client.write_all(&pattern(2 * FULL)[FULL..])?;
+    read_pattern(&mut connection, 2 * FULL)?;
+    let trace = capture.trace()?.along(&connection.flow());
+    assert!(
+        trace.packets().all(|it| it.original_len <= 1280 + 14),
+        "{trace}"
+    );
+    Ok(())
 }
 
 fn passes_everything() -> Result<(), Failed> {
