@@ -1,8 +1,9 @@
 //! What a case is given: its network, a seed, and a place for the evidence.
 
+use crate::scenario::bins::Coverage;
 use crate::subject::{Breaches, Library, Subject};
 use crate::verdict::{Failure, Stop};
-use lab::{Capture, Host, Pair, PairBuilder, Trio};
+use lab::{Capture, Host, Pair, PairBuilder, PairWithWire, PairWithWireBuilder, Trio, TrioBuilder};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a case is given, and what is left of it when it has ended.
@@ -14,6 +15,7 @@ pub struct Context {
     seed: u64,
     subject: Subject,
     breaches: Breaches,
+    coverage: Arc<Coverage>,
     evidence: Mutex<Evidence>,
 }
 
@@ -22,12 +24,16 @@ pub struct Context {
 pub struct Evidence {
     /// The networks that it used; they live as long as the evidence does.
     pub pairs: Vec<Arc<Pair>>,
+    /// Those with a wire of ours.
+    pub with_wires: Vec<Arc<PairWithWire>>,
     /// Those of three hosts.
     pub trios: Vec<Arc<Trio>>,
     /// What was captured, by the name of the host.
     pub captures: Vec<(String, Arc<Capture>)>,
     /// Facts that it found worth telling: name and value.
     pub notes: Vec<(String, String)>,
+    /// The scenario that it failed on, as it is written down.
+    pub scenario: Option<String>,
 }
 
 impl Context {
@@ -46,6 +52,18 @@ impl Context {
         Self { subject, ..self }
     }
 
+    /// The same, taking note of what scenarios reach in a coverage that others share.
+    #[must_use]
+    pub fn reaching(self, coverage: Arc<Coverage>) -> Self {
+        Self { coverage, ..self }
+    }
+
+    /// What scenarios have reached so far.
+    #[must_use]
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
     /// A context for a part of the case, whose evidence is not kept.
     #[must_use]
     pub fn aside(&self) -> Self {
@@ -53,6 +71,7 @@ impl Context {
             seed: self.seed,
             subject: self.subject.clone(),
             breaches: Arc::clone(&self.breaches),
+            coverage: Arc::clone(&self.coverage),
             evidence: Mutex::default(),
         }
     }
@@ -99,9 +118,43 @@ impl Context {
     /// # Errors
     /// [`Stop::Broken`] where the lab cannot build it.
     pub fn trio(&self) -> Result<Arc<Trio>, Stop> {
-        let trio = Arc::new(Trio::new()?);
+        self.build_trio(Trio::builder())
+    }
+
+    /// A client and two hosts with an address that moves, with settings of its own.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where the lab cannot build it.
+    pub fn build_trio(&self, builder: TrioBuilder) -> Result<Arc<Trio>, Stop> {
+        let trio = Arc::new(builder.build()?);
         self.with(|evidence| evidence.trios.push(Arc::clone(&trio)));
         Ok(trio)
+    }
+
+    /// A pair of hosts with a wire of ours between them.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] where the lab cannot build it.
+    pub fn build_with_wire(&self, builder: PairWithWireBuilder) -> Result<Arc<PairWithWire>, Stop> {
+        let pair = Arc::new(builder.build()?);
+        self.with(|evidence| evidence.with_wires.push(Arc::clone(&pair)));
+        Ok(pair)
+    }
+
+    /// Takes over what a part of the case has left behind, in the place of what an earlier one has.
+    pub fn adopt(&self, part: Self) {
+        let part = part.into_evidence();
+        self.with(|evidence| {
+            let notes = std::mem::take(&mut evidence.notes);
+            *evidence = part;
+            evidence.notes.splice(0..0, notes);
+        });
+    }
+
+    /// Keeps the scenario that the case has failed on, to be run again.
+    pub fn keep_scenario(&self, scenario: impl ToString) {
+        let scenario = scenario.to_string();
+        self.with(|evidence| evidence.scenario = Some(scenario));
     }
 
     /// Captures on the link of a host until the case has ended.

@@ -27,6 +27,9 @@ const REPORT_WIDTH: usize = 120;
 /// The kernel's own account of a host, as files of the namespace.
 const KERNEL_STATE: [&str; 4] = ["tcp", "tcp6", "snmp", "netstat"];
 
+/// The file of the scenario that a case failed on.
+const SCENARIO: &str = "scenario.txt";
+
 /// What was kept of a case.
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
@@ -34,6 +37,8 @@ pub struct Kept {
     pub folder: Option<PathBuf>,
     /// The part of each capture that most likely tells why.
     pub excerpts: Vec<Excerpt>,
+    /// The file of the scenario that it failed on.
+    pub scenario: Option<PathBuf>,
     /// What could not be kept, and why.
     pub troubles: Vec<String>,
 }
@@ -58,9 +63,13 @@ pub(crate) fn keep(record: &mut Record, evidence: &Evidence, options: &Options) 
         keeper.capture(host, capture);
     }
     let pairs = evidence.pairs.iter().flat_map(|pair| pair.hosts());
+    let with_wires = evidence.with_wires.iter().flat_map(|pair| pair.hosts());
     let trios = evidence.trios.iter().flat_map(|trio| trio.hosts());
-    for host in pairs.chain(trios) {
+    for host in pairs.chain(with_wires).chain(trios) {
         keeper.kernel_state(host);
+    }
+    if let Some(scenario) = &evidence.scenario {
+        keeper.scenario(scenario);
     }
     record.kept = keeper.kept;
     if let Some(folder) = &record.kept.folder {
@@ -133,6 +142,15 @@ impl Keeper {
             Ok(text) => self.write(format!("{name}.kernel.txt"), &text),
             Err(error) => self.trouble(format!("the kernel state of {name}"), error),
         }
+    }
+
+    fn scenario(&mut self, text: &str) {
+        self.write(SCENARIO.to_owned(), text);
+        self.kept.scenario = self
+            .kept
+            .folder
+            .as_ref()
+            .map(|folder| folder.join(SCENARIO));
     }
 
     fn write(&mut self, file: String, text: &str) {

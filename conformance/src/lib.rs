@@ -22,6 +22,7 @@ pub mod probe;
 pub mod progress;
 pub mod report;
 pub mod runner;
+pub mod scenario;
 pub mod select;
 pub mod subject;
 pub mod summary;

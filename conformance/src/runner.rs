@@ -7,6 +7,7 @@ use crate::machine::Machine;
 use crate::outcome::{Outcome, Record};
 use crate::probe::Needs;
 use crate::report::Report;
+use crate::scenario::bins::Coverage;
 use crate::subject::Subject;
 use crate::summary::Summary;
 use crate::verdict::Failure;
@@ -81,11 +82,13 @@ pub fn run_cases(
     let start = Instant::now();
     let machine = Machine::read();
     report.begin(&machine, options, &cases);
-    let records = Run::new(cases, needs, options).finish(report);
+    let coverage = Arc::new(Coverage::default());
+    let records = Run::new(cases, needs, options, Arc::clone(&coverage)).finish(report);
     let summary = Summary {
         options: options.clone(),
         machine,
         records,
+        reached: coverage.reached(),
         elapsed: start.elapsed(),
     };
     report.finished(&summary);
@@ -99,6 +102,7 @@ struct Shared {
     next: AtomicUsize,
     needs: Needs,
     options: Options,
+    coverage: Arc<Coverage>,
 }
 
 /// What a worker tells the collector, about the case of this index.
@@ -125,7 +129,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(cases: Vec<Case>, needs: Needs, options: &Options) -> Self {
+    fn new(cases: Vec<Case>, needs: Needs, options: &Options, coverage: Arc<Coverage>) -> Self {
         let (sender, events) = mpsc::channel();
         Self {
             records: cases.iter().map(|_| None).collect(),
@@ -134,6 +138,7 @@ impl Run {
                 next: AtomicUsize::new(0),
                 needs,
                 options: options.clone(),
+                coverage,
             }),
             running: BTreeMap::new(),
             hung: 0,
@@ -251,7 +256,10 @@ impl Shared {
             let Some(case) = self.cases.get(index) else {
                 return;
             };
-            let ctx = Arc::new(Context::new(self.options.seed).about(self.options.subject.clone()));
+            let ctx = Context::new(self.options.seed)
+                .about(self.options.subject.clone())
+                .reaching(Arc::clone(&self.coverage));
+            let ctx = Arc::new(ctx);
             if events
                 .send(Event::Started(index, Arc::downgrade(&ctx)))
                 .is_err()

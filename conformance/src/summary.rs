@@ -4,6 +4,7 @@ use crate::case::Level;
 use crate::machine::Machine;
 use crate::outcome::{Outcome, Record};
 use crate::runner::Options;
+use crate::scenario::bins::Reached;
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,6 +18,8 @@ pub struct Summary {
     pub machine: Machine,
     /// The cases in the order in which they were given, whatever the order in which they ended.
     pub records: Vec<Record>,
+    /// What its scenarios have reached.
+    pub reached: Reached,
     /// How long it took.
     pub elapsed: Duration,
 }

@@ -8,6 +8,7 @@ pub mod snapshot;
 pub mod state;
 
 use crate::case::Case;
+use crate::scenario;
 
 /// All cases, in the order in which they are listed and run.
 #[must_use]
@@ -18,6 +19,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(restore::cases());
     cases.extend(state::cases());
     cases.extend(fault::cases());
+    cases.extend(scenario::known());
     cases
 }
 
@@ -32,8 +34,10 @@ mod tests {
         let mut ids = HashSet::new();
         for case in all() {
             let parts: Vec<_> = case.id.split('/').collect();
-            let known =
-                ["kernel", "save", "snapshot", "restore", "state", "fault"].contains(&parts[0]);
+            let known = [
+                "kernel", "save", "snapshot", "restore", "state", "fault", "scenario",
+            ]
+            .contains(&parts[0]);
             let lower = |part: &&str| {
                 part.bytes()
                     .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod list;
+mod replay;
 mod run;
 
 use crate::catalogue;
@@ -42,6 +43,10 @@ enum Command {
         /// The id of the case
         id: String,
     },
+    /// Run scenarios that were written down
+    Replay(replay::Args),
+    /// Print a generated scenario
+    Scenario(replay::Numbered),
     /// Find out what is possible here, and what to do about the rest
     Doctor {
         /// Print what the library can do here, for machines
@@ -58,6 +63,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::List(args) => tell(list::list(&args, catalogue::all())),
         Command::Show { id } => tell(list::show(&id, catalogue::all(), width())),
+        Command::Replay(args) => replay::replay(args),
+        Command::Scenario(args) => replay::print(&args),
         Command::Doctor { json: false } => doctor::doctor(),
         Command::Doctor { json: true } => doctor::json(),
     };

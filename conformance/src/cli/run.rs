@@ -1,11 +1,13 @@
 //! `conformance run`.
 
 use super::complain;
+use crate::case::Case;
 use crate::catalogue;
 use crate::probe::Needs;
 use crate::report::json::Document;
 use crate::report::text::Text;
 use crate::runner::{CASE_BOUND, Options, default_jobs, run_cases};
+use crate::scenario;
 use crate::select::Selection;
 use crate::subject::{self, Subject};
 use crate::summary::Exit;
@@ -37,13 +39,32 @@ pub(super) struct Args {
     /// What generated cases are generated from [default: random, and printed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// How many scenarios are generated and run besides
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    scenarios: usize,
+    /// Go on with scenarios until so many percent of the pairs of circumstances are reached, such as `100%`
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    until_pairs: Option<f64>,
     /// Where a folder for each failed case goes
     #[arg(long, value_name = "DIR", default_value = "conformance-failures")]
     artifacts: PathBuf,
 }
 
 pub(super) fn run(args: Args) -> Exit {
-    let cases = match args.selection.apply(catalogue::all()) {
+    let mut cases = catalogue::all();
+    cases.extend(scenario::cases(args.scenarios));
+    cases.extend(
+        args.until_pairs
+            .map(scenario::steered)
+            .into_iter()
+            .flatten(),
+    );
+    judge(args, cases)
+}
+
+/// Runs those of the cases that are meant.
+pub(super) fn judge(args: Args, cases: Vec<Case>) -> Exit {
+    let cases = match args.selection.apply(cases) {
         Ok(cases) => cases,
         Err(error) => return complain(Exit::Usage, error),
     };
@@ -103,6 +124,15 @@ pub(super) fn run(args: Args) -> Exit {
         }
     }
     summary.exit()
+}
+
+/// Reads `95%` or `95`.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse::<f64>();
+    match number {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("a share of the pairs is 0% to 100%".to_owned()),
+    }
 }
 
 fn create(path: &Path) -> Result<(PathBuf, File), String> {

@@ -17,7 +17,8 @@ pub use moving::{Left, Mover, own_link_local};
 pub use plan::{Negotiated, Plan, Receive, Send};
 pub use privileges::Privileges;
 
-use self::settled::{by_image, expect_settled};
+pub(crate) use self::settled::by_image;
+use self::settled::expect_settled;
 use crate::context::Context;
 use crate::oracle::peer::{self, PEER_TELLTALES, TELLTALES};
 use crate::oracle::state::KernelView;

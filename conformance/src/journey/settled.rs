@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::os::fd::AsFd;
 
 /// The snapshot as its image has it, which has to be the same.
-pub(super) fn by_image(snapshot: Snapshot) -> Result<Snapshot, Stop> {
+pub(crate) fn by_image(snapshot: Snapshot) -> Result<Snapshot, Stop> {
     let valid = snapshot.validate().map_err(|error| error.to_string());
     expect_eq("what was saved is valid", valid, Ok(()))?;
     match Snapshot::from_image(&snapshot.to_image()) {

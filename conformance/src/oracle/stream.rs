@@ -3,8 +3,9 @@
 use crate::verdict::{Failure, Stop, Verdict, expect};
 use lab::{Stream, wait};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use soccr::raw::{self, MSG_DONTWAIT};
+use soccr::raw::{self, MSG_DONTWAIT, MSG_OOB};
 use socket2::SockRef;
+use std::fmt;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
@@ -16,7 +17,7 @@ use std::time::Duration;
 const PATIENCE_MS: u16 = 10_000;
 
 /// One of the two ends of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
     /// The end that is saved and restored.
     Subject,
@@ -56,12 +57,41 @@ impl Talk {
         Ok(total)
     }
 
+    /// Sends the next byte of an end's stream as urgent data, if the socket takes it.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] if the socket fails.
+    pub fn urge(&self, end: End, socket: &TcpStream) -> Verdict {
+        let byte = end.stream().bytes(self.written(end), 1);
+        match raw::send(socket, &byte, MSG_DONTWAIT | MSG_OOB) {
+            Ok(count) => {
+                self.written[end as usize].fetch_add(count as u64, SeqCst);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(failure(end, "sending urgent data", error)),
+        }
+    }
+
     /// Reads what has come from the other end and checks every byte; returns how many, `None` at its end.
     ///
     /// # Errors
     /// [`Stop::Fail`] with the position of the first wrong byte, or if the socket fails.
     pub fn read(&self, end: End, socket: &TcpStream) -> Result<Option<usize>, Stop> {
-        let mut buffer = vec![0; 1 << 16];
+        self.read_at_most(end, socket, 1 << 16)
+    }
+
+    /// As [`read`](Self::read), no more than so many bytes; 65,536 at once.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_at_most(
+        &self,
+        end: End,
+        socket: &TcpStream,
+        limit: usize,
+    ) -> Result<Option<usize>, Stop> {
+        let mut buffer = vec![0; limit.min(1 << 16)];
         let count = match raw::recv(socket, &mut buffer, MSG_DONTWAIT) {
             Ok(0) => return Ok(None),
             Ok(count) => count,
@@ -88,7 +118,8 @@ impl Talk {
         })
     }
 
-    fn written(&self, end: End) -> u64 {
+    /// How many bytes an end has written so far.
+    pub fn written(&self, end: End) -> u64 {
         self.written[end as usize].load(SeqCst)
     }
 
@@ -199,7 +230,7 @@ impl Talk {
     /// # Errors
     /// [`Stop::Fail`] with the position of the first wrong byte.
     pub fn check_received(&self, bytes: &[u8]) -> Verdict {
-        check(End::Peer, self.was_read(End::Subject), bytes)
+        self.check_queues(End::Subject, bytes, &[])
     }
 
     /// Checks bytes that lie in the subject's send queue: the last ones written.
@@ -207,16 +238,22 @@ impl Talk {
     /// # Errors
     /// [`Stop::Fail`] with the position of the first wrong byte.
     pub fn check_sent(&self, bytes: &[u8]) -> Verdict {
-        let written = self.written(End::Subject);
-        let Some(start) = written.checked_sub(bytes.len() as u64) else {
-            return Err(Failure::new(
-                "the send queue",
-                format!("at most {written} bytes"),
-                bytes.len(),
-            )
-            .into());
+        self.check_queues(End::Subject, &[], bytes)
+    }
+
+    /// Checks what lies in the queues of an end: the bytes that it reads next, and the last ones that it has written.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] with the position of the first wrong byte.
+    pub fn check_queues(&self, end: End, received: &[u8], sent: &[u8]) -> Verdict {
+        check(end.other(), self.was_read(end), received)?;
+        let written = self.written(end);
+        let Some(start) = written.checked_sub(sent.len() as u64) else {
+            let limit = format!("at most {written} bytes");
+            let what = format!("the send queue of the {end}");
+            return Err(Failure::new(what, limit, sent.len()).into());
         };
-        check(End::Subject, start, bytes)
+        check(end, start, sent)
     }
 }
 
@@ -241,6 +278,12 @@ impl End {
     #[must_use]
     pub fn stream(self) -> Stream {
         Stream::numbered(self as u64)
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

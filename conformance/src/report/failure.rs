@@ -5,6 +5,7 @@ use crate::case::Case;
 use crate::evidence::Excerpt;
 use crate::outcome::{Outcome, Record};
 use crate::runner::Options;
+use std::path::Path;
 
 /// Width of the words on the left.
 const LABEL: usize = 9;
@@ -52,7 +53,13 @@ pub fn block(record: &Record, run: &Options, width: usize, styles: &Styles) -> S
     if let Some(folder) = &record.kept.folder {
         block.field("folder", &folder.display().to_string());
     }
-    block.field("again", &command(case, Some(run)));
+    block.field(
+        "again",
+        &match &record.kept.scenario {
+            Some(file) => replay(file, run),
+            None => command(case, Some(run)),
+        },
+    );
     block.0
 }
 
@@ -65,6 +72,15 @@ pub fn command(case: &Case, run: Option<&Options>) -> String {
     format!(
         "cargo run --release -p conformance -- run --filter {}{options}",
         case.id
+    )
+}
+
+/// The command that runs a scenario of a file.
+fn replay(file: &Path, run: &Options) -> String {
+    format!(
+        "cargo run --release -p conformance -- replay {}{}",
+        file.display(),
+        run.subject.in_a_command()
     )
 }
 

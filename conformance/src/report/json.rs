@@ -3,6 +3,7 @@
 use crate::case::Level;
 use crate::machine::Machine;
 use crate::outcome::Record;
+use crate::scenario::bins::{self, Pair, Reached};
 use crate::select::Selection;
 use crate::subject::Subject;
 use crate::summary::{Promises, Summary, Totals};
@@ -31,6 +32,9 @@ pub struct Document {
     pub options: Asked,
     /// The cases, in the order of the catalogue.
     pub cases: Vec<Entry>,
+    /// What its scenarios have reached; of a run without any, nothing.
+    #[serde(default)]
+    pub scenarios: Scenarios,
     /// How many cases ended in which way.
     pub totals: Totals,
     /// How many promises were judged.
@@ -52,6 +56,44 @@ pub struct Asked {
     pub jobs: usize,
     /// Whether a skipped case counts as a failure.
     pub expect_all: bool,
+}
+
+/// What the scenarios of a run have reached.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scenarios {
+    /// How many have run to their end.
+    pub run: usize,
+    /// How often an end was saved.
+    pub saves: usize,
+    /// The share of the pairs of circumstances that was reached, of those that can be, in percent.
+    pub percent: f64,
+    /// Pairs that were reached.
+    pub reached: Vec<[String; 2]>,
+    /// Pairs that could be reached and were not.
+    pub missing: Vec<[String; 2]>,
+    /// Pairs that no connection can be in, and why.
+    pub unreachable: Vec<[String; 3]>,
+}
+
+impl From<&Reached> for Scenarios {
+    fn from(reached: &Reached) -> Self {
+        if reached.scenarios == 0 {
+            return Self::default();
+        }
+        let names = |(one, other): &Pair| [one.to_string(), other.to_string()];
+        let unreachable = bins::pairs().filter_map(|pair| {
+            let [one, other] = names(&pair);
+            Some([one, other, bins::unreachable(pair)?.to_owned()])
+        });
+        Self {
+            run: reached.scenarios,
+            saves: reached.saves,
+            percent: reached.percent(),
+            reached: reached.pairs.iter().map(names).collect(),
+            missing: reached.missing().iter().map(names).collect(),
+            unreachable: unreachable.collect(),
+        }
+    }
 }
 
 /// One case.
@@ -105,6 +147,7 @@ impl Document {
                 expect_all: summary.options.expect_all,
             },
             cases: summary.records.iter().map(Entry::from).collect(),
+            scenarios: Scenarios::from(&summary.reached),
             totals: summary.totals(),
             promises: summary.promises(),
             exit: summary.exit().code(),

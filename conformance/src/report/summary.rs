@@ -1,10 +1,14 @@
 //! The end of the text report: a table by area, why cases were skipped, what failed, and the verdict.
 
 use super::style::{Styles, paint};
+use crate::scenario::bins::{self, Reached};
 use crate::subject::Subject;
 use crate::summary::{Exit, Summary, Totals};
 use anstyle::Style;
 use std::fmt::Write as _;
+
+/// So many of the pairs that were not reached are named.
+const SHOWN_PAIRS: usize = 5;
 
 /// The text, with its trailing newline.
 #[must_use]
@@ -13,6 +17,7 @@ pub fn text(summary: &Summary, styles: &Styles) -> String {
     // Writing to a string cannot fail.
     let _ = table(&mut out, summary, styles);
     let _ = skips(&mut out, summary, styles);
+    let _ = reached(&mut out, &summary.reached, styles);
     let _ = failures(&mut out, summary, styles);
     let machine = &summary.machine;
     let _ = writeln!(
@@ -68,6 +73,41 @@ fn skips(out: &mut String, summary: &Summary, styles: &Styles) -> std::fmt::Resu
         for id in ids {
             writeln!(out, "  {}", paint(styles.weak, id))?;
         }
+    }
+    Ok(())
+}
+
+/// What it means that the scenarios passed: in which circumstances, and in which pairs of them, something was saved.
+fn reached(out: &mut String, reached: &Reached, styles: &Styles) -> std::fmt::Result {
+    if reached.scenarios == 0 {
+        return Ok(());
+    }
+    let missing = reached.missing();
+    let all = bins::pairs().count();
+    let never = bins::pairs().filter(|pair| bins::unreachable(*pair).is_some());
+    let never = never.count();
+    writeln!(
+        out,
+        "\n{} scenarios with {} saves: {} of {} pairs of circumstances reached ({:.1} %), {never} that cannot be",
+        reached.scenarios,
+        reached.saves,
+        all - never - missing.len(),
+        all - never,
+        reached.percent(),
+    )?;
+    for (one, other) in missing.iter().take(SHOWN_PAIRS) {
+        writeln!(
+            out,
+            "  {}",
+            paint(styles.weak, format!("not reached: {one} + {other}"))
+        )?;
+    }
+    if missing.len() > SHOWN_PAIRS {
+        let more = format!(
+            "and {} more: see the report of --json",
+            missing.len() - SHOWN_PAIRS
+        );
+        writeln!(out, "  {}", paint(styles.weak, more))?;
     }
     Ok(())
 }

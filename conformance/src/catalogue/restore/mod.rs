@@ -3,7 +3,6 @@
 mod again;
 mod by_hand;
 mod freebind;
-mod generated;
 mod held;
 mod host;
 mod link_local;
@@ -37,7 +36,6 @@ pub fn cases() -> Vec<Case> {
     cases.extend(link_local::cases());
     cases.extend(freebind::cases());
     cases.extend(privileges::cases());
-    cases.extend(generated::cases());
     cases
 }
 

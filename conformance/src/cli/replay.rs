@@ -1,0 +1,63 @@
+//! `conformance replay`, `conformance scenario`: scenarios by file, and by number.
+
+use super::{complain, run};
+use crate::case::Case;
+use crate::scenario::{self, Scenario};
+use crate::summary::Exit;
+use std::fs;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Files with a scenario each
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    run: run::Args,
+}
+
+/// Runs the scenarios of some files.
+pub(super) fn replay(args: Args) -> Exit {
+    let mut cases = Vec::new();
+    for (index, path) in args.files.iter().enumerate() {
+        let read = fs::read_to_string(path).map_err(|error| error.to_string());
+        let scenario =
+            read.and_then(|text| text.parse::<Scenario>().map_err(|error| error.to_string()));
+        match scenario {
+            Ok(scenario) => cases.push(case(index + 1, path.display().to_string(), scenario)),
+            Err(error) => return complain(Exit::Usage, format!("{}: {error}", path.display())),
+        }
+    }
+    run::judge(args.run, cases)
+}
+
+fn case(number: usize, path: String, scenario: Scenario) -> Case {
+    Case::new(
+        format!("scenario/replay/{number}"),
+        format!("the scenario of {path}: no end notices a checkpoint"),
+        &["E1"],
+        move |ctx| scenario::run(ctx, &scenario, || {}),
+    )
+    .in_c()
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Numbered {
+    /// The seed of a run
+    #[arg(long, value_name = "N")]
+    seed: u64,
+    /// The number of a scenario in it, from 1
+    #[arg(value_name = "NUMBER")]
+    number: std::num::NonZeroUsize,
+}
+
+/// Prints a generated scenario.
+pub(super) fn print(args: &Numbered) -> Exit {
+    match scenario::scenario(args.seed, args.number.get() - 1) {
+        Some(scenario) => {
+            super::print(&scenario.to_string());
+            Exit::Passed
+        }
+        None => complain(Exit::Harness, "this one cannot be generated"),
+    }
+}

@@ -1,0 +1,223 @@
+//! Many scenarios: generated from a seed, run, and shrunk where one fails; and those that have failed once.
+
+use super::strategy::{Generated, strategy};
+use super::{Scenario, bins, regressions, world};
+use crate::case::Case;
+use crate::context::Context;
+use crate::guarded::guarded;
+use crate::verdict::{Failure, Stop, Verdict, expect};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Scenarios of one case: few enough that one that fails can be shrunk within the bound of a case.
+pub const BATCH: usize = 10;
+
+/// Cases that are steered, and run at the same time.
+const STEERED: usize = 4;
+/// Scenarios of each of them, at most.
+const STEERED_SCENARIOS: usize = 1_000;
+/// Of so many scenarios the most promising one is run.
+const CANDIDATES: usize = 100;
+
+/// More attempts to make a scenario smaller are not made.
+const SHRINKS: usize = 300;
+/// Nor is one begun after this time: it is the smallest one so far that is told.
+const SHRINKING: Duration = Duration::from_secs(20);
+
+/// Cases that run so many generated scenarios, ten each.
+#[must_use]
+pub fn cases(scenarios: usize) -> Vec<Case> {
+    (0..scenarios.div_ceil(BATCH))
+        .map(|batch| {
+            let first = batch * BATCH;
+            let last = (first + BATCH).min(scenarios);
+            Case::new(
+                format!("scenario/generated/{:06}", first + 1),
+                format!(
+                    "generated scenarios {} to {last} of the seed: no end notices a checkpoint",
+                    first + 1
+                ),
+                &["E1"],
+                move |ctx| (first..last).try_for_each(|number| generated(ctx, number)),
+            )
+            .in_c()
+        })
+        .collect()
+}
+
+/// Cases that run scenarios until so many percent of the pairs of circumstances are reached, those first that are likely to
+/// reach one that is missing.
+#[must_use]
+pub fn steered(percent: f64) -> Vec<Case> {
+    (1..=STEERED)
+        .map(|number| {
+            Case::new(
+                format!("scenario/steered/{number}"),
+                format!("scenarios are generated until {percent} % of the pairs of circumstances are reached: no end notices a checkpoint"),
+                &["E1"],
+                move |ctx| steer(ctx, number, percent),
+            )
+            .in_c()
+        })
+        .collect()
+}
+
+fn steer(ctx: &Context, number: usize, percent: f64) -> Verdict {
+    for attempt in 0..STEERED_SCENARIOS {
+        let reached = ctx.coverage().reached();
+        if reached.percent() >= percent {
+            return Ok(());
+        }
+        let missing: BTreeSet<_> = reached.missing().into_iter().collect();
+        // Numbers that no other scenario of the run has.
+        let first = (number * STEERED_SCENARIOS + attempt) * CANDIDATES + (1 << 32);
+        let promising = |number: &usize| {
+            let expected = tree(ctx.seed(), *number).map(|tree| {
+                let (model, steps, _) = tree.current();
+                bins::expected(&model, &steps)
+                    .intersection(&missing)
+                    .count()
+            });
+            expected.unwrap_or(0)
+        };
+        let best = (first..first + CANDIDATES).max_by_key(promising);
+        generated(ctx, best.unwrap_or(first))?;
+    }
+    let reached = ctx.coverage().reached();
+    let missing = reached.missing();
+    let named = missing
+        .iter()
+        .take(5)
+        .map(|(one, other)| format!("{one} + {other}"));
+    expect(
+        format!(
+            "the pairs of circumstances reached after {} scenarios",
+            reached.scenarios
+        ),
+        format!("{percent} %"),
+        format!(
+            "{:.1} %, and not {}",
+            reached.percent(),
+            named.collect::<Vec<_>>().join(", ")
+        ),
+        reached.percent() >= percent,
+    )
+}
+
+/// Cases for the scenarios that have failed once.
+#[must_use]
+pub fn known() -> Vec<Case> {
+    regressions::ALL
+        .iter()
+        .map(|(name, text)| {
+            Case::new(
+                format!("scenario/regression/{name}"),
+                format!("{}", regressions::remarks(text)),
+                &["E1"],
+                move |ctx| {
+                    let scenario: Scenario = text
+                        .parse()
+                        .map_err(|error| Stop::Broken(format!("{name}: {error}")))?;
+                    world::run(ctx, &scenario, || {})
+                },
+            )
+            .in_c()
+        })
+        .collect()
+}
+
+/// The scenario with this number of the run's seed.
+#[must_use]
+pub fn scenario(seed: u64, number: usize) -> Option<Scenario> {
+    Some(told(&tree(seed, number)?.current()))
+}
+
+fn tree(seed: u64, number: usize) -> Option<impl ValueTree<Value = Generated>> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8..16].copy_from_slice(&(number as u64).to_le_bytes());
+    let config = Config {
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    strategy()
+        .new_tree(&mut TestRunner::new_with_rng(config, rng))
+        .ok()
+}
+
+fn told((model, steps, _): &Generated) -> Scenario {
+    Scenario {
+        setup: model.setup,
+        steps: steps.clone(),
+    }
+}
+
+/// Runs one generated scenario, in a network of its own. Of one that fails, the smallest that still does is told and kept.
+fn generated(ctx: &Context, number: usize) -> Verdict {
+    let Some(mut tree) = tree(ctx.seed(), number) else {
+        return Err(Stop::Broken(format!(
+            "no scenario {number} can be generated"
+        )));
+    };
+    // How many steps were taken is counted in it: it can be had only once.
+    let whole = tree.current();
+    let Some(first) = attempt(ctx, &whole) else {
+        return Ok(());
+    };
+    let mut smallest = (told(&whole), first);
+    let start = Instant::now();
+    let mut simpler = tree.simplify();
+    for _ in 0..SHRINKS {
+        if !simpler || start.elapsed() > SHRINKING {
+            break;
+        }
+        let candidate = tree.current();
+        simpler = match attempt(ctx, &candidate) {
+            Some(again) => {
+                smallest = (told(&candidate), again);
+                tree.simplify()
+            }
+            None => tree.complicate(),
+        };
+    }
+    let (scenario, Failed { stop, left }) = smallest;
+    ctx.adopt(left);
+    let name = format!("scenario {} of seed {}", number + 1, ctx.seed());
+    ctx.keep_scenario(format!("{scenario}# Shrunk from {name}.\n"));
+    ctx.note("scenario", &scenario);
+    Err(match stop {
+        Stop::Fail(failure) => Failure {
+            what: format!("{} ({name}, shrunk)", failure.what),
+            ..failure
+        }
+        .into(),
+        other => other,
+    })
+}
+
+/// A scenario that failed: why, and what is left of its network.
+struct Failed {
+    stop: Stop,
+    left: Context,
+}
+
+/// Runs a scenario.
+fn attempt(ctx: &Context, (model, steps, seen): &Generated) -> Option<Failed> {
+    let scenario = told(&(model.clone(), steps.clone(), None));
+    let left = ctx.aside();
+    let count = || {
+        if let Some(seen) = seen {
+            seen.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let stop = match guarded(|| world::run(&left, &scenario, count)) {
+        Ok(Ok(())) => return None,
+        Ok(Err(stop)) => stop,
+        Err(said) => Stop::Broken(format!("the scenario {said}")),
+    };
+    Some(Failed { stop, left })
+}

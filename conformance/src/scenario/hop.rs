@@ -1,0 +1,258 @@
+//! Saving and restoring within a scenario.
+
+use super::bins::Moment;
+use super::life::{CLOSED, PAUSED, PAUSING, RESTORED, Restored, SETTLED};
+use super::network::Hosts;
+use super::step::{Step, Who};
+use super::visible::Visible;
+use super::world::World;
+use crate::journey::{Privileges, by_image};
+use crate::oracle::state::KernelView;
+use crate::oracle::stream::End;
+use crate::subject::{self, Refusal};
+use crate::verdict::{Stop, Verdict, expect_eq};
+use lab::{Blackhole, Direction, Flow, Match};
+use soccr::raw::{self, Opt};
+use soccr::{ErrorKind, SaveSettings, Settings, Snapshot, TcpState, Unsupported};
+
+impl Step {
+    /// Whether an end is saved by it.
+    pub(super) fn saves(&self, end: End) -> bool {
+        match self {
+            Self::Checkpoint(who) | Self::Restore(who) => who.ends().contains(&end),
+            Self::Move => end == End::Subject,
+            _ => false,
+        }
+    }
+}
+
+/// An end whose socket is gone.
+struct Gone {
+    end: End,
+    snapshot: Snapshot,
+    view: KernelView,
+    visible: Visible,
+    /// What keeps packets away from where its socket was, and is to be.
+    ingress: Vec<Blackhole>,
+    /// What keeps back what a timer sends again.
+    egress: Vec<Blackhole>,
+}
+
+impl World {
+    /// Saves ends that run on.
+    pub(super) fn checkpoint(&mut self, step: &Step, who: Who) -> Verdict {
+        for &end in who.ends() {
+            if self.is_over(end)? {
+                continue;
+            }
+            let before = Visible::read(self.socket(end))?;
+            if let Some(snapshot) = self.try_save(end)? {
+                let (received, sent) = (&snapshot.receive.bytes, &snapshot.send.bytes);
+                self.talk.check_queues(end, received, sent)?;
+                self.moments
+                    .push(Moment::of(&self.model, step, end, &snapshot));
+            }
+            Visible::read(self.socket(end))?.expect_equal(&before)?;
+        }
+        Ok(())
+    }
+
+    /// Saves ends, closes their sockets, and restores them where they were.
+    pub(super) fn restore(&mut self, step: &Step, who: Who) -> Verdict {
+        let mut gone = Vec::new();
+        for (end, ingress) in self.lock(who.ends())? {
+            gone.push(self.leave(step, end, ingress)?);
+        }
+        self.arrive(gone)
+    }
+
+    /// Saves the subject, closes its socket, and restores it on the host that its address moves to.
+    pub(super) fn move_subject(&mut self, step: &Step) -> Verdict {
+        let mut gone = Vec::new();
+        for (end, ingress) in self.lock(&[End::Subject])? {
+            gone.push(self.leave(step, end, ingress)?);
+            if let Hosts::Move(trio) = &self.hosts {
+                trio.move_address()?;
+            }
+        }
+        self.arrive(gone)
+    }
+
+    fn is_over(&self, end: End) -> Result<bool, Stop> {
+        Ok(raw::tcp_info(self.socket(end))?.state == TcpState::Close as u8)
+    }
+
+    /// Keeps packets away from those ends that are connected. Where urgent data waits at one of them, that is refused by
+    /// name, and none is saved.
+    ///
+    /// All are locked before the first is saved: what one sends as it is paused must not reach another that is not there any
+    /// more. And what comes in late, urgent data too, comes in before.
+    fn lock(&self, ends: &[End]) -> Result<Vec<(End, Vec<Blackhole>)>, Stop> {
+        let mut locked = Vec::new();
+        for &end in ends {
+            if !self.is_over(end)? {
+                locked.push((end, self.lock_ingress(end)?));
+            }
+        }
+        for (end, _) in &locked {
+            if self.model.urged[*end as usize] && self.try_save(*end)?.is_none() {
+                return Ok(Vec::new());
+            }
+        }
+        Ok(locked)
+    }
+
+    /// Saves an end that runs on; `None` where urgent data waits, which is refused by that name.
+    fn try_save(&self, end: End) -> Result<Option<Snapshot>, Stop> {
+        let refusal = match self
+            .library
+            .try_save(self.hosts.of(end), self.socket(end))?
+        {
+            Ok(snapshot) => return Ok(Some(snapshot)),
+            Err(refusal) => refusal,
+        };
+        let named = match &refusal {
+            Refusal::ByRust(error) => matches!(
+                error.kind(),
+                ErrorKind::Unsupported(Unsupported::UrgentData { .. })
+            ),
+            Refusal::ByC { errno, .. } => *errno == libc::EOPNOTSUPP,
+        };
+        if !(named && self.model.urged[end as usize]) {
+            return Err(refusal.into());
+        }
+        let repair = raw::get_int(self.socket(end), Opt::TCP_REPAIR)?;
+        expect_eq("TCP_REPAIR after a refused save", repair, 0)?;
+        Ok(None)
+    }
+
+    fn lock_ingress(&self, end: End) -> Result<Vec<Blackhole>, Stop> {
+        self.swallow(end, Direction::Ingress, self.flow_of(end.other()))
+    }
+
+    fn lock_egress(&self, end: End) -> Result<Vec<Blackhole>, Stop> {
+        self.swallow(end, Direction::Egress, self.flow_of(end))
+    }
+
+    /// At every host that the end may be on.
+    fn swallow(&self, end: End, direction: Direction, flow: Flow) -> Result<Vec<Blackhole>, Stop> {
+        let hosts = self.hosts.all_of(end).into_iter();
+        let locks = hosts.map(|host| host.blackhole(direction, Match::tcp().flow(flow)));
+        Ok(locks.collect::<Result<_, _>>()?)
+    }
+
+    fn mark(&self, end: End, text: &str) -> Verdict {
+        for capture in &self.captures[end as usize] {
+            capture.mark(text)?;
+        }
+        Ok(())
+    }
+
+    /// Saves an end that is locked, and closes its socket without a packet.
+    fn leave(&mut self, step: &Step, end: End, ingress: Vec<Blackhole>) -> Result<Gone, Stop> {
+        let privileges = Privileges::default();
+        let visible = Visible::read(self.socket(end))?;
+        let mut egress = Vec::new();
+        if raw::siocoutq(self.socket(end))? > 0 || !self.model.is_clear() {
+            // A timer may send again what is in flight at any time, or acknowledge a FIN, in repair mode too (guide A9).
+            egress = self.lock_egress(end)?;
+        }
+        self.mark(end, PAUSING)?;
+        let (host, socket) = (self.hosts.of(end), self.socket(end));
+        let paused = self
+            .library
+            .pause(host, socket, SaveSettings::new(), &privileges)?;
+        self.mark(end, PAUSED)?;
+        let saved = paused.save(host, &privileges)?;
+        let view = KernelView::read(socket)?;
+        let snapshot = saved.release()?;
+        let placeholder = host.enter(|| raw::tcp_socket(soccr::Family::V4))??;
+        drop(std::mem::replace(
+            &mut self.sockets[end as usize],
+            placeholder.into(),
+        ));
+        if snapshot.state == TcpState::Established {
+            egress.clear();
+        } else if egress.is_empty() {
+            // A FIN that comes in again is acknowledged again, in repair mode too (guide E4, E6).
+            egress = self.lock_egress(end)?;
+        }
+        self.mark(end, CLOSED)?;
+        self.talk
+            .check_queues(end, &snapshot.receive.bytes, &snapshot.send.bytes)?;
+        self.moments
+            .push(Moment::of(&self.model, step, end, &snapshot));
+        Ok(Gone {
+            end,
+            snapshot: by_image(snapshot)?,
+            view,
+            visible,
+            ingress,
+            egress,
+        })
+    }
+
+    /// Restores ends, compares them with what they were, takes the locks away and resumes them.
+    fn arrive(&mut self, gone: Vec<Gone>) -> Verdict {
+        let mut restored = Vec::new();
+        for mut it in gone {
+            let back = self.restore_end(&it)?;
+            let view = KernelView::read(&back)?;
+            let mut expected = it.view.clone();
+            if it.snapshot.state.has_peer_fin() {
+                expected.allow_acknowledgement(&view);
+            }
+            let segment = self.model.largest_segment();
+            if self.model.mtu != self.model.setup.mtu && view.snd_mss <= segment {
+                // The saved socket has not sent anything since, and not noticed.
+                expected.snd_mss = view.snd_mss;
+            }
+            view.expect_equal(&expected)?;
+            it.egress.clear();
+            self.mark(it.end, RESTORED)?;
+            restored.push((it, back));
+        }
+        for (it, _) in &mut restored {
+            it.ingress.clear();
+        }
+        let mut resumed = Vec::new();
+        for (it, back) in restored {
+            let end = it.end;
+            let snapshot = &it.snapshot;
+            let window = snapshot.window.map_or(0, |window| window.snd_wnd);
+            self.restores[end as usize].push(Restored {
+                snd_una: snapshot.snd_una(),
+                has_peer_fin: snapshot.state.has_peer_fin(),
+                probe: snapshot.state == TcpState::Established,
+                more_probes: self.model.keeps_alive[end as usize]
+                    || window < self.model.setup.segment()
+                    || snapshot.send.unsent > 0,
+            });
+            let socket = back.resume()?;
+            self.sockets[end as usize] = socket;
+            self.expect_settled(&it)?;
+            self.homes[end as usize].push(self.hosts.home(end));
+            resumed.push(end);
+        }
+        self.settle()?;
+        resumed
+            .into_iter()
+            .try_for_each(|end| self.mark(end, SETTLED))
+    }
+
+    fn restore_end(&self, gone: &Gone) -> Result<subject::Restored, Stop> {
+        let (host, snapshot) = (self.hosts.of(gone.end), &gone.snapshot);
+        let restored =
+            self.library
+                .restore(host, snapshot, Settings::new(), &Privileges::default())?;
+        Ok(restored?)
+    }
+
+    /// What the application sees of its socket is what it saw before.
+    fn expect_settled(&self, gone: &Gone) -> Verdict {
+        let socket = self.socket(gone.end);
+        let repair = raw::get_int(socket, Opt::TCP_REPAIR)?;
+        expect_eq("TCP_REPAIR after the resume", repair, 0)?;
+        Visible::read(socket)?.expect_equal(&gone.visible)
+    }
+}

@@ -1,0 +1,212 @@
+//! The reference model: what is known of a connection from what has happened to it, without asking the kernel.
+
+use super::setup::{Network, Setup};
+use super::step::{Setting, Step, Who};
+use crate::oracle::stream::End;
+use soccr::TcpState;
+
+/// A write is no larger, bytes.
+pub(super) const MAX_WRITE: u32 = 4 << 20;
+
+/// What is known of a connection from what has happened to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// What it started from.
+    pub setup: Setup,
+    /// Which applications have ended their streams: subject, peer.
+    pub ended: [bool; 2],
+    /// Which ends may have urgent data that they have not read.
+    pub urged: [bool; 2],
+    /// Whether all, or a number, of what each end sends is lost, held, reordered or doubled.
+    pub faulty: [bool; 2],
+    /// Whether segments can have arrived late or twice: old timestamps are seen then, and counted.
+    pub disordered: bool,
+    /// Which ends hold small writes back for a while.
+    pub corked: [bool; 2],
+    /// Which ends may probe an idle peer of their own accord.
+    pub keeps_alive: [bool; 2],
+    /// The largest packet that the links take by now, bytes.
+    pub mtu: u32,
+    /// How often something was saved.
+    pub saves: usize,
+}
+
+/// What the kernel tells of one end, as far as the model has something to say about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The state.
+    pub state: TcpState,
+    /// Whether anything, data or FIN, is not acknowledged.
+    pub owes: bool,
+}
+
+impl Model {
+    /// A connection that was just opened.
+    #[must_use]
+    pub fn new(setup: Setup) -> Self {
+        Self {
+            setup,
+            ended: [false; 2],
+            urged: [false; 2],
+            faulty: [false; 2],
+            disordered: false,
+            corked: [false; 2],
+            keeps_alive: [false; 2],
+            mtu: setup.mtu,
+            saves: 0,
+        }
+    }
+
+    /// Why a step cannot happen now, if so.
+    #[must_use]
+    pub fn forbids(&self, step: &Step) -> Option<&'static str> {
+        const NO_WIRE: &str = "only a wire does that (`network wire`)";
+        const ENDED: &str = "this end has ended its stream";
+        let wire = self.setup.network == Network::Wire;
+        match *step {
+            Step::Write(end, _) | Step::Urgent(end) | Step::End(end)
+                if self.ended[end as usize] =>
+            {
+                Some(ENDED)
+            }
+            Step::Write(_, bytes) if bytes == 0 || bytes > MAX_WRITE => {
+                Some("1 to 4194304 bytes can be written at once")
+            }
+            Step::Read(_, Some(0)) => Some("reading nothing is no step"),
+            Step::Lose(_, Some(0)) | Step::Duplicate(_, 0) | Step::Reorder(_, 0) => {
+                Some("none of the segments is no step")
+            }
+            Step::Lose(_, Some(_)) | Step::Hold(_) | Step::Reorder(..) | Step::Duplicate(..)
+                if !wire =>
+            {
+                Some(NO_WIRE)
+            }
+            Step::Mtu(bytes) if !(1280..=65_535).contains(&bytes) => {
+                Some("an mtu is 1280 to 65535")
+            }
+            Step::Move if wire => Some("nothing moves between two hosts (`network move`)"),
+            Step::Set(_, Setting::ReceiveBuffer(bytes) | Setting::SendBuffer(bytes))
+                if bytes > MAX_WRITE =>
+            {
+                Some("a buffer is no larger than 4194304 bytes")
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes note of a step.
+    pub fn apply(&mut self, step: &Step) {
+        match *step {
+            Step::End(end) => {
+                self.ended[end as usize] = true;
+                self.corked[end as usize] = false;
+            }
+            Step::Urgent(end) => self.urged[end.other() as usize] = true,
+            Step::Lose(end, _) => self.faulty[end as usize] = true,
+            Step::Hold(end) | Step::Reorder(end, _) | Step::Duplicate(end, _) => {
+                self.faulty[end as usize] = true;
+                self.disordered = true;
+            }
+            Step::Clear => self.faulty = [false; 2],
+            Step::Set(end, Setting::Cork(on)) => self.corked[end as usize] = on,
+            Step::Set(end, Setting::KeepAlive) => self.keeps_alive[end as usize] = true,
+            Step::Checkpoint(_) | Step::Restore(_) | Step::Move => self.saves += 1,
+            Step::Mtu(bytes) => self.mtu = bytes,
+            Step::Write(..) | Step::Read(..) | Step::Set(..) => {}
+        }
+    }
+
+    /// The payload of the largest segment that the links take by now, bytes.
+    #[must_use]
+    pub fn largest_segment(&self) -> u32 {
+        let now = Setup {
+            mtu: self.mtu,
+            mss: None,
+            ..self.setup
+        };
+        now.segment()
+    }
+
+    /// Whether nothing keeps the two ends from hearing each other.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        self.faulty == [false; 2]
+    }
+
+    /// The states that an end can be in, when nothing is on its way any more.
+    ///
+    /// Its own FIN is acknowledged where nothing is owed. The peer's has come, or not: it has where the network is clear and
+    /// the peer owes nothing, and it has not where the peer has not ended its stream (RFC 9293, section 3.3.2).
+    #[must_use]
+    pub fn states(&self, end: End, seen: Seen, other: Seen) -> Vec<TcpState> {
+        let other_ended = self.ended[end.other() as usize];
+        let acknowledged = !seen.owes;
+        let without: &[TcpState] = match (self.ended[end as usize], acknowledged) {
+            (false, _) => &[TcpState::Established],
+            (true, false) => &[TcpState::FinWait1],
+            (true, true) => &[TcpState::FinWait2],
+        };
+        // Where both are over the socket itself is in CLOSE, whether its connection is in TIME-WAIT or gone.
+        let with: &[TcpState] = match (self.ended[end as usize], acknowledged) {
+            (false, _) => &[TcpState::CloseWait],
+            (true, false) => &[TcpState::LastAck, TcpState::Closing],
+            (true, true) => &[TcpState::Close],
+        };
+        let must_have_come = self.is_clear() && other_ended && !other.owes;
+        let mut states = Vec::new();
+        if !must_have_come {
+            states.extend(without);
+        }
+        if other_ended {
+            states.extend(with);
+        }
+        states
+    }
+
+    /// Whether an end can have urgent data that it has not read, so that it cannot be saved.
+    #[must_use]
+    pub fn may_be_refused(&self, who: Who) -> bool {
+        who.ends().iter().any(|&end| self.urged[end as usize])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(owes: bool) -> Seen {
+        Seen {
+            state: TcpState::Established,
+            owes,
+        }
+    }
+
+    #[test]
+    fn states_follow_from_who_has_ended_and_what_is_owed() {
+        use TcpState::*;
+        let mut model = Model::new(Setup::PLAIN);
+        let states =
+            |model: &Model, mine, theirs| model.states(End::Subject, seen(mine), seen(theirs));
+        assert_eq!(states(&model, false, false), [Established]);
+        model.apply(&Step::End(End::Subject));
+        assert_eq!(states(&model, true, false), [FinWait1]);
+        assert_eq!(states(&model, false, false), [FinWait2]);
+        model.apply(&Step::Hold(End::Peer));
+        model.apply(&Step::End(End::Peer));
+        assert_eq!(states(&model, true, true), [FinWait1, LastAck, Closing]);
+        assert_eq!(states(&model, false, true), [FinWait2, Close]);
+        model.apply(&Step::Clear);
+        assert_eq!(states(&model, false, false), [Close]);
+    }
+
+    #[test]
+    fn what_cannot_happen_is_forbidden() {
+        let mut model = Model::new(Setup::PLAIN);
+        let write = Step::Write(End::Peer, 1);
+        assert_eq!(model.forbids(&write), None);
+        model.apply(&Step::End(End::Peer));
+        assert!(model.forbids(&write).is_some());
+        assert!(model.forbids(&Step::Move).is_some());
+        assert!(model.forbids(&Step::Write(End::Subject, 0)).is_some());
+    }
+}

@@ -1,0 +1,200 @@
+//! How the connection of a scenario comes about.
+
+use super::network::Hosts;
+use super::setup::{Clock, Congestion, Opening, Scaling, Setup};
+use crate::context::Context;
+use crate::oracle::stream::End;
+use crate::verdict::{Stop, Verdict};
+use lab::{Family, Flow};
+use soccr::{Endpoints, Seq, Snapshot, Timestamps, Window, WindowScale, raw};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+
+const SUBJECT_PORT: u16 = 40_001;
+const PEER_PORT: u16 = 40_002;
+
+/// The clock of a peer that was forged.
+const PEER_CLOCK: u32 = 100_000;
+
+/// The window of a forged end: one that every shift can tell exactly.
+const SCALED_WINDOW: u32 = 1 << 16;
+/// The same where windows are not scaled.
+const WINDOW: u32 = u16::MAX as u32;
+
+/// An open connection: the sockets of subject and peer, and its flow from the subject.
+pub(super) struct Open {
+    pub(super) sockets: [TcpStream; 2],
+    pub(super) flow: Flow,
+}
+
+pub(super) fn open(ctx: &Context, hosts: &Hosts, setup: &Setup) -> Result<Open, Stop> {
+    let open = match setup.opening {
+        Opening::Handshake => by_handshake(hosts, setup)?,
+        Opening::Forged {
+            subject,
+            peer,
+            clock,
+        } => forged(hosts, setup, [subject, peer], clock)?,
+    };
+    for socket in &open.sockets {
+        // Urgent data stays where it stands in the stream.
+        raw::set_int(socket, raw::Opt::SO_OOBINLINE, 1)?;
+        control(ctx, socket, setup.congestion)?;
+    }
+    Ok(open)
+}
+
+/// Chooses who decides how much is in flight; where the kernel does not have it, that is told, and its default stays.
+fn control(ctx: &Context, socket: &TcpStream, congestion: Congestion) -> Verdict {
+    let name = match congestion {
+        Congestion::Usual => return Ok(()),
+        Congestion::Reno => "reno",
+        Congestion::Cubic => "cubic",
+        Congestion::Bbr => "bbr",
+    };
+    match raw::set(socket, raw::Opt::TCP_CONGESTION, name.as_bytes()) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
+            ctx.note(
+                "congestion control",
+                format!("{name} is not in this kernel"),
+            );
+            Ok(())
+        }
+        set => Ok(set?),
+    }
+}
+
+fn by_handshake(hosts: &Hosts, setup: &Setup) -> Result<Open, Stop> {
+    let (near, far) = (hosts.of(End::Subject), hosts.of(End::Peer));
+    let mut connection = near.connection_to(far, setup.family);
+    if let Hosts::Move(trio) = hosts {
+        connection = connection.at(trio.address(setup.family), far.address(setup.family));
+    }
+    let [mine, theirs] = setup.receive_buffers;
+    let buffer = |socket: &socket2::SockRef<'_>, bytes: Option<u32>| match bytes {
+        Some(bytes) => socket.set_recv_buffer_size(bytes as usize),
+        None => Ok(()),
+    };
+    let connection = connection
+        .on_client(move |socket| buffer(socket, mine))
+        .on_server(move |socket| {
+            // What it offers in its SYN-ACK.
+            if let Some(mss) = setup.mss {
+                socket.set_tcp_mss(mss.into())?;
+            }
+            buffer(socket, theirs)
+        })
+        .open()?;
+    let flow = connection.flow();
+    Ok(Open {
+        sockets: [connection.client, connection.server],
+        flow,
+    })
+}
+
+/// Restores both ends from snapshots that were written by hand.
+fn forged(hosts: &Hosts, setup: &Setup, first: [u32; 2], clock: u32) -> Result<Open, Stop> {
+    let address = |end, port, mapped: bool| {
+        let ip = match (hosts, end) {
+            (Hosts::Move(trio), End::Subject) => trio.address(setup.family),
+            _ => hosts.of(end).address(setup.family),
+        };
+        let ip = match ip {
+            IpAddr::V4(v4) if mapped => IpAddr::V6(v4.to_ipv6_mapped()),
+            ip => ip,
+        };
+        SocketAddr::new(ip, port)
+    };
+    let mapped = setup.family == Family::V4Mapped;
+    let mine = |mapped| address(End::Subject, SUBJECT_PORT, mapped);
+    let theirs = |mapped| address(End::Peer, PEER_PORT, mapped);
+    let flow = Flow::new(mine(false), theirs(false));
+    let [my_first, their_first] = first;
+    let subject = Forged {
+        endpoints: Endpoints {
+            local: mine(mapped),
+            remote: theirs(mapped),
+        },
+        numbers: [my_first, their_first],
+        clock,
+        microseconds: setup.timestamps == Clock::Microseconds,
+    };
+    let peer = Forged {
+        endpoints: Endpoints {
+            local: theirs(false),
+            remote: mine(false),
+        },
+        numbers: [their_first, my_first],
+        clock: PEER_CLOCK,
+        microseconds: false,
+    };
+    let restore = |end: End, forged: Forged| {
+        let snapshot = forged.snapshot(setup, end);
+        hosts.of(end).enter(|| snapshot.restore())
+    };
+    let subject = restore(End::Subject, subject)??;
+    let peer = restore(End::Peer, peer)??;
+    let sockets = [subject.resume()?, peer.resume()?];
+    for (socket, bytes) in sockets.iter().zip(setup.receive_buffers) {
+        if let Some(bytes) = bytes {
+            raw::set_int(socket, raw::Opt::SO_RCVBUF, bytes as i32)?;
+        }
+    }
+    Ok(Open { sockets, flow })
+}
+
+struct Forged {
+    endpoints: Endpoints,
+    /// The first sequence numbers, its own and that of the other end.
+    numbers: [u32; 2],
+    clock: u32,
+    microseconds: bool,
+}
+
+impl Forged {
+    fn snapshot(&self, setup: &Setup, end: End) -> Snapshot {
+        let [send, receive] = self.numbers;
+        let mut snapshot = Snapshot::new(self.endpoints);
+        let scale = match setup.scaling {
+            Scaling::Off => None,
+            Scaling::Usual => Some(WindowScale { snd: 7, rcv: 7 }),
+            Scaling::Shifts(subject, peer) => Some(match end {
+                End::Subject => WindowScale {
+                    snd: peer,
+                    rcv: subject,
+                },
+                End::Peer => WindowScale {
+                    snd: subject,
+                    rcv: peer,
+                },
+            }),
+        };
+        let window = |shift: Option<u8>| match shift {
+            None | Some(0) => WINDOW,
+            Some(_) => SCALED_WINDOW,
+        };
+        let headers = if setup.family == Family::V6 { 60 } else { 40 };
+        // What an end offers is what the other sends at most.
+        let offered = (setup.mtu - headers) as u16;
+        snapshot.options.mss_clamp = match end {
+            End::Subject => setup.mss.map_or(offered, |mss| mss.min(offered)),
+            End::Peer => offered,
+        };
+        snapshot.options.window_scale = scale;
+        snapshot.options.sack = setup.sack;
+        snapshot.options.timestamps = (setup.timestamps != Clock::Off).then_some(Timestamps {
+            value: self.clock,
+            microseconds: self.microseconds,
+        });
+        snapshot.send.end = Seq(send);
+        snapshot.receive.end = Seq(receive);
+        let snd_wnd = window(scale.map(|it| it.snd));
+        snapshot.window = Some(Window {
+            snd_wl1: Seq(receive),
+            snd_wnd,
+            max_window: snd_wnd,
+            rcv_wnd: window(scale.map(|it| it.rcv)),
+            rcv_wup: Seq(receive),
+        });
+        snapshot
+    }
+}

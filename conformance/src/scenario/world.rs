@@ -1,0 +1,326 @@
+//! The interpreter: carries out one step after the other, and asks after each.
+
+use super::Scenario;
+use super::bins::Moment;
+use super::faults::Faults;
+use super::life::{Life, Restored};
+use super::model::Model;
+use super::network::Hosts;
+use super::opening;
+use super::setup::{Clock, Opening};
+use super::step::{Setting, Step};
+use crate::context::Context;
+use crate::oracle::peer::{self, PEER_TELLTALES, TELLTALES};
+use crate::oracle::stream::{End, Talk};
+use crate::subject::Library;
+use crate::verdict::{Stop, Verdict, expect};
+use lab::{Capture, Counters, Family, Flow, wait};
+use soccr::raw::{self, Opt};
+use soccr::{Seq, TcpState};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes that each end writes once all is over.
+const AFTERWARDS: usize = 10_000;
+/// A bound for what has to come to an end, not an expectation.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Counters that move when segments arrive late or twice.
+const MOVED_BY_DISORDER: [&str; 4] = [
+    "TcpExt.PAWSEstab",
+    "TcpExt.TCPChallengeACK",
+    "TcpExt.TCPSYNChallenge",
+    // What comes late to an end that is over by then is answered by a RST.
+    "Tcp.OutRsts",
+];
+
+/// Carries out a scenario; `taken` is told of each step before it is taken.
+///
+/// # Errors
+/// [`Stop::Fail`] with the step after which something was not as it should be.
+pub fn run(ctx: &Context, scenario: &Scenario, mut taken: impl FnMut()) -> Verdict {
+    if let Some(why) = scenario.contradiction() {
+        return Err(Stop::Broken(format!("no scenario: {why}")));
+    }
+    let mut world = World::open(ctx, scenario)?;
+    for (index, step) in scenario.steps.iter().enumerate() {
+        taken();
+        world
+            .take(step)
+            .map_err(|stop| at(stop, &format!("step {} (`{step}`)", index + 1)))?;
+    }
+    let moments = world.conclude().map_err(|stop| at(stop, "the end"))?;
+    ctx.coverage().add(&moments);
+    Ok(())
+}
+
+/// Says where it was.
+fn at(stop: Stop, place: &str) -> Stop {
+    match stop {
+        Stop::Fail(mut failure) => {
+            failure.what = format!("{place}: {}", failure.what);
+            failure.into()
+        }
+        Stop::Broken(error) => Stop::Broken(format!("{place}: {error}")),
+        skip @ Stop::Skip(_) => skip,
+    }
+}
+
+/// The two ends, what is between them, and what was said.
+pub(super) struct World {
+    pub(super) hosts: Hosts,
+    pub(super) sockets: [TcpStream; 2],
+    /// From the subject.
+    pub(super) flow: Flow,
+    pub(super) talk: Talk,
+    pub(super) library: Library,
+    pub(super) model: Model,
+    pub(super) restores: [Vec<Restored>; 2],
+    /// In which circumstances something was saved.
+    pub(super) moments: Vec<Moment>,
+    /// The captures at the hosts that each end may be on, if it is ever saved.
+    pub(super) captures: [Vec<Arc<Capture>>; 2],
+    /// On which of these hosts each end is, from the beginning and after each restore.
+    pub(super) homes: [Vec<usize>; 2],
+    faults: Faults,
+    counters: Vec<Counters>,
+    /// The shifts of the windows that each end announces.
+    shifts: [u8; 2],
+}
+
+impl World {
+    fn open(ctx: &Context, scenario: &Scenario) -> Result<Self, Stop> {
+        let setup = scenario.setup;
+        let hosts = Hosts::build(ctx, &setup)?;
+        let mut captures = [Vec::new(), Vec::new()];
+        for end in [End::Subject, End::Peer] {
+            if scenario.steps.iter().any(|step| step.saves(end)) {
+                for host in hosts.all_of(end) {
+                    captures[end as usize].push(ctx.capture(host)?);
+                }
+            }
+        }
+        let open = opening::open(ctx, &hosts, &setup)?;
+        let counters = hosts.all().into_iter().map(|host| host.counters());
+        let counters = counters.collect::<Result<_, _>>()?;
+        let [subject, peer] = &open.sockets;
+        let shifts = [
+            raw::tcp_info(subject)?.rcv_wscale,
+            raw::tcp_info(peer)?.rcv_wscale,
+        ];
+        let world = Self {
+            hosts,
+            sockets: open.sockets,
+            flow: open.flow,
+            talk: Talk::default(),
+            library: ctx.library(),
+            model: Model::new(setup),
+            restores: [Vec::new(), Vec::new()],
+            moments: Vec::new(),
+            captures,
+            homes: [vec![0], vec![0]],
+            faults: Faults::default(),
+            counters,
+            shifts,
+        };
+        world.settle()?;
+        world.judge()?;
+        Ok(world)
+    }
+
+    pub(super) fn socket(&self, end: End) -> &TcpStream {
+        &self.sockets[end as usize]
+    }
+
+    pub(super) fn sockets(&self) -> [&TcpStream; 2] {
+        let [subject, peer] = &self.sockets;
+        [subject, peer]
+    }
+
+    /// From an end to the other.
+    pub(super) fn flow_of(&self, end: End) -> Flow {
+        match end {
+            End::Subject => self.flow,
+            End::Peer => self.flow.reversed(),
+        }
+    }
+
+    /// Waits until nothing is on its way any more.
+    pub(super) fn quiet(&self) -> Verdict {
+        match self.hosts.wire() {
+            Some(pair) => pair.wire().until_quiet()?,
+            None => {
+                for capture in self.captures.iter().flatten() {
+                    capture.sync()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a step, lets it come to rest, and asks.
+    fn take(&mut self, step: &Step) -> Verdict {
+        match *step {
+            Step::Write(end, bytes) => {
+                self.talk.write(end, self.socket(end), bytes as usize)?;
+            }
+            Step::Urgent(end) => self.talk.urge(end, self.socket(end))?,
+            Step::Read(end, limit) => self.read(end, limit)?,
+            Step::End(end) => self.talk.end(end, self.socket(end))?,
+            Step::Set(end, setting) => self.set(end, setting)?,
+            Step::Lose(..) | Step::Hold(_) | Step::Reorder(..) | Step::Duplicate(..) => {
+                let (hosts, flow) = (&self.hosts, self.flow);
+                let flow_of = |end| match end {
+                    End::Subject => flow,
+                    End::Peer => flow.reversed(),
+                };
+                self.faults.add(hosts, flow_of, step)?;
+            }
+            Step::Clear => self.faults.clear(&self.hosts)?,
+            Step::Mtu(bytes) => self.hosts.set_mtu(bytes)?,
+            Step::Checkpoint(who) => self.checkpoint(step, who)?,
+            Step::Restore(who) => self.restore(step, who)?,
+            Step::Move => self.move_subject(step)?,
+        }
+        self.model.apply(step);
+        self.settle()?;
+        if let Step::Read(end, _) = *step {
+            self.has_read(end);
+        }
+        self.judge()
+    }
+
+    fn read(&self, end: End, limit: Option<u32>) -> Verdict {
+        let mut left = limit.map_or(usize::MAX, |limit| limit as usize);
+        while left > 0 {
+            match self.talk.read_at_most(end, self.socket(end), left)? {
+                Some(0) | None => break,
+                Some(count) => left -= count,
+            }
+        }
+        Ok(())
+    }
+
+    /// Where all was read, so was what is urgent.
+    fn has_read(&mut self, end: End) {
+        if self.talk.was_read(end) == self.talk.written(end.other()) {
+            self.model.urged[end as usize] = false;
+        }
+    }
+
+    fn set(&self, end: End, setting: Setting) -> Verdict {
+        let socket = self.socket(end);
+        let set = |option, value| raw::set_int(socket, option, value);
+        match setting {
+            Setting::NoDelay => set(Opt::TCP_NODELAY, 1)?,
+            Setting::Cork(on) => set(Opt::TCP_CORK, on.into())?,
+            Setting::KeepAlive => set(Opt::SO_KEEPALIVE, 1)?,
+            Setting::ReceiveBuffer(bytes) => set(Opt::SO_RCVBUF, bytes as i32)?,
+            Setting::SendBuffer(bytes) => set(Opt::SO_SNDBUF, bytes as i32)?,
+            Setting::WindowClamp(bytes) => set(Opt::TCP_WINDOW_CLAMP, bytes as i32)?,
+            Setting::NotSentLowat(bytes) => set(Opt::TCP_NOTSENT_LOWAT, bytes as i32)?,
+            Setting::UserTimeout(ms) => set(Opt::TCP_USER_TIMEOUT, ms as i32)?,
+            Setting::Tos(tos) => match self.model.setup.family {
+                Family::V6 => set(Opt::IPV6_TCLASS, tos.into())?,
+                Family::V4 | Family::V4Mapped => set(Opt::IP_TOS, tos.into())?,
+            },
+        }
+        Ok(())
+    }
+
+    /// Lets everything arrive, lets both ends talk and close, and asks what can only be asked of the whole.
+    fn conclude(mut self) -> Result<Vec<Moment>, Stop> {
+        self.take(&Step::Clear)?;
+        for end in [End::Subject, End::Peer] {
+            if self.model.corked[end as usize] {
+                self.take(&Step::Set(end, Setting::Cork(false)))?;
+            }
+        }
+        let [subject, peer] = self.sockets();
+        self.talk.drain(subject, peer)?;
+        self.talk.exchange(subject, peer, AFTERWARDS)?;
+        for end in [End::Subject, End::Peer] {
+            let error = self.socket(end).take_error()?;
+            expect(
+                format!("SO_ERROR at the {end}"),
+                "none",
+                format!("{error:?}"),
+                error.is_none(),
+            )?;
+        }
+        self.talk.close(subject, peer)?;
+        for end in [End::Subject, End::Peer] {
+            self.expect_over(end)?;
+        }
+        self.quiet()?;
+        self.expect_undisturbed()?;
+        for end in [End::Subject, End::Peer] {
+            self.judge_life(end)?;
+        }
+        Ok(self.moments)
+    }
+
+    fn expect_over(&self, end: End) -> Verdict {
+        let socket = self.socket(end);
+        let over = || raw::tcp_info(socket).is_ok_and(|info| info.state == TcpState::Close as u8);
+        let what = format!("the state of the {end} after the close");
+        let held = wait::until(&what, PATIENCE, over).is_ok();
+        let actual = raw::tcp_info(socket)?.state;
+        let actual = format!("{:?}", TcpState::from_kernel(actual));
+        expect(what, TcpState::Close, actual, held)
+    }
+
+    /// No host has counted what an undisturbed connection does not cause.
+    fn expect_undisturbed(&self) -> Verdict {
+        let disordered = self.model.disordered;
+        let telltales: Vec<_> = TELLTALES
+            .iter()
+            .copied()
+            .filter(|name| !disordered || !MOVED_BY_DISORDER.contains(name))
+            .collect();
+        for (host, before) in self.hosts.all().into_iter().zip(&self.counters) {
+            peer::expect_unmoved(host, before, &telltales)?;
+        }
+        // A silent close counts as a reset: where the peer was never closed, none is due.
+        if self.restores[End::Peer as usize].is_empty() && !disordered {
+            let peer = self.hosts.of(End::Peer);
+            let all = self.hosts.all().into_iter().zip(&self.counters);
+            for (_, before) in all.filter(|(host, _)| host.name() == peer.name()) {
+                peer::expect_unmoved(peer, before, PEER_TELLTALES)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_life(&self, end: End) -> Verdict {
+        let captures = &self.captures[end as usize];
+        if captures.is_empty() {
+            return Ok(());
+        }
+        let traces = captures.iter().map(|capture| capture.trace());
+        let traces = traces.collect::<Result<Vec<_>, _>>()?;
+        let setup = self.model.setup;
+        let first = match setup.opening {
+            Opening::Handshake => None,
+            Opening::Forged { subject, peer, .. } => Some(match end {
+                End::Subject => Seq(subject),
+                End::Peer => Seq(peer),
+            }),
+        };
+        let life = Life {
+            flow: self.flow_of(end),
+            stream: end.stream(),
+            written: self.talk.written(end),
+            late_reset: self.model.disordered,
+            timestamps: setup.timestamps != Clock::Off,
+            sack: setup.sack,
+            shift: self.shifts[end as usize],
+            first,
+            homes: &self.homes[end as usize],
+            restores: &self.restores[end as usize],
+        };
+        life.judge(&traces)
+            .map_err(|stop| at(stop, &format!("the {end}")))
+    }
+}
