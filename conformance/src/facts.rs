@@ -32,6 +32,14 @@ pub fn text(number: &str) -> Option<&'static str> {
     Some(&fact.text)
 }
 
+/// What numbers are sorted by: area, place, and the letter behind it that a few have.
+pub(crate) fn place(number: &str) -> Option<(char, u8, &str)> {
+    let area = number.chars().next().filter(char::is_ascii_uppercase)?;
+    let rest = &number[1..];
+    let digits = rest.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    Some((area, digits.parse().ok()?, &rest[digits.len()..]))
+}
+
 /// The entries of a list: `- **number** text`, up to the next one or an empty line.
 fn parse(list: &'static str) -> Vec<Fact> {
     let entries = list.split(ENTRY).skip(1);
@@ -51,14 +59,6 @@ mod tests {
     use std::collections::HashSet;
     use std::path::Path;
     use std::{fs, io};
-
-    /// What numbers are sorted by: area, place, and the letter behind it that a few have.
-    fn place(number: &str) -> Option<(char, u8, &str)> {
-        let area = number.chars().next().filter(char::is_ascii_uppercase)?;
-        let rest = &number[1..];
-        let digits = rest.trim_end_matches(|c: char| c.is_ascii_lowercase());
-        Some((area, digits.parse().ok()?, &rest[digits.len()..]))
-    }
 
     /// The numbers behind each word `guide` of a source, also where they go on in the next line of a comment.
     fn referenced(source: &str) -> Vec<String> {

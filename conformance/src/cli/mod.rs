@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and how the process ends.
 
+mod coverage;
 mod doctor;
 mod list;
 mod replay;
@@ -7,7 +8,6 @@ mod run;
 
 use crate::catalogue;
 use crate::report::text::width;
-use crate::select::NoSuchCase;
 use crate::summary::Exit;
 use clap::{Parser, Subcommand};
 use std::fmt::Display;
@@ -47,6 +47,8 @@ enum Command {
     Replay(replay::Args),
     /// Print a generated scenario
     Scenario(replay::Numbered),
+    /// Print what the facts state, which cases ask it, and what is not asked and why
+    Coverage(coverage::Args),
     /// Find out what is possible here, and what to do about the rest
     Doctor {
         /// Print what the library can do here, for machines
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Show { id } => tell(list::show(&id, catalogue::all(), width())),
         Command::Replay(args) => replay::replay(args),
         Command::Scenario(args) => replay::print(&args),
+        Command::Coverage(args) => tell(coverage::coverage(&args, &catalogue::all())),
         Command::Doctor { json: false } => doctor::doctor(),
         Command::Doctor { json: true } => doctor::json(),
     };
@@ -72,7 +75,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Prints a text, or why there is none.
-fn tell(text: Result<String, NoSuchCase>) -> Exit {
+fn tell(text: Result<String, impl Display>) -> Exit {
     match text {
         Ok(text) => {
             print(&text);
