@@ -8,7 +8,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::ptr;
@@ -375,20 +375,58 @@ struct ProgramLoad {
     license: u64,
 }
 
-/// Loads an eBPF program as a socket filter.
-pub(crate) fn load_socket_filter(program: &[u64]) -> io::Result<OwnedFd> {
+/// Kinds of eBPF programs: `BPF_PROG_TYPE_SOCKET_FILTER`.
+pub(crate) const SOCKET_FILTER: u32 = 1;
+/// `BPF_PROG_TYPE_SOCK_OPS`.
+pub(crate) const SOCK_OPS: u32 = 13;
+
+/// Loads an eBPF program of a kind.
+pub(crate) fn load_program(kind: u32, program: &[u64]) -> io::Result<OwnedFd> {
     const BPF_PROG_LOAD: libc::c_int = 5;
-    const BPF_PROG_TYPE_SOCKET_FILTER: u32 = 1;
     let load = ProgramLoad {
-        kind: BPF_PROG_TYPE_SOCKET_FILTER,
+        kind,
         count: program.len() as u32,
         instructions: program.as_ptr() as u64,
         license: c"MIT".as_ptr() as u64,
     };
-    let size = size_of::<ProgramLoad>();
-    // SAFETY: the kernel reads `size` bytes of `load`, and the instructions and the string that it points at, all of which
-    // live until the call returns.
-    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const load, size) };
+    // SAFETY: `load` points at the instructions and at a string, both of which live until the call returns.
+    unsafe { bpf(BPF_PROG_LOAD, &load) }
+}
+
+/// The beginning of `union bpf_attr` for `BPF_LINK_CREATE`.
+#[repr(C)]
+struct LinkCreate {
+    program: libc::c_int,
+    target: libc::c_int,
+    kind: u32,
+    flags: u32,
+}
+
+/// Attaches a program of the kind [`SOCK_OPS`] to a cgroup until the link is closed (kernel 5.7).
+pub(crate) fn link_sock_ops(
+    program: BorrowedFd<'_>,
+    cgroup: BorrowedFd<'_>,
+) -> io::Result<OwnedFd> {
+    const BPF_LINK_CREATE: libc::c_int = 28;
+    const BPF_CGROUP_SOCK_OPS: u32 = 3;
+    let create = LinkCreate {
+        program: program.as_raw_fd(),
+        target: cgroup.as_raw_fd(),
+        kind: BPF_CGROUP_SOCK_OPS,
+        flags: 0,
+    };
+    // SAFETY: `create` has no pointers.
+    unsafe { bpf(BPF_LINK_CREATE, &create) }
+}
+
+/// Makes a call of `bpf` that returns a new descriptor.
+///
+/// # Safety
+/// `T` is the beginning of the kernel's structure for `command`, and what it points at lives as long as the call.
+unsafe fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<OwnedFd> {
+    let attributes: *const T = attributes;
+    // SAFETY: the kernel reads so many bytes of `attributes`, and what they point at, which the caller answers for.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<T>()) };
     let fd = libc::c_int::try_from(fd).unwrap_or(-1);
     if fd < 0 {
         return Err(io::Error::last_os_error());

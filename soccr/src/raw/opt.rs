@@ -153,6 +153,8 @@ options! {
     TCP_INQ = libc::IPPROTO_TCP, 36;
     /// A delay of everything sent, microseconds (kernel 5.3).
     TCP_TX_DELAY = libc::IPPROTO_TCP, 37;
+    /// A key of TCP-MD5 for one peer (`struct tcp_md5sig`); it cannot be read.
+    TCP_MD5SIG = libc::IPPROTO_TCP, libc::TCP_MD5SIG;
     /// The state of TCP-AO; `ENOENT` without (kernel 6.7).
     TCP_AO_INFO = libc::IPPROTO_TCP, 40;
     /// The longest retransmission timeout, milliseconds (kernel 6.15).

@@ -10,6 +10,7 @@ use soccr::Endpoints;
 use soccr::raw::{self, Opt};
 use std::io::{self, Write};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// Mark: repair mode is about to end.
@@ -132,6 +133,16 @@ impl Live {
         options: &[(u32, u32)],
         numbers: impl FnOnce(u32, u32) -> (u32, u32),
     ) -> Result<Self, Stop> {
+        self.replace_by(options, numbers, |_| Ok(()))
+    }
+
+    /// Does so with a socket that was `prepared` before it is connected.
+    pub(super) fn replace_by(
+        self,
+        options: &[(u32, u32)],
+        numbers: impl FnOnce(u32, u32) -> (u32, u32),
+        prepared: impl FnOnce(&OwnedFd) -> io::Result<()>,
+    ) -> Result<Self, Stop> {
         let endpoints = Endpoints {
             local: self.subject.local_addr()?,
             remote: self.subject.peer_addr()?,
@@ -145,6 +156,7 @@ impl Live {
             .a()
             .enter(|| raw::tcp_socket(endpoints.family()))??;
         repair_on(&socket)?;
+        prepared(&socket)?;
         let (write_seq, rcv_nxt) = numbers(write_seq, rcv_nxt);
         connect(&socket, endpoints, write_seq, rcv_nxt)?;
         set_options(&socket, options)?;

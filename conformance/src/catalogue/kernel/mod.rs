@@ -2,6 +2,7 @@
 
 mod address;
 mod attempt;
+mod bpf;
 mod close;
 mod connect;
 mod disconnect;
@@ -21,6 +22,7 @@ mod repair_window;
 mod rounding;
 mod segment_size;
 mod sequence;
+mod signed;
 mod silence;
 mod subject;
 mod time_wait;
@@ -63,6 +65,8 @@ pub fn cases() -> Vec<Case> {
         window::cases(),
         window_limits::cases(),
         window_wire::cases(),
+        signed::cases(),
+        bpf::cases(),
         info::cases(),
         rounding::cases(),
         past::cases(),

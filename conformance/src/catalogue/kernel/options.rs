@@ -5,7 +5,7 @@ use super::subject::{Lone, fresh_in_repair, pattern, repair_on, select, set_opti
 use crate::case::{Case, Level};
 use crate::context::Context;
 use crate::verdict::{Verdict, expect_eq, expect_errno, expect_ok};
-use lab::Family;
+use lab::{Direction, Family, Segment};
 use soccr::raw::{
     self, Opt, TCPI_OPT_SACK, TCPI_OPT_TIMESTAMPS, TCPI_OPT_WSCALE, TCPOPT_MSS, TCPOPT_SACK_PERM,
     TCPOPT_TIMESTAMP, TCPOPT_WINDOW,
@@ -61,6 +61,12 @@ pub(super) fn cases() -> Vec<Case> {
             restored_data,
         )
         .level(Level::Should),
+        Case::new(
+            "kernel/options/after-its-timer",
+            "once a timer has sent a restored send queue, in repair mode too, its options stay: EPERM",
+            &["H7", "A42"],
+            after_its_timer,
+        ),
         Case::new(
             "kernel/options/shifts",
             "every pair of window shifts up to 14 is taken",
@@ -156,6 +162,19 @@ fn restored_data(ctx: &Context) -> Verdict {
     raw::send(&lone.socket, &pattern(1_000), 0)?;
     let set = set_options(&lone.socket, &[(TCPOPT_SACK_PERM, 0)]);
     expect_ok("the options", set)
+}
+
+fn after_its_timer(ctx: &Context) -> Verdict {
+    let live = Live::in_repair(ctx, Family::V4)?;
+    let options = live.negotiated()?;
+    let live = live.replace(&options)?;
+    select(&live.subject, raw::TCP_SEND_QUEUE)?;
+    raw::send(&live.subject, &pattern(1_000), 0)?;
+    let set = || set_options(&live.subject, &options);
+    expect_ok("the options before the timer", set())?;
+    let data = |segment: &Segment| segment.payload_len > 0;
+    live.expect_segment("the send queue", Direction::Egress, data)?;
+    expect_errno("the options afterwards", set(), libc::EPERM)
 }
 
 fn all_shifts(ctx: &Context) -> Verdict {

@@ -7,7 +7,7 @@ use super::subject::{
 };
 use crate::case::{Case, Level};
 use crate::context::Context;
-use crate::verdict::{Stop, Verdict, expect_eq, expect_ok};
+use crate::verdict::{Stop, Verdict, expect_eq, expect_errno, expect_ok};
 use lab::Family;
 use soccr::raw::{self, Opt, TCPOPT_MSS, TCPOPT_TIMESTAMP};
 
@@ -32,6 +32,12 @@ pub(super) fn cases() -> Vec<Case> {
         .level(Level::Info),
     ];
     for family in SOCKETS {
+        cases.push(Case::new(
+            format!("kernel/mss/limits/{family}"),
+            "TCP_MAXSEG takes 88 to 32767 bytes, and 0 for no limit; anything else is EINVAL and changes nothing",
+            &["H6"],
+            move |ctx| limits(ctx, family),
+        ));
         cases.push(Case::new(
             format!("kernel/mss/clamp/{family}"),
             "TCP_MAXSEG is the negotiated size in repair mode, and what fits a segment outside",
@@ -141,6 +147,21 @@ fn own_limit(ctx: &Context) -> Verdict {
     repair_on(&subject)?;
     let read = raw::get_int(&subject, Opt::TCP_MAXSEG)?;
     expect_eq("TCP_MAXSEG in repair mode", read, ethernet(Family::V4))
+}
+
+/// A loopback connection has a segment size beyond these.
+fn limits(ctx: &Context, family: Family) -> Verdict {
+    let closed = fresh(ctx.pair()?.a(), family)?;
+    let set = |mss| raw::set_int(&closed, Opt::TCP_MAXSEG, mss);
+    for mss in [88, 32_767] {
+        expect_ok(format!("TCP_MAXSEG = {mss}"), set(mss))?;
+        for other in [87, 32_768, 65_495, -1] {
+            expect_errno(format!("TCP_MAXSEG = {other}"), set(other), libc::EINVAL)?;
+            let read = raw::get_int(&closed, Opt::TCP_MAXSEG)?;
+            expect_eq("TCP_MAXSEG", read, mss)?;
+        }
+    }
+    expect_ok("TCP_MAXSEG = 0", set(0))
 }
 
 fn after_connect(ctx: &Context, family: Family) -> Verdict {

@@ -3,12 +3,13 @@
 use crate::case::{Case, Need};
 use crate::context::Context;
 use crate::forge::{Ends, forge};
-use crate::journey::{Receive, Send, Traveller};
+use crate::journey::{Lock, Receive, Saved, Send, Traveller};
 use crate::oracle::stream::End;
-use crate::oracle::wire::Probes;
-use crate::verdict::{Failure, Verdict, expect, expect_eq};
+use crate::oracle::wire::{Probes, RESTORED};
+use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
 use lab::{Direction, Family, Match, Pair};
 use soccr::raw::{self, Opt};
+use soccr::{InFlight, Settings};
 use std::net::Ipv6Addr;
 
 /// Shares its last three words with a v4-mapped address.
@@ -19,6 +20,9 @@ const LOOKS_PLAIN: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0x0a4d, 2);
 /// More than the small host's buffers hold by themselves, and no more than an ordinary user may ask for where
 /// `net.core.rmem_max` has its default of 212992.
 const QUEUE: usize = 150_000;
+
+/// Bytes that fit the first congestion window.
+const FLIGHT: usize = 5_000;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
@@ -65,7 +69,17 @@ pub(super) fn cases() -> Vec<Case> {
             ));
         }
     }
-    cases.into_iter().map(Case::in_c).collect()
+    let mut cases: Vec<_> = cases.into_iter().map(Case::in_c).collect();
+    for family in [Family::V4, Family::V6, Family::V4Mapped] {
+        let case = Case::new(
+            format!("restore/lost/as-unsent/{family}"),
+            "data that was in flight and lost is sent by the resume where it is restored as unsent",
+            &["G3"],
+            move |ctx| lost_flight_as_unsent(ctx, family),
+        );
+        cases.push(case.not_in_c("there is no way to choose what becomes of data in flight"));
+    }
+    cases
 }
 
 fn looks_mapped(ctx: &Context) -> Verdict {
@@ -120,6 +134,28 @@ fn microseconds(ctx: &Context) -> Verdict {
 
 /// The flight never reaches the peer: only the restored socket can send it again.
 fn lost_flight(ctx: &Context, family: Family) -> Verdict {
+    let (mut traveller, saved) = with_lost_flight(ctx, family)?;
+    let restored = traveller.arrive(&saved)?;
+    traveller.conclude(ctx, &saved, &restored, Probes::One)
+}
+
+/// No timer has to end: the resume sends it.
+fn lost_flight_as_unsent(ctx: &Context, family: Family) -> Verdict {
+    let (mut traveller, saved) = with_lost_flight(ctx, family)?;
+    traveller.settings = Settings::new().in_flight(InFlight::AsUnsent);
+    let restored = traveller.restore(&saved.snapshot)?;
+    traveller.capture.mark(RESTORED)?;
+    let restored = restored.resume()?;
+    let trace = traveller.capture.trace()?.of(&traveller.flow);
+    let sent = trace.after(RESTORED)?.outgoing();
+    let sent: u32 = sent.segments().map(|segment| segment.payload_len).sum();
+    expect_eq("bytes sent by the resume", sent, FLIGHT as u32)?;
+    traveller.lock = Lock::default();
+    traveller.conclude(ctx, &saved, &restored, Probes::One)
+}
+
+/// A connection whose last flight never arrived, saved.
+fn with_lost_flight(ctx: &Context, family: Family) -> Result<(Traveller, Saved), Stop> {
     let mut traveller = Traveller::open(ctx, family)?;
     let hole = traveller
         .pair
@@ -127,12 +163,11 @@ fn lost_flight(ctx: &Context, family: Family) -> Verdict {
         .blackhole(Direction::Ingress, Match::tcp().flow(traveller.flow))?;
     traveller
         .talk
-        .write(End::Subject, &traveller.subject, 5_000)?;
+        .write(End::Subject, &traveller.subject, FLIGHT)?;
     let saved = traveller.save()?;
-    expect_eq("bytes in flight", saved.snapshot.send.sent().len(), 5_000)?;
+    expect_eq("bytes in flight", saved.snapshot.send.sent().len(), FLIGHT)?;
     drop(hole);
-    let restored = traveller.arrive(&saved)?;
-    traveller.conclude(ctx, &saved, &restored, Probes::One)
+    Ok((traveller, saved))
 }
 
 /// The host that the connection comes back to has the smallest of buffers by default.
