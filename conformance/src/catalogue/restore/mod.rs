@@ -13,6 +13,7 @@ mod privileges;
 mod sequence;
 mod settled;
 mod socket_options;
+mod squeezed;
 mod window;
 
 use crate::case::Case;
@@ -28,6 +29,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(host::cases());
     cases.extend(settled::cases());
     cases.extend(socket_options::cases());
+    cases.extend(squeezed::cases());
     cases.extend(held::cases());
     cases.extend(narrow::cases());
     cases.extend(network::cases());

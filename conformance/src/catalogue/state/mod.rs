@@ -6,6 +6,7 @@ mod closed;
 mod closing;
 mod given_up;
 mod half;
+mod seen;
 
 use crate::case::Case;
 use lab::{Family, Host, Pair};
@@ -18,6 +19,7 @@ const LOCAL_PORT: u16 = 40_001;
 pub fn cases() -> Vec<Case> {
     let mut cases = closing::cases();
     cases.extend(half::cases());
+    cases.extend(seen::cases());
     cases.extend(attempt::cases());
     cases.extend(accept::cases());
     cases.extend(closed::cases());
