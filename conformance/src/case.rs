@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::verdict::Verdict;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One promise and its test.
 #[derive(Clone)]
@@ -18,6 +19,8 @@ pub struct Case {
     pub guide: &'static [&'static str],
     /// What has to be here for the question to make sense; probed by doing.
     pub needs: &'static [Need],
+    /// How long it may take, where that is not what every case may.
+    pub bound: Option<Duration>,
     /// Whether it can be asked of a library with the C interface; by default not, for a reason of its area.
     through_c: Option<ThroughC>,
     /// The question.
@@ -81,6 +84,7 @@ impl Case {
             statement: statement.into(),
             guide,
             needs: &[],
+            bound: None,
             through_c: None,
             run: Arc::new(run),
         }
@@ -96,6 +100,15 @@ impl Case {
     #[must_use]
     pub fn needs(self, needs: &'static [Need]) -> Self {
         Self { needs, ..self }
+    }
+
+    /// The same case, which may take as long as this before it counts as hanging.
+    #[must_use]
+    pub fn bound(self, bound: Duration) -> Self {
+        Self {
+            bound: Some(bound),
+            ..self
+        }
     }
 
     /// The same case, which can be asked through both C interfaces.

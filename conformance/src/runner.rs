@@ -27,8 +27,9 @@ pub const CASE_BOUND: Duration = Duration::from_secs(60);
 /// How long the evidence of a hanging case may take: what hangs may hold a lock that its network needs.
 const EVIDENCE_BOUND: Duration = Duration::from_secs(5);
 
-/// How many hanging cases a run bears. More of them would only take a minute each to say the same.
-const HANGING_CASES: usize = 3;
+/// How many cases at least have to hang one after the other, and none to end meanwhile, until a run is given up. As long
+/// as others end, a case that hangs says nothing about them.
+const HANGING_IN_A_ROW: usize = 3;
 
 /// How many cases run at the same time unless the caller says otherwise: four for each core.
 ///
@@ -43,7 +44,7 @@ pub fn default_jobs() -> usize {
 pub struct Options {
     /// How many cases run at the same time; at least one.
     pub jobs: usize,
-    /// How long a case may take; [`CASE_BOUND`] unless for a test of the runner.
+    /// How long a case may take that has no bound of its own; [`CASE_BOUND`] unless for a test of the runner.
     pub bound: Duration,
     /// What generated cases are generated from.
     pub seed: u64,
@@ -71,8 +72,9 @@ impl Default for Options {
 
 /// Runs cases, tells `report` what happens as it happens, and returns what became of each, in the given order.
 ///
-/// A case that takes longer than [`Options::bound`] is reported as broken and left behind with its thread; the
-/// process should then end soon after the run, because the thread cannot be ended alone.
+/// A case that takes longer than its bound is reported as broken and left behind with its thread, and another thread goes on
+/// with the rest; the run is given up only when nothing ends any more. The process should then end soon after the run,
+/// because the thread cannot be ended alone.
 pub fn run_cases(
     cases: Vec<Case>,
     needs: Needs,
@@ -123,7 +125,8 @@ struct Run {
     shared: Arc<Shared>,
     records: Vec<Option<Record>>,
     running: BTreeMap<usize, Running>,
-    hung: usize,
+    /// How many have hung since a case has ended.
+    hung_in_a_row: usize,
     sender: Sender<Event>,
     events: Receiver<Event>,
 }
@@ -141,7 +144,7 @@ impl Run {
                 coverage,
             }),
             running: BTreeMap::new(),
-            hung: 0,
+            hung_in_a_row: 0,
             sender,
             events,
         }
@@ -169,6 +172,7 @@ impl Run {
                 }
                 Ok(Event::Ended(index, record)) => {
                     self.running.remove(&index);
+                    self.hung_in_a_row = 0;
                     self.ended(index, *record, report);
                 }
                 // The collector holds a sender of its own: the channel is never closed.
@@ -191,9 +195,11 @@ impl Run {
 
     /// Until the first of the running cases is overdue.
     fn time_left(&self) -> Duration {
-        let bound = self.shared.options.bound;
-        let oldest = self.running.values().map(|case| case.since.elapsed()).max();
-        bound.saturating_sub(oldest.unwrap_or_default())
+        let left = self.running.iter().map(|(&index, case)| {
+            let bound = self.shared.bound(index);
+            bound.saturating_sub(case.since.elapsed())
+        });
+        left.min().unwrap_or(self.shared.options.bound)
     }
 
     /// Takes a record, unless its case was given up before it ended after all.
@@ -204,15 +210,18 @@ impl Run {
     }
 
     fn leave_overdue_behind(&mut self, report: &mut dyn Report) {
-        let bound = self.shared.options.bound;
-        let overdue = |case: &Running| case.since.elapsed() >= bound;
-        let found = self.running.iter().filter(|(_, case)| overdue(case));
+        let shared = Arc::clone(&self.shared);
+        let overdue = |index: usize, case: &Running| case.since.elapsed() >= shared.bound(index);
+        let found = self
+            .running
+            .iter()
+            .filter(|(index, case)| overdue(**index, case));
         for index in found.map(|(&index, _)| index).collect::<Vec<_>>() {
             let Some(Running { since, ctx }) = self.running.remove(&index) else {
                 continue;
             };
             let case = self.shared.cases[index].clone();
-            let error = format!("no end after {} s", bound.as_secs_f64());
+            let error = format!("no end after {} s", shared.bound(index).as_secs_f64());
             // Of a library that may be wrong in any way, an end that does not come says something.
             let judged = self.shared.options.subject != Subject::Rust;
             let outcome = match judged {
@@ -225,11 +234,18 @@ impl Run {
                 record = with_evidence_in_time(record, ctx, &self.shared.options);
             }
             self.ended(index, record, report);
-            self.hung += usize::from(!judged);
-            // Somebody has to take the place of the worker that hangs.
-            if self.hung == HANGING_CASES || self.start_worker().is_err() {
-                let reason = format!("not judged, because {} cases did not end", self.hung);
+            self.hung_in_a_row += 1;
+            let bearable = self.shared.options.jobs.max(HANGING_IN_A_ROW);
+            if self.hung_in_a_row == bearable {
+                let reason =
+                    format!("not judged: {bearable} cases in a row did not end, and no other has");
                 self.give_up(&reason, report);
+            } else if let Err(error) = self.start_worker() {
+                // Nobody is left who could take the place of the worker that hangs.
+                self.give_up(
+                    &format!("not judged: cannot start a thread: {error}"),
+                    report,
+                );
             }
         }
     }
@@ -249,6 +265,12 @@ impl Run {
 }
 
 impl Shared {
+    /// How long a case may take.
+    fn bound(&self, index: usize) -> Duration {
+        let own = self.cases.get(index).and_then(|case| case.bound);
+        own.unwrap_or(self.options.bound)
+    }
+
     /// Takes cases until there are no more. Ends as well when nobody listens any longer.
     fn work(&self, events: &Sender<Event>) {
         loop {
@@ -293,3 +315,6 @@ fn with_evidence_in_time(mut record: Record, ctx: Arc<Context>, options: &Option
     record.kept.troubles.push(trouble);
     record
 }
+
+#[cfg(test)]
+mod tests;
