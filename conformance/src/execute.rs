@@ -29,7 +29,9 @@ pub(crate) fn execute(case: Case, needs: &Needs, options: &Options, ctx: Arc<Con
     let elapsed = start.elapsed();
     let verdict = verdict.unwrap_or_else(|said| Err(Stop::Broken(format!("the case {said}"))));
     let mut record = Record {
-        outcome: Outcome::of(verdict, case.level),
+        outcome: options
+            .expected
+            .judge(&case, Outcome::of(verdict, case.level)),
         case,
         elapsed,
         notes: Vec::new(),

@@ -10,6 +10,7 @@ pub mod context;
 pub mod coverage;
 pub mod evidence;
 mod execute;
+pub mod expectations;
 pub mod facts;
 pub mod forge;
 pub mod glob;

@@ -2,7 +2,9 @@
 
 use crate::case::{Case, Level};
 use crate::evidence::Kept;
+use crate::expectations::Expectation;
 use crate::verdict::{Failure, Stop, Verdict};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What became of a case.
@@ -12,6 +14,10 @@ pub enum Outcome {
     Pass,
     /// The promise is not kept.
     Fail(Failure),
+    /// The promise is not kept, and that was expected.
+    Known(Failure, Arc<Expectation>),
+    /// The promise is kept, though it was expected not to be.
+    Unexpected(Arc<Expectation>),
     /// An observation is not as it usually is: a case of [`Level::Info`] that failed.
     Info(Failure),
     /// What the case needs is not here.
@@ -54,6 +60,8 @@ impl Outcome {
         match self {
             Self::Pass => "pass",
             Self::Fail(_) => "fail",
+            Self::Known(..) => "known",
+            Self::Unexpected(_) => "unexpected",
             Self::Info(_) => "info",
             Self::Skip(_) => "skip",
             Self::Broken(_) => "broken",
@@ -64,8 +72,10 @@ impl Outcome {
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match self {
-            Self::Pass => None,
-            Self::Fail(failure) | Self::Info(failure) => Some(&failure.what),
+            Self::Pass | Self::Unexpected(_) => None,
+            Self::Fail(failure) | Self::Known(failure, _) | Self::Info(failure) => {
+                Some(&failure.what)
+            }
             Self::Skip(reason) | Self::Broken(reason) => Some(reason),
         }
     }
@@ -74,8 +84,17 @@ impl Outcome {
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Fail(failure) | Self::Info(failure) => Some(failure),
-            Self::Pass | Self::Skip(_) | Self::Broken(_) => None,
+            Self::Fail(failure) | Self::Known(failure, _) | Self::Info(failure) => Some(failure),
+            Self::Pass | Self::Unexpected(_) | Self::Skip(_) | Self::Broken(_) => None,
+        }
+    }
+
+    /// What was expected of the case, where that is told.
+    #[must_use]
+    pub fn expectation(&self) -> Option<&Expectation> {
+        match self {
+            Self::Known(_, expectation) | Self::Unexpected(expectation) => Some(expectation),
+            _ => None,
         }
     }
 

@@ -47,6 +47,8 @@ impl Progress {
             (totals.failed, "failed"),
             (totals.skipped, "skipped"),
             (totals.broken, "broken"),
+            (totals.known, "known"),
+            (totals.unexpected, "unexpected"),
         ] {
             if count > 0 {
                 line.push_str(&format!(", {count} {what}"));

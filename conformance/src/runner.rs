@@ -3,6 +3,7 @@
 use crate::case::Case;
 use crate::context::Context;
 use crate::execute::{execute, keep};
+use crate::expectations::Expected;
 use crate::machine::Machine;
 use crate::outcome::{Outcome, Record};
 use crate::probe::Needs;
@@ -52,6 +53,10 @@ pub struct Options {
     pub artifacts: Option<PathBuf>,
     /// Whether a skipped case counts as a failure.
     pub expect_all: bool,
+    /// Whether a pass that was not expected counts as a failure.
+    pub strict: bool,
+    /// Which failures are expected.
+    pub expected: Arc<Expected>,
     /// Which library is judged.
     pub subject: Subject,
 }
@@ -65,6 +70,8 @@ impl Default for Options {
             seed: 0,
             artifacts: None,
             expect_all: false,
+            strict: false,
+            expected: Arc::default(),
             subject: Subject::Rust,
         }
     }
@@ -228,6 +235,7 @@ impl Run {
                 true => Outcome::Fail(Failure::new("the case", "it comes to its end", error)),
                 false => Outcome::Broken(error),
             };
+            let outcome = shared.options.expected.judge(&case, outcome);
             let mut record = Record::not_run(case, outcome);
             record.elapsed = since.elapsed();
             if let Some(ctx) = ctx.upgrade() {

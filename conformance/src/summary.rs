@@ -37,6 +37,12 @@ pub struct Totals {
     pub broken: usize,
     /// Observations that are not as they usually are.
     pub info: usize,
+    /// Promises not kept, as expected.
+    #[serde(default)]
+    pub known: usize,
+    /// Promises kept, though they were expected not to be.
+    #[serde(default)]
+    pub unexpected: usize,
 }
 
 /// How many promises were judged. Observations ([`Level::Info`]) are none.
@@ -91,8 +97,8 @@ impl Summary {
         let mut promises = Promises::default();
         for record in &self.records {
             let kept = match record.outcome {
-                Outcome::Pass => 1,
-                Outcome::Fail(_) => 0,
+                Outcome::Pass | Outcome::Unexpected(_) => 1,
+                Outcome::Fail(_) | Outcome::Known(..) => 0,
                 Outcome::Info(_) | Outcome::Skip(_) | Outcome::Broken(_) => continue,
             };
             if record.case.level != Level::Info {
@@ -105,13 +111,38 @@ impl Summary {
 
     /// The skipped cases by their reasons, in order of appearance.
     #[must_use]
-    pub fn skips(&self) -> Vec<(&str, Vec<&str>)> {
-        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    pub fn skips(&self) -> Vec<(String, Vec<&str>)> {
+        self.by_reason(|outcome| match outcome {
+            Outcome::Skip(reason) => Some(reason.clone()),
+            _ => None,
+        })
+    }
+
+    /// The cases that failed as expected, by the reasons of that.
+    #[must_use]
+    pub fn known(&self) -> Vec<(String, Vec<&str>)> {
+        self.by_reason(|outcome| match outcome {
+            Outcome::Known(_, expectation) => Some(expectation.because()),
+            _ => None,
+        })
+    }
+
+    /// The cases that passed though they were expected to fail, by the reasons of that.
+    #[must_use]
+    pub fn unexpected(&self) -> Vec<(String, Vec<&str>)> {
+        self.by_reason(|outcome| match outcome {
+            Outcome::Unexpected(expectation) => Some(expectation.because()),
+            _ => None,
+        })
+    }
+
+    fn by_reason(&self, reason: impl Fn(&Outcome) -> Option<String>) -> Vec<(String, Vec<&str>)> {
+        let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
         for record in &self.records {
-            let Outcome::Skip(reason) = &record.outcome else {
+            let Some(reason) = reason(&record.outcome) else {
                 continue;
             };
-            match reasons.iter_mut().find(|(known, _)| known == reason) {
+            match reasons.iter_mut().find(|(known, _)| *known == reason) {
                 Some((_, ids)) => ids.push(&record.case.id),
                 None => reasons.push((reason, vec![&record.case.id])),
             }
@@ -122,7 +153,11 @@ impl Summary {
     /// How a process that did only this run ends.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        self.totals().exit(self.options.expect_all)
+        let totals = self.totals();
+        match totals.exit(self.options.expect_all) {
+            Exit::Passed if self.options.strict && totals.unexpected > 0 => Exit::Failures,
+            exit => exit,
+        }
     }
 }
 
@@ -135,13 +170,20 @@ impl Totals {
             Outcome::Info(_) => &mut self.info,
             Outcome::Skip(_) => &mut self.skipped,
             Outcome::Broken(_) => &mut self.broken,
+            Outcome::Known(..) => &mut self.known,
+            Outcome::Unexpected(_) => &mut self.unexpected,
         } += 1;
     }
 
     /// All cases.
     #[must_use]
     pub fn all(&self) -> usize {
-        self.passed + self.failed + self.skipped + self.broken + self.info
+        self.judged() + self.failed + self.skipped + self.broken
+    }
+
+    /// Those of which something was learned that fails no run.
+    fn judged(&self) -> usize {
+        self.passed + self.info + self.known + self.unexpected
     }
 
     /// How a process ends that came to these totals.
@@ -153,7 +195,7 @@ impl Totals {
             Exit::Failures
         } else if self.broken > 0 {
             Exit::Harness
-        } else if self.passed + self.info == 0 {
+        } else if self.judged() == 0 {
             Exit::Nothing
         } else {
             Exit::Passed
@@ -203,6 +245,7 @@ mod tests {
             skipped,
             broken,
             info,
+            ..Totals::default()
         };
         for (totals, expect_all, code) in [
             (totals(3, 0, 0, 0, 0), false, 0),

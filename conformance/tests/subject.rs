@@ -1,9 +1,11 @@
 //! `conformance run --subject`: libraries with one defect each, in C, are convicted by it, and one without is not.
 
+mod broken;
+
+use broken::{compile, compiler, no_compiler, no_sandbox, text};
 use conformance::report::json::{Document, Entry};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output};
+use std::process::{Command, ExitCode};
 
 /// A library, the cases that it is asked, and what has to be said of every one of them: `None` if it passes.
 struct Defendant {
@@ -50,12 +52,9 @@ const DEFENDANTS: [Defendant; 7] = [
     },
 ];
 
-/// No connection can be saved without a namespace: the exit code of a harness that could not start.
-const NO_SANDBOX: i32 = 3;
-
 fn main() -> ExitCode {
     let args = Arguments::from_args();
-    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+    let compiler = compiler();
     let trials = DEFENDANTS.into_iter().map(|defendant| {
         let name = format!("{}/{}", defendant.source, defendant.filter);
         let compiler = compiler.clone();
@@ -65,8 +64,8 @@ fn main() -> ExitCode {
 }
 
 fn judge(defendant: &Defendant, compiler: &str) -> Result<Completion, Failed> {
-    if let Err(error) = Command::new(compiler).arg("--version").output() {
-        return Ok(ignored(format!("no C compiler: {compiler}: {error}")));
+    if let Some(ignored) = no_compiler(compiler) {
+        return Ok(ignored);
     }
     let kept = tempfile::tempdir()?;
     let folder = kept.path();
@@ -80,8 +79,8 @@ fn judge(defendant: &Defendant, compiler: &str) -> Result<Completion, Failed> {
         .arg("--artifacts")
         .arg(folder)
         .output()?;
-    if output.status.code() == Some(NO_SANDBOX) && output.stdout.is_empty() {
-        return Ok(ignored(text(&output)));
+    if let Some(ignored) = no_sandbox(&output) {
+        return Ok(ignored);
     }
     let report: Document = match std::fs::read(&report).map(|it| serde_json::from_slice(&it)) {
         Ok(Ok(report)) => report,
@@ -114,55 +113,6 @@ fn judge_case(defendant: &Defendant, case: &Entry) -> Result<(), Failed> {
         true => Ok(()),
         false => Err(format!("{} does not say {wanted:?}: {said:?}", case.id).into()),
     }
-}
-
-/// Compiles one of the libraries, in front of ours.
-fn compile(compiler: &str, source: &str, folder: &Path) -> Result<PathBuf, Failed> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let library = folder.join(format!("lib{source}.so"));
-    let output = Command::new(compiler)
-        .args([
-            "-std=gnu11",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-O1",
-            "-shared",
-            "-fPIC",
-        ])
-        .arg(format!("-DFORWARD_TO=\"{}\"", real()?.display()))
-        .arg("-I")
-        .arg(here.join("../soccr/capi/include"))
-        .arg("-o")
-        .arg(&library)
-        .arg(here.join("tests/broken").join(source).with_extension("c"))
-        .arg("-ldl")
-        .output()?;
-    match output.status.success() {
-        true => Ok(library),
-        false => Err(format!("{source}.c: {}", text(&output)).into()),
-    }
-}
-
-/// The shared library, which cargo has built beside this program, as the one that it depends on.
-fn real() -> Result<PathBuf, Failed> {
-    let program = std::env::current_exe()?;
-    let library = program.with_file_name("libsoccr_capi.so");
-    match library.exists() {
-        true => Ok(library),
-        false => Err(format!("there is no {}", library.display()).into()),
-    }
-}
-
-fn ignored(reason: String) -> Completion {
-    eprintln!("ignored: {reason}");
-    Completion::ignored_with(reason)
-}
-
-fn text(output: &Output) -> String {
-    [&output.stdout, &output.stderr]
-        .map(|it| String::from_utf8_lossy(it))
-        .concat()
 }
 
 fn expect<T: PartialEq + std::fmt::Debug>(

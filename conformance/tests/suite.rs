@@ -4,15 +4,19 @@
 
 use conformance::case::{Case, Need};
 use conformance::catalogue;
+use conformance::expectations::{Book, Date, Here};
+use conformance::machine::Machine;
 use conformance::outcome::{Outcome, Record};
 use conformance::probe::{Answer, Needs, Unmet};
 use conformance::report::{Silent, failure, style::Styles};
 use conformance::runner::{Options, default_jobs, run_cases};
+use conformance::subject::Subject;
 use lab::harness::{self, Requirement};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// The seed of generated cases, if it is to be another than 0: every run of the tests is the same.
 const SEED: &str = "CONFORMANCE_SEED";
@@ -60,8 +64,16 @@ fn options() -> Result<Options, String> {
         Err(_) => 0,
     };
     let artifacts = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("conformance-failures");
+    let book = Book::built_in(&catalogue::all()).map_err(|error| error.to_string())?;
+    let expected = book.here(&Here {
+        subject: &Subject::Rust,
+        release: &Machine::read().release,
+        today: Date::today(),
+        probe: &Need::probe,
+    });
     Ok(Options {
         seed,
+        expected: Arc::new(expected),
         artifacts: Some(artifacts),
         ..Options::default()
     })
@@ -115,6 +127,19 @@ fn trial(case: Case, needs: Needs, options: Options) -> Trial {
 fn conclude(record: &Record, options: &Options) -> Result<Completion, Failed> {
     match &record.outcome {
         Outcome::Pass => Ok(Completion::Completed),
+        Outcome::Known(failure, expectation) => {
+            println!(
+                "known {}: {failure}\n    {}",
+                record.case.id,
+                expectation.because()
+            );
+            Ok(Completion::Completed)
+        }
+        Outcome::Unexpected(expectation) => {
+            let because = expectation.because();
+            println!("unexpected pass {}: {because}", record.case.id);
+            Ok(Completion::Completed)
+        }
         // A fact cannot fail a run; whoever asks for the output of tests still reads it.
         Outcome::Info(failure) => {
             println!("info {}: {failure}", record.case.id);

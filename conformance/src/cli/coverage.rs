@@ -28,7 +28,16 @@ pub(super) enum Error {
 type Results = HashMap<String, String>;
 
 /// The words for what became of a case, the one that says most first.
-const WORDS: [&str; 6] = ["fail", "broken", "info", "pass", "skip", NOT_RUN];
+const WORDS: [&str; 8] = [
+    "fail",
+    "broken",
+    "known",
+    "unexpected",
+    "info",
+    "pass",
+    "skip",
+    NOT_RUN,
+];
 
 /// The word for a case that the report does not have.
 const NOT_RUN: &str = "not run";

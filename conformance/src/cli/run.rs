@@ -1,8 +1,10 @@
 //! `conformance run`.
 
 use super::complain;
-use crate::case::Case;
+use crate::case::{Case, Need};
 use crate::catalogue;
+use crate::expectations::{Book, Date, Expected, Here};
+use crate::machine::Machine;
 use crate::probe::Needs;
 use crate::report::json::Document;
 use crate::report::text::Text;
@@ -13,11 +15,13 @@ use crate::subject::{self, Subject};
 use crate::summary::Exit;
 use crate::victim;
 use lab::Sandbox;
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -32,6 +36,12 @@ pub(super) struct Args {
     /// Count a skipped case as a failure
     #[arg(long)]
     expect_all: bool,
+    /// Count a pass that was not expected as a failure
+    #[arg(long)]
+    strict: bool,
+    /// Failures that are expected, besides those that everybody expects (the format: conformance/src/expectations/known.toml)
+    #[arg(long, value_name = "FILE")]
+    expectations: Option<PathBuf>,
     /// Which library is judged: `rust`; `capi` or `staged`, our two C interfaces; or the path of a shared library with
     /// today's
     #[arg(long, value_name = "LIBRARY", default_value_t)]
@@ -64,6 +74,10 @@ pub(super) fn run(args: Args) -> Exit {
 
 /// Runs those of the cases that are meant.
 pub(super) fn judge(args: Args, cases: Vec<Case>) -> Exit {
+    let book = match book(args.expectations.as_deref()) {
+        Ok(book) => book,
+        Err(error) => return complain(Exit::Usage, error),
+    };
     let cases = match args.selection.apply(cases) {
         Ok(cases) => cases,
         Err(error) => return complain(Exit::Usage, error),
@@ -106,6 +120,8 @@ pub(super) fn judge(args: Args, cases: Vec<Case>) -> Exit {
         seed: args.seed.unwrap_or_else(random_seed),
         artifacts: Some(args.artifacts),
         expect_all: args.expect_all,
+        strict: args.strict,
+        expected: Arc::new(expected(&book, &subject)),
         subject,
     };
     let needs = Needs::probe(&cases);
@@ -133,6 +149,30 @@ fn percent(text: &str) -> Result<f64, String> {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
         _ => Err("a share of the pairs is 0% to 100%".to_owned()),
     }
+}
+
+/// The expectations that everybody has, and those of a file.
+fn book(file: Option<&Path>) -> Result<Book, String> {
+    let cases = catalogue::all();
+    let built_in = Book::built_in(&cases).map_err(|error| format!("known.toml: {error}"))?;
+    let Some(path) = file else {
+        return Ok(built_in);
+    };
+    let error = |error: &dyn Display| format!("--expectations {}: {error}", path.display());
+    let text = fs::read_to_string(path).map_err(|it| error(&it))?;
+    let own = Book::parse(&text, &cases).map_err(|it| error(&it))?;
+    Ok(built_in.and(own))
+}
+
+/// What of it counts for this library, on this kernel, today. To be called in the sandbox, where repair mode is allowed.
+fn expected(book: &Book, subject: &Subject) -> Expected {
+    let machine = Machine::read();
+    book.here(&Here {
+        subject,
+        release: &machine.release,
+        today: Date::today(),
+        probe: &Need::probe,
+    })
 }
 
 fn create(path: &Path) -> Result<(PathBuf, File), String> {

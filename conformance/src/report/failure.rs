@@ -27,7 +27,7 @@ pub fn block(record: &Record, run: &Options, width: usize, styles: &Styles) -> S
     block.field("promise", &case.statement);
     block.field("guide", &case.guide.join(", "));
     match outcome {
-        Outcome::Fail(failure) | Outcome::Info(failure) => {
+        Outcome::Fail(failure) | Outcome::Known(failure, _) | Outcome::Info(failure) => {
             block.field("about", &failure.what);
             let (expected, actual) = (&failure.expected, &failure.actual);
             for line in side_by_side(
@@ -39,7 +39,7 @@ pub fn block(record: &Record, run: &Options, width: usize, styles: &Styles) -> S
             }
         }
         Outcome::Skip(reason) | Outcome::Broken(reason) => block.field("reason", reason),
-        Outcome::Pass => {}
+        Outcome::Pass | Outcome::Unexpected(_) => {}
     }
     for (name, value) in &record.notes {
         block.field("note", &format!("{name}: {value}"));

@@ -1,6 +1,7 @@
 //! The report for programs.
 
 use crate::case::Level;
+use crate::expectations::{Expectation, Expired};
 use crate::machine::Machine;
 use crate::outcome::Record;
 use crate::scenario::bins::{self, Pair, Reached};
@@ -39,6 +40,9 @@ pub struct Document {
     pub totals: Totals,
     /// How many promises were judged.
     pub promises: Promises,
+    /// Expectations that would have counted if they had not expired.
+    #[serde(default)]
+    pub expired: Vec<Expired>,
     /// The code with which the process ends.
     pub exit: u8,
     /// How long the run took, milliseconds.
@@ -56,6 +60,9 @@ pub struct Asked {
     pub jobs: usize,
     /// Whether a skipped case counts as a failure.
     pub expect_all: bool,
+    /// Whether a pass that was not expected counts as a failure.
+    #[serde(default)]
+    pub strict: bool,
 }
 
 /// What the scenarios of a run have reached.
@@ -107,7 +114,8 @@ pub struct Entry {
     pub statement: String,
     /// Where it is written down.
     pub guide: Vec<String>,
-    /// `pass`, `fail`, `info`, `skip` or `broken`.
+    /// `pass`, `fail`, `info`, `skip`, `broken`, `known` (it fails, as expected) or `unexpected` (it passes, and was
+    /// expected to fail).
     pub outcome: String,
     /// Why it was not judged, or what it was that did not hold.
     pub reason: Option<String>,
@@ -115,6 +123,9 @@ pub struct Entry {
     pub expected: Option<String>,
     /// What was there.
     pub actual: Option<String>,
+    /// Why it was expected to fail, and where that is told; with the outcomes `known` and `unexpected` only.
+    #[serde(default)]
+    pub expectation: Option<String>,
     /// How long it took, milliseconds.
     pub ms: u64,
     /// Facts that it found worth telling.
@@ -145,11 +156,19 @@ impl Document {
                 exclude: selection.exclude.clone(),
                 jobs: summary.options.jobs,
                 expect_all: summary.options.expect_all,
+                strict: summary.options.strict,
             },
             cases: summary.records.iter().map(Entry::from).collect(),
             scenarios: Scenarios::from(&summary.reached),
             totals: summary.totals(),
             promises: summary.promises(),
+            expired: summary
+                .options
+                .expected
+                .expired
+                .iter()
+                .map(Expired::from)
+                .collect(),
             exit: summary.exit().code(),
             ms: milliseconds(summary.elapsed),
         }
@@ -182,6 +201,7 @@ impl From<&Record> for Entry {
             reason: outcome.reason().map(str::to_owned),
             expected: outcome.failure().map(|failure| failure.expected.clone()),
             actual: outcome.failure().map(|failure| failure.actual.clone()),
+            expectation: outcome.expectation().map(Expectation::because),
             ms: milliseconds(record.elapsed),
             notes: notes.collect(),
         }

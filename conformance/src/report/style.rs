@@ -45,7 +45,8 @@ impl Styles {
             Outcome::Pass => self.good,
             Outcome::Fail(_) | Outcome::Broken(_) => self.bad,
             Outcome::Skip(_) => self.weak,
-            Outcome::Info(_) => self.notable,
+            Outcome::Info(_) | Outcome::Known(..) => self.notable,
+            Outcome::Unexpected(_) => self.notable.bold(),
         }
     }
 }

@@ -16,9 +16,13 @@ pub fn text(summary: &Summary, styles: &Styles) -> String {
     let mut out = String::from("\n");
     // Writing to a string cannot fail.
     let _ = table(&mut out, summary, styles);
-    let _ = skips(&mut out, summary, styles);
+    let _ = reasons(&mut out, "skip", &summary.skips(), styles.weak);
+    let _ = reasons(&mut out, "known", &summary.known(), styles.weak);
+    let _ = expired(&mut out, summary, styles);
     let _ = reached(&mut out, &summary.reached, styles);
     let _ = failures(&mut out, summary, styles);
+    let unexpected = summary.unexpected();
+    let _ = reasons(&mut out, "unexpected pass", &unexpected, styles.notable);
     let machine = &summary.machine;
     let _ = writeln!(
         out,
@@ -38,13 +42,13 @@ fn table(out: &mut String, summary: &Summary, styles: &Styles) -> std::fmt::Resu
     let areas = summary.areas();
     let width = areas.iter().map(|(area, _)| area.len()).max();
     let width = width.unwrap_or(0).max("total".len());
-    let heads = ["passed", "failed", "skipped", "broken", "info"];
-    writeln!(out, "{:width$}  {}", "area", heads.join("  "))?;
     let total = summary.totals();
+    let heads = heads(&total);
+    writeln!(out, "{:width$}  {}", "area", heads.join("  "))?;
     let total = (areas.len() != 1).then_some(("total", total));
     for (area, totals) in areas.into_iter().chain(total) {
         write!(out, "{area:width$}")?;
-        for (head, (count, style)) in heads.into_iter().zip(columns(&totals, styles)) {
+        for (head, (count, style)) in heads.iter().zip(columns(&totals, styles)) {
             let column = head.len();
             let cell = match count {
                 0 => paint(styles.weak, format!("{:>column$}", "-")).to_string(),
@@ -57,21 +61,38 @@ fn table(out: &mut String, summary: &Summary, styles: &Styles) -> std::fmt::Resu
     Ok(())
 }
 
-fn columns(totals: &Totals, styles: &Styles) -> [(usize, Style); 5] {
+/// What is seldom there has a column only where it is.
+fn heads(total: &Totals) -> Vec<&'static str> {
+    let mut heads = vec!["passed", "failed", "skipped", "broken", "info"];
+    if total.known + total.unexpected > 0 {
+        heads.extend(["known", "unexpected"]);
+    }
+    heads
+}
+
+fn columns(totals: &Totals, styles: &Styles) -> [(usize, Style); 7] {
     [
         (totals.passed, styles.good),
         (totals.failed, styles.bad),
         (totals.skipped, Style::new()),
         (totals.broken, styles.bad),
         (totals.info, styles.notable),
+        (totals.known, styles.notable),
+        (totals.unexpected, styles.notable),
     ]
 }
 
-fn skips(out: &mut String, summary: &Summary, styles: &Styles) -> std::fmt::Result {
-    for (reason, ids) in summary.skips() {
-        writeln!(out, "\nskip: {reason} ({})", ids.len())?;
+/// The cases of each reason, below it.
+fn reasons(
+    out: &mut String,
+    word: &str,
+    reasons: &[(String, Vec<&str>)],
+    style: Style,
+) -> std::fmt::Result {
+    for (reason, ids) in reasons {
+        writeln!(out, "\n{word}: {reason} ({})", ids.len())?;
         for id in ids {
-            writeln!(out, "  {}", paint(styles.weak, id))?;
+            writeln!(out, "  {}", paint(style, id))?;
         }
     }
     Ok(())
@@ -112,6 +133,20 @@ fn reached(out: &mut String, reached: &Reached, styles: &Styles) -> std::fmt::Re
     Ok(())
 }
 
+fn expired(out: &mut String, summary: &Summary, styles: &Styles) -> std::fmt::Result {
+    for expectation in &summary.options.expected.expired {
+        writeln!(
+            out,
+            "\n{}: {} was expected to fail until {}, and is judged as any other since: {}",
+            paint(styles.notable, "expired"),
+            expectation.case,
+            expectation.expires,
+            expectation.because()
+        )?;
+    }
+    Ok(())
+}
+
 fn failures(out: &mut String, summary: &Summary, styles: &Styles) -> std::fmt::Result {
     let records = summary.records.iter();
     let records: Vec<_> = records.filter(|record| record.outcome.is_bad()).collect();
@@ -143,6 +178,8 @@ fn verdict(summary: &Summary, styles: &Styles) -> String {
     for (count, what) in [
         (totals.skipped, "skipped"),
         (totals.broken, "undecided because the harness broke"),
+        (totals.known, "known to fail"),
+        (totals.unexpected, "expected to fail and kept"),
     ] {
         if count > 0 {
             let _ = write!(text, ", {count} {what}");
@@ -155,6 +192,9 @@ fn verdict(summary: &Summary, styles: &Styles) -> String {
     let text = paint(style, text);
     let because = match exit {
         Exit::Passed => return format!("{text}\n"),
+        Exit::Failures if totals.failed == 0 && summary.options.strict && totals.unexpected > 0 => {
+            "a case was expected to fail and passes, and --strict was given"
+        }
         Exit::Failures if totals.failed == 0 => "a case was skipped, and --expect-all was given",
         Exit::Failures => "a promise is not kept",
         Exit::Harness => "the harness broke",

@@ -120,6 +120,17 @@ impl<W: Write> Text<W> {
         let took = format!("({} ms)", record.elapsed.as_millis());
         match outcome {
             Outcome::Skip(reason) => format!("{word} {id}: {reason}\n"),
+            Outcome::Known(failure, expectation) => format!(
+                "{word} {id} {took}: {}: expected {}, found {}, as expected: {}\n",
+                failure.what,
+                one_line(&failure.expected),
+                one_line(&failure.actual),
+                expectation.because()
+            ),
+            Outcome::Unexpected(expectation) => format!(
+                "{word} {id} {took}: it passes, and was expected to fail: {}\n",
+                expectation.because()
+            ),
             Outcome::Info(failure) => format!(
                 "{word} {id} {took}: {}: expected {}, found {}\n",
                 failure.what,
@@ -171,7 +182,9 @@ impl<W: Write> Report for Text<W> {
             Mode::Live(progress) => {
                 progress.ended(index, &record.outcome);
                 // The skipped ones come at the end, by reason; the passed ones are counted.
-                let tell = record.outcome.failure().is_some() || record.outcome.is_bad();
+                let outcome = &record.outcome;
+                let expected = outcome.expectation().is_some();
+                let tell = outcome.failure().is_some() || outcome.is_bad() || expected;
                 self.above(if tell { &told } else { "" });
             }
         }
