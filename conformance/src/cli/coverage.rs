@@ -231,6 +231,7 @@ mod tests {
             Record::not_run(case, outcome)
         };
         let summary = Summary {
+            reached: Default::default(),
             options: Options::default(),
             machine: Machine {
                 release: "6.18".into(),

@@ -49,8 +49,8 @@ pub(super) struct Args {
     /// What generated cases are generated from [default: random, and printed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// How many scenarios are generated and run besides
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// How many scenarios are generated and run besides the cases of the catalogue
+    #[arg(long, value_name = "N", default_value_t = 1000)]
     scenarios: usize,
     /// Go on with scenarios until so many percent of the pairs of circumstances are reached, such as `100%`
     #[arg(long, value_name = "PERCENT", value_parser = percent)]

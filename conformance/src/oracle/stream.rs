@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// How long nothing may arrive before a stream counts as stalled: a bound, well above the sum of the first few
 /// retransmission timeouts (1, 2 and 4 s after a restore, guide H8).
-const PATIENCE_MS: u16 = 10_000;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One of the two ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,14 +28,37 @@ pub enum End {
 /// A conversation: what each end has written and what the other has read of it.
 ///
 /// It can be shared by threads, as long as each direction has one writer and one reader.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Talk {
     written: [AtomicU64; 2],
     read: [AtomicU64; 2],
     ended: [AtomicBool; 2],
+    patience: Duration,
+}
+
+impl Default for Talk {
+    fn default() -> Self {
+        Self::patient(PATIENCE)
+    }
 }
 
 impl Talk {
+    /// A conversation in which nothing may arrive for so long before it counts as stalled.
+    #[must_use]
+    pub fn patient(patience: Duration) -> Self {
+        Self {
+            written: Default::default(),
+            read: Default::default(),
+            ended: Default::default(),
+            patience,
+        }
+    }
+
+    /// As `poll` wants it.
+    fn timeout(&self) -> PollTimeout {
+        PollTimeout::try_from(self.patience).unwrap_or(PollTimeout::MAX)
+    }
+
     /// Writes the next bytes of an end's stream, up to `limit`, until the socket takes no more; returns how many.
     ///
     /// # Errors
@@ -148,8 +171,7 @@ impl Talk {
                 .iter()
                 .map(|(_, socket, _)| PollFd::new(socket.as_fd(), PollFlags::POLLIN))
                 .collect();
-            let ready =
-                poll(&mut polled, PollTimeout::from(PATIENCE_MS)).map_err(io::Error::from)?;
+            let ready = poll(&mut polled, self.timeout()).map_err(io::Error::from)?;
             if ready == 0 {
                 let stalled: Vec<_> = waiting
                     .iter()
@@ -207,13 +229,13 @@ impl Talk {
     /// # Errors
     /// [`Stop::Fail`] if there is anything but an end, or something stays unacknowledged.
     pub fn close(&self, subject: &TcpStream, peer: &TcpStream) -> Verdict {
-        acknowledge(subject, peer)?;
+        acknowledge(subject, peer, self.patience)?;
         for (end, socket, other) in [(End::Subject, subject, peer), (End::Peer, peer, subject)] {
             if !self.has_ended(end) {
                 self.end(end, socket)?;
             }
             let mut polled = [PollFd::new(other.as_fd(), PollFlags::POLLIN)];
-            poll(&mut polled, PollTimeout::from(PATIENCE_MS)).map_err(io::Error::from)?;
+            poll(&mut polled, self.timeout()).map_err(io::Error::from)?;
             let read = self.read(end.other(), other)?;
             expect(
                 format!("the stream of the {} after its end", end.name()),
@@ -307,13 +329,12 @@ fn failure(end: End, what: &str, error: io::Error) -> Stop {
 ///
 /// An acknowledgement that a timer sends can be on another processor than the FIN behind it, and be overtaken by it: it then
 /// arrives where there is no socket any more, and is answered by a RST.
-fn acknowledge(subject: &TcpStream, peer: &TcpStream) -> Verdict {
+fn acknowledge(subject: &TcpStream, peer: &TcpStream, patience: Duration) -> Verdict {
     for socket in [subject, peer] {
         SockRef::from(socket).set_tcp_quickack(true)?;
     }
     let queued = || Ok::<_, io::Error>((raw::siocoutq(subject)?, raw::siocoutq(peer)?));
     let heard = || queued().is_ok_and(|bytes| bytes == (0, 0));
-    let patience = Duration::from_millis(PATIENCE_MS.into());
     let held = wait::until("all is acknowledged", patience, heard).is_ok();
     let what = "unacknowledged bytes of subject and peer before they close";
     expect(what, "none", format!("{:?}", queued()?), held)

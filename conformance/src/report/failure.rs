@@ -143,6 +143,7 @@ mod tests {
             elapsed: Duration::from_millis(31),
             notes: vec![("queues".into(), "0 0".into())],
             kept: Kept {
+                scenario: None,
                 folder: Some("out/restore__window".into()),
                 excerpts: vec![Excerpt {
                     host: "a".into(),

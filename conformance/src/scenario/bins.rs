@@ -371,7 +371,7 @@ mod tests {
                 .all(|(one, other)| one.dimension < other.dimension)
         );
         for (one, other, _) in UNREACHABLE {
-            let known = |name| values().any(|value| value.name() == name);
+            let known = |name: &str| values().any(|value| value.name() == name);
             assert!(known(one) && known(other), "{one} {other}");
         }
     }

@@ -22,6 +22,11 @@ const STEERED_SCENARIOS: usize = 1_000;
 /// Of so many scenarios the most promising one is run.
 const CANDIDATES: usize = 100;
 
+/// A bound against hanging, for a batch of which each scenario may lose its last segment several times.
+const BOUND: Duration = Duration::from_secs(600);
+/// The same, where there is no number of scenarios to go by.
+const STEERED_BOUND: Duration = Duration::from_secs(4 * 3600);
+
 /// More attempts to make a scenario smaller are not made.
 const SHRINKS: usize = 300;
 /// Nor is one begun after this time: it is the smallest one so far that is told.
@@ -43,6 +48,7 @@ pub fn cases(scenarios: usize) -> Vec<Case> {
                 &["E1"],
                 move |ctx| (first..last).try_for_each(|number| generated(ctx, number)),
             )
+            .bound(BOUND)
             .in_c()
         })
         .collect()
@@ -60,6 +66,7 @@ pub fn steered(percent: f64) -> Vec<Case> {
                 &["E1"],
                 move |ctx| steer(ctx, number, percent),
             )
+            .bound(STEERED_BOUND)
             .in_c()
         })
         .collect()

@@ -45,14 +45,14 @@ impl World {
             if self.is_over(end)? {
                 continue;
             }
-            let before = Visible::read(self.socket(end))?;
+            let before = Visible::read(self.socket(end));
             if let Some(snapshot) = self.try_save(end)? {
                 let (received, sent) = (&snapshot.receive.bytes, &snapshot.send.bytes);
                 self.talk.check_queues(end, received, sent)?;
                 self.moments
                     .push(Moment::of(&self.model, step, end, &snapshot));
             }
-            Visible::read(self.socket(end))?.expect_equal(&before)?;
+            Visible::read(self.socket(end)).expect_equal(&before)?;
         }
         Ok(())
     }
@@ -90,10 +90,14 @@ impl World {
     fn lock(&self, ends: &[End]) -> Result<Vec<(End, Vec<Blackhole>)>, Stop> {
         let mut locked = Vec::new();
         for &end in ends {
-            if !self.is_over(end)? {
-                locked.push((end, self.lock_ingress(end)?));
-            }
+            locked.push((end, self.lock_ingress(end)?));
         }
+        self.quiet()?;
+        let mut over = [false; 2];
+        for &end in ends {
+            over[end as usize] = self.is_over(end)?;
+        }
+        locked.retain(|(end, _)| !over[*end as usize]);
         for (end, _) in &locked {
             if self.model.urged[*end as usize] && self.try_save(*end)?.is_none() {
                 return Ok(Vec::new());
@@ -151,7 +155,7 @@ impl World {
     /// Saves an end that is locked, and closes its socket without a packet.
     fn leave(&mut self, step: &Step, end: End, ingress: Vec<Blackhole>) -> Result<Gone, Stop> {
         let privileges = Privileges::default();
-        let visible = Visible::read(self.socket(end))?;
+        let visible = Visible::read(self.socket(end));
         let mut egress = Vec::new();
         if raw::siocoutq(self.socket(end))? > 0 || !self.model.is_clear() {
             // A timer may send again what is in flight at any time, or acknowledge a FIN, in repair mode too (guide A9).
@@ -244,8 +248,11 @@ impl World {
         let (host, snapshot) = (self.hosts.of(gone.end), &gone.snapshot);
         let restored =
             self.library
-                .restore(host, snapshot, Settings::new(), &Privileges::default())?;
-        Ok(restored?)
+                .restore(host, snapshot, Settings::new(), &Privileges::default())??;
+        if !self.library.is_rust() {
+            gone.visible.give(&restored)?;
+        }
+        Ok(restored)
     }
 
     /// What the application sees of its socket is what it saw before.
@@ -253,6 +260,6 @@ impl World {
         let socket = self.socket(gone.end);
         let repair = raw::get_int(socket, Opt::TCP_REPAIR)?;
         expect_eq("TCP_REPAIR after the resume", repair, 0)?;
-        Visible::read(socket)?.expect_equal(&gone.visible)
+        Visible::read(socket).expect_equal(&gone.visible)
     }
 }

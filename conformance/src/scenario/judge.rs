@@ -1,7 +1,7 @@
 //! What is asked after every step: whether both ends are what the model says they have to be.
 
 use super::model::Seen;
-use super::world::World;
+use super::world::{PATIENCE, World};
 use crate::oracle::stream::End;
 use crate::verdict::{Failure, Stop, Verdict, expect};
 use lab::wait;
@@ -9,11 +9,6 @@ use soccr::{TcpState, raw};
 use socket2::SockRef;
 use std::io;
 use std::net::TcpStream;
-use std::time::Duration;
-
-/// How long the network may take to come to rest: a bound against hanging, above the sum of the first few retransmission
-/// timeouts of a connection that was restored (1, 2, 4 and 8 s, guide H8).
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the kernel counts of one end.
 #[derive(Clone, Copy, Debug)]

@@ -344,7 +344,9 @@ impl Said {
                 _ => {}
             }
         }
-        if tsval.is_some() != life.timestamps {
+        // The peer's last timestamp does not come back, and TIME-WAIT without one sends none itself (guide A15).
+        let forgotten = tsval.is_none() && self.restores > 0 && self.ended == [true; 2];
+        if tsval.is_some() != life.timestamps && !forgotten {
             return broken(match life.timestamps {
                 true => "timestamps, which were negotiated".to_owned(),
                 false => "no timestamps, which were not negotiated".to_owned(),

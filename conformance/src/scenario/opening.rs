@@ -2,8 +2,10 @@
 
 use super::network::Hosts;
 use super::setup::{Clock, Congestion, Opening, Scaling, Setup};
+use crate::case::Need;
 use crate::context::Context;
 use crate::oracle::stream::End;
+use crate::probe::Answer;
 use crate::verdict::{Stop, Verdict};
 use lab::{Family, Flow};
 use soccr::{Endpoints, Seq, Snapshot, Timestamps, Window, WindowScale, raw};
@@ -24,6 +26,24 @@ const WINDOW: u32 = u16::MAX as u32;
 pub(super) struct Open {
     pub(super) sockets: [TcpStream; 2],
     pub(super) flow: Flow,
+}
+
+/// The start, without what this kernel does not have: that is told.
+pub(super) fn possible_here(ctx: &Context, setup: Setup) -> Result<Setup, Stop> {
+    if setup.timestamps != Clock::Microseconds {
+        return Ok(setup);
+    }
+    match Need::MicrosecondTimestamps.probe() {
+        Answer::Here => Ok(setup),
+        Answer::Missing(reason) => {
+            ctx.note("timestamps of microseconds", reason);
+            Ok(Setup {
+                timestamps: Clock::Milliseconds,
+                ..setup
+            })
+        }
+        Answer::Unknown(error) => Err(Stop::Broken(error)),
+    }
 }
 
 pub(super) fn open(ctx: &Context, hosts: &Hosts, setup: &Setup) -> Result<Open, Stop> {

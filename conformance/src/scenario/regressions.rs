@@ -17,6 +17,7 @@ pub(super) const ALL: &[(&str, &str)] = &[
     file!("held-and-too-large"),
     file!("moved-in-close-wait"),
     file!("smaller-mtu"),
+    file!("time-wait-without-timestamps"),
     file!("urgent-comes-late"),
     file!("window-of-time-wait"),
 ];

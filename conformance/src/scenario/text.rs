@@ -103,7 +103,7 @@ impl fmt::Display for Step {
             Self::Reorder(end, by) => write!(f, "reorder {by} of {end}"),
             Self::Duplicate(end, segments) => write!(f, "duplicate {segments} of {end}"),
             Self::Clear => f.write_str("clear"),
-            Self::Mtu(bytes) => write!(f, "mtu {bytes}"),
+            Self::Mtu(bytes) => write!(f, "links take {bytes}"),
             Self::Checkpoint(who) => write!(f, "checkpoint {who}"),
             Self::Restore(who) => write!(f, "restore {who}"),
             Self::Move => f.write_str("move"),
@@ -239,7 +239,7 @@ fn step(words: &[&str]) -> Result<Step, String> {
         ["reorder", by, "of", whose] => Step::Reorder(end(whose)?, number(by)?),
         ["duplicate", segments, "of", whose] => Step::Duplicate(end(whose)?, number(segments)?),
         ["clear"] => Step::Clear,
-        ["mtu", bytes] => Step::Mtu(number(bytes)?),
+        ["links", "take", bytes] => Step::Mtu(number(bytes)?),
         ["checkpoint", whom] => Step::Checkpoint(who(whom)?),
         ["restore", whom] => Step::Restore(who(whom)?),
         ["move"] => Step::Move,
@@ -303,4 +303,61 @@ where
     T::Err: fmt::Display,
 {
     word.parse().map_err(|error| format!("`{word}`: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(text: &str) -> String {
+        let read: Result<Scenario, _> = text.parse();
+        read.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_usual() {
+        let text = "# Why.\nsoccr scenario 1\nmtu 1280 # the smallest\n\nsubject writes 7\nmove\n";
+        let error = text.parse::<Scenario>().unwrap_err();
+        assert_eq!(error.line, 6, "{error}");
+        let scenario: Scenario = text.replace("move", "restore both").parse().unwrap();
+        let setup = Setup {
+            mtu: 1280,
+            ..Setup::PLAIN
+        };
+        assert_eq!(scenario.setup, setup);
+        let steps = [Step::Write(End::Subject, 7), Step::Restore(Who::Both)];
+        assert_eq!(scenario.steps, steps);
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_line_and_what_could_stand_there() {
+        let after_head = |text: &str| why(&format!("{HEAD}\n{text}"));
+        for (said, named) in [
+            (why(""), "line 1"),
+            (why("soccr scenario 2"), HEAD),
+            (after_head("family v5"), "v4, v6 or mapped"),
+            (after_head("mtu x"), "`x`"),
+            (after_head("mtu 100"), "1280"),
+            (after_head("sack maybe"), "neither on nor off"),
+            (after_head("scaling 3 3"), "forged"),
+            (after_head("open forged 1 2 3\nscaling 15 3"), "at most 14"),
+            (after_head("timestamps us"), "forged"),
+            (after_head("mss 40000"), "32767"),
+            (after_head("nobody writes 7"), "subject and peer"),
+            (after_head("restore all"), "subject, peer and both"),
+            (after_head("subject writes 0"), "4194304"),
+            (after_head("subject writes 99999999999"), "`99999999999`"),
+            (after_head("subject sets fire"), "no option"),
+            (after_head("subject ends\nsubject writes 1"), "has ended"),
+            (after_head("network move\nhold all of peer"), "network wire"),
+            (
+                after_head("subject writes 1\nfamily v6"),
+                "conformance/regressions",
+            ),
+            (after_head(&"clear\n".repeat(MAX_STEPS + 1)), "1000 steps"),
+        ] {
+            assert!(said.starts_with("line "), "{said}");
+            assert!(said.contains(named), "{said}: {named}");
+        }
+    }
 }

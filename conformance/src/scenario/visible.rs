@@ -3,10 +3,10 @@
 use crate::verdict::{Failure, Stop, Verdict};
 use soccr::raw::{self, Opt};
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 
 /// Options that an application reads back as it has set them.
-const OPTIONS: [Opt; 12] = [
-    Opt::SO_REUSEADDR,
+const OPTIONS: [Opt; 11] = [
     Opt::SO_KEEPALIVE,
     Opt::SO_OOBINLINE,
     Opt::SO_PRIORITY,
@@ -15,53 +15,70 @@ const OPTIONS: [Opt; 12] = [
     Opt::TCP_CORK,
     Opt::TCP_NOTSENT_LOWAT,
     Opt::TCP_USER_TIMEOUT,
+    Opt::TCP_CONGESTION,
     Opt::IP_TOS,
     Opt::IPV6_TCLASS,
-    Opt::SO_BUF_LOCK,
 ];
+
+/// Buffers, and their bits of `SO_BUF_LOCK`: one that the application has not fixed grows and shrinks as the kernel likes.
+const BUFFERS: [(Opt, i32); 2] = [(Opt::SO_SNDBUF, 1), (Opt::SO_RCVBUF, 2)];
 
 /// What an application sees of its socket: option by option, as far as this kernel has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Visible(Vec<(&'static str, i32)>);
+pub(super) struct Visible {
+    options: Vec<(Opt, Vec<u8>)>,
+    /// What the sockets of a library with the C interface come back without: its caller keeps them himself.
+    kept_by_callers: Vec<(Opt, Vec<u8>)>,
+}
 
 impl Visible {
-    pub(super) fn read(socket: &TcpStream) -> Result<Self, Stop> {
+    pub(super) fn read(socket: &TcpStream) -> Self {
         let read = |option: Opt| {
-            let value = raw::get_int(socket, option).ok()?;
-            Some((option.label(), value))
+            let mut value = vec![0; 16];
+            let length = raw::get(socket, option, &mut value).ok()?;
+            value.truncate(length);
+            Some((option, value))
         };
         let mut seen: Vec<_> = OPTIONS.into_iter().filter_map(read).collect();
-        let mut name = [0; 16];
-        let length = raw::get(socket, Opt::TCP_CONGESTION, &mut name)?;
-        // A name is compared by its number, like everything else.
-        let sum = name[..length].iter().fold(0_i32, |sum, byte| {
-            sum.wrapping_mul(31).wrapping_add((*byte).into())
-        });
-        seen.push(("TCP_CONGESTION", sum));
-        // A buffer that the application has not fixed grows and shrinks as the kernel likes.
+        let kept_by_callers = seen.clone();
         let locks = raw::get_int(socket, Opt::SO_BUF_LOCK).unwrap_or(0);
-        for (lock, option) in [(1, Opt::SO_SNDBUF), (2, Opt::SO_RCVBUF)] {
-            if locks & lock != 0 {
-                seen.extend(read(option));
-            }
+        let locked = BUFFERS.into_iter().filter(|(_, lock)| locks & lock != 0);
+        seen.extend(locked.filter_map(|(option, _)| read(option)));
+        seen.extend(
+            [Opt::SO_REUSEADDR, Opt::SO_BUF_LOCK]
+                .into_iter()
+                .filter_map(read),
+        );
+        Self {
+            options: seen,
+            kept_by_callers,
         }
-        Ok(Self(seen))
+    }
+
+    /// Sets what a caller in C sets himself on a socket that is restored.
+    pub(super) fn give(&self, socket: &impl AsFd) -> Result<(), Stop> {
+        for (option, value) in &self.kept_by_callers {
+            raw::set(socket, *option, value)?;
+        }
+        Ok(())
     }
 
     /// Fails with every option that is not what it was.
     pub(super) fn expect_equal(&self, before: &Self) -> Verdict {
-        if self == before {
+        if self.options == before.options {
             return Ok(());
         }
-        let differs = |(one, other): &(&(&'static str, i32), &(&'static str, i32))| one != other;
-        let pairs: Vec<_> = before.0.iter().zip(&self.0).filter(differs).collect();
-        let list = |pick: fn(&(&(&'static str, i32), &(&'static str, i32))) -> String| {
-            pairs.iter().map(pick).collect::<Vec<_>>().join(", ")
+        let pairs = before.options.iter().zip(&self.options);
+        let differs: Vec<_> = pairs.filter(|(before, after)| before != after).collect();
+        let told = |(option, value): &(Opt, Vec<u8>)| match value[..] {
+            [a, b, c, d] => format!("{} {}", option.label(), i32::from_ne_bytes([a, b, c, d])),
+            _ => format!("{} {:?}", option.label(), String::from_utf8_lossy(value)),
         };
+        let list = |texts: Vec<String>| texts.join(", ");
         Err(Failure::new(
             "the options of the socket",
-            list(|(before, _)| format!("{} {}", before.0, before.1)),
-            list(|(_, after)| format!("{} {}", after.0, after.1)),
+            list(differs.iter().map(|(before, _)| told(before)).collect()),
+            list(differs.iter().map(|(_, after)| told(after)).collect()),
         )
         .into())
     }
