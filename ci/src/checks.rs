@@ -66,6 +66,11 @@ pub(crate) fn conformance(context: &Context) -> Result<Outcome, Error> {
     judge(context.limit, commands)
 }
 
+/// Step `self-test`.
+pub(crate) fn self_test(context: &Context) -> Result<Outcome, Error> {
+    cargo(context, &[&CONFORMANCE[..], &["--", "self-test"]].concat())
+}
+
 /// Step `bench`.
 pub(crate) fn bench(context: &Context) -> Result<Outcome, Error> {
     cargo(context, &["bench", "-p", "benches"])

@@ -24,6 +24,7 @@ pub mod probe;
 pub mod progress;
 pub mod report;
 pub mod runner;
+pub mod saboteur;
 pub mod scenario;
 pub mod select;
 pub mod subject;

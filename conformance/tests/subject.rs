@@ -14,7 +14,7 @@ struct Defendant {
     said: Option<&'static str>,
 }
 
-const DEFENDANTS: [Defendant; 7] = [
+const DEFENDANTS: [Defendant; 9] = [
     Defendant {
         source: "sound",
         filter: "restore/small-both/*",
@@ -44,6 +44,16 @@ const DEFENDANTS: [Defendant; 7] = [
         source: "hanging",
         filter: "restore/small-unacked/ts-sack-wscale/*",
         said: Some("the library did not return within 10 s from pause"),
+    },
+    Defendant {
+        source: "freed_memory",
+        filter: "restore/small-both/ts-sack-wscale/*",
+        said: Some("the library crashed: signal "),
+    },
+    Defendant {
+        source: "kept_memory",
+        filter: "restore/small-both/ts-sack-wscale/*",
+        said: Some("the library crashed: signal "),
     },
     Defendant {
         source: "sound",

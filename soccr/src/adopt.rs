@@ -128,7 +128,7 @@ fn check_kind(fd: BorrowedFd<'_>, snapshot: &Snapshot, step: Step) -> Result<(),
 
 /// Refuses a socket that is in none of these states, of which there is one at least.
 fn check_state(fd: BorrowedFd<'_>, step: Step, wanted: &[TcpState]) -> Result<(), Error> {
-    let state = raw::tcp_info(&fd).at(step, Opt::TCP_INFO.getting)?.state;
+    let state = raw::read_info(fd).at(step, Opt::TCP_INFO.getting)?.state;
     let found = TcpState::from_kernel(state);
     if found.is_some_and(|found| wanted.contains(&found)) {
         return Ok(());

@@ -138,7 +138,7 @@ pub(crate) fn refuse(socket: BorrowedFd<'_>) -> Result<(), Error> {
 fn reaches(socket: BorrowedFd<'_>, state: TcpState) -> Result<(), Error> {
     let step = Step::RemainingData;
     let reached = until(|| {
-        let info = raw::tcp_info(&socket).at(step, Opt::TCP_INFO.getting)?;
+        let info = raw::read_info(socket).at(step, Opt::TCP_INFO.getting)?;
         Ok(TcpState::from_kernel(info.state) == Some(state))
     })?;
     match reached {

@@ -1,14 +1,27 @@
 //! System calls that fail on purpose, for tests of what the library does then.
 //!
 //! Every system call of a save or a restore has a number: its place among those that the thread makes while a
-//! plan is in force. `record` tells their names, so that a test can let each of them fail in turn. Only with the
-//! feature `faults`; without it nothing of this is compiled into the calls.
+//! plan is in force. `record` tells their names, so that a test can let each of them fail in turn.
+//!
+//! A defect of the library, for a suite that has to find it, is an `Interceptor`: it stands between the library and the
+//! kernel, on all threads, and may change what passes. Only with the feature `faults`; without it nothing of this is
+//! compiled into the calls.
+
+#[cfg(feature = "faults")]
+mod interceptor;
 
 #[cfg(feature = "faults")]
 pub use enabled::{Fault, meanwhile_at, record, strike_at};
+#[cfg(feature = "faults")]
+pub use interceptor::{AlreadyIntercepted, Call, Interceptor, intercept};
 
 #[cfg(feature = "faults")]
 pub(crate) use enabled::{shorten, strike};
+#[cfg(feature = "faults")]
+pub(crate) use interceptor::{by_hand, fill, give, imaged, refused, released, resumed, saved};
+
+#[cfg(not(feature = "faults"))]
+pub(crate) use disabled::{by_hand, fill, give, imaged, refused, released, resumed, saved};
 
 /// Without the feature no call ever fails on purpose.
 #[cfg(not(feature = "faults"))]
@@ -22,6 +35,57 @@ pub(crate) fn strike(_name: &'static str) -> std::io::Result<()> {
 #[inline]
 pub(crate) fn shorten(length: usize) -> usize {
     length
+}
+
+/// Without the feature nobody stands between.
+#[cfg(not(feature = "faults"))]
+mod disabled {
+    use crate::error::Error;
+    use crate::snapshot::Snapshot;
+    use std::io;
+    use std::os::fd::BorrowedFd;
+
+    #[inline]
+    pub(crate) fn give(
+        _name: &'static str,
+        _socket: BorrowedFd<'_>,
+        bytes: &[u8],
+        mut make: impl FnMut(&[u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        make(bytes)
+    }
+
+    #[inline]
+    pub(crate) fn fill(
+        _name: &'static str,
+        _socket: BorrowedFd<'_>,
+        room: &mut [u8],
+        mut make: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        make(room)
+    }
+
+    #[inline]
+    pub(crate) fn by_hand<T>(f: impl FnOnce() -> T) -> T {
+        f()
+    }
+
+    #[inline]
+    pub(crate) fn saved(_socket: BorrowedFd<'_>, _snapshot: &mut Snapshot) {}
+
+    #[inline]
+    pub(crate) fn released(_socket: BorrowedFd<'_>) {}
+
+    #[inline]
+    pub(crate) fn resumed(_socket: BorrowedFd<'_>) {}
+
+    #[inline]
+    pub(crate) fn imaged(_image: &mut Vec<u8>) {}
+
+    #[inline]
+    pub(crate) fn refused(error: Error) -> Result<(), Error> {
+        Err(error)
+    }
 }
 
 #[cfg(feature = "faults")]

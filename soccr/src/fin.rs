@@ -112,7 +112,7 @@ impl Injection<'_> {
         }
         // The packet comes in by a softirq, mostly before `sendto` returns, but not always.
         let arrived = until(|| {
-            let info = raw::tcp_info(&self.socket).at(step, Opt::TCP_INFO.getting)?;
+            let info = raw::read_info(self.socket).at(step, Opt::TCP_INFO.getting)?;
             Ok(TcpState::from_kernel(info.state) == Some(reaches))
         })?;
         match arrived {

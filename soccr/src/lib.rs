@@ -44,7 +44,7 @@
 //! # Features
 //! - `serde`: `Serialize` and `Deserialize` for [`Snapshot`] and what it is made of.
 //! - `criu`: images of CRIU, read and written (module `criu`).
-//! - `faults`: system calls that fail on purpose, for tests (module `faults`).
+//! - `faults`: system calls that fail on purpose, and defects that are planted, for tests (module `faults`).
 //!
 //! # If something fails
 //! After an error from a save the connection runs on as before, unless it is one from resuming ([`Step::Resume`]): then

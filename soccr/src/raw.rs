@@ -11,10 +11,11 @@ mod opt;
 pub use opt::Opt;
 
 use crate::endpoints::Family;
+use crate::faults::by_hand;
 use crate::sys;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Value of [`Opt::TCP_REPAIR`]: enter repair mode.
 pub const TCP_REPAIR_ON: i32 = 1;
@@ -73,7 +74,7 @@ pub const MSG_FASTOPEN: i32 = libc::MSG_FASTOPEN;
 /// What `getsockopt` returns.
 #[doc(alias = "getsockopt")]
 pub fn get(socket: &impl AsFd, option: Opt, value: &mut [u8]) -> io::Result<usize> {
-    sys::get(socket.as_fd(), option, value)
+    by_hand(|| sys::get(socket.as_fd(), option, value))
 }
 
 /// Writes an option as bytes.
@@ -82,7 +83,7 @@ pub fn get(socket: &impl AsFd, option: Opt, value: &mut [u8]) -> io::Result<usiz
 /// What `setsockopt` returns.
 #[doc(alias = "setsockopt")]
 pub fn set(socket: &impl AsFd, option: Opt, value: &[u8]) -> io::Result<()> {
-    sys::set(socket.as_fd(), option, value)
+    by_hand(|| sys::set(socket.as_fd(), option, value))
 }
 
 /// Reads an option that is an `int`.
@@ -90,7 +91,7 @@ pub fn set(socket: &impl AsFd, option: Opt, value: &[u8]) -> io::Result<()> {
 /// # Errors
 /// What `getsockopt` returns.
 pub fn get_int(socket: &impl AsFd, option: Opt) -> io::Result<i32> {
-    sys::get_int(socket.as_fd(), option)
+    by_hand(|| sys::get_int(socket.as_fd(), option))
 }
 
 /// Writes an option that is an `int`.
@@ -98,7 +99,7 @@ pub fn get_int(socket: &impl AsFd, option: Opt) -> io::Result<i32> {
 /// # Errors
 /// What `setsockopt` returns.
 pub fn set_int(socket: &impl AsFd, option: Opt, value: i32) -> io::Result<()> {
-    sys::set_int(socket.as_fd(), option, value)
+    by_hand(|| sys::set_int(socket.as_fd(), option, value))
 }
 
 /// Sets an option to nothing: a null pointer and a length of zero.
@@ -106,7 +107,7 @@ pub fn set_int(socket: &impl AsFd, option: Opt, value: i32) -> io::Result<()> {
 /// # Errors
 /// What `setsockopt` returns.
 pub fn clear(socket: &impl AsFd, option: Opt) -> io::Result<()> {
-    sys::clear(socket.as_fd(), option)
+    by_hand(|| sys::clear(socket.as_fd(), option))
 }
 
 /// One entry of [`Opt::TCP_REPAIR_OPTIONS`]: a code and its value, 8 bytes in host byte order.
@@ -123,7 +124,7 @@ pub fn tcp_repair_opt(code: u32, value: u32) -> [u8; 8] {
 /// # Errors
 /// What `socket` returns.
 pub fn tcp_socket(family: Family) -> io::Result<OwnedFd> {
-    sys::tcp_socket(family)
+    by_hand(|| sys::tcp_socket(family))
 }
 
 /// Binds a socket to a local address.
@@ -131,7 +132,7 @@ pub fn tcp_socket(family: Family) -> io::Result<OwnedFd> {
 /// # Errors
 /// What `bind` returns.
 pub fn bind(socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
-    sys::bind(socket.as_fd(), address)
+    by_hand(|| sys::bind(socket.as_fd(), address))
 }
 
 /// Connects a socket to a remote address: in repair mode at once and without a packet.
@@ -139,7 +140,7 @@ pub fn bind(socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
 /// # Errors
 /// What `connect` returns.
 pub fn connect(socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
-    sys::connect(socket.as_fd(), address)
+    by_hand(|| sys::connect(socket.as_fd(), address))
 }
 
 /// The local address of a socket.
@@ -148,7 +149,7 @@ pub fn connect(socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
 /// What `getsockname` returns.
 #[doc(alias = "getsockname")]
 pub fn local_address(socket: &impl AsFd) -> io::Result<SocketAddr> {
-    sys::local_address(socket.as_fd())
+    by_hand(|| sys::local_address(socket.as_fd()))
 }
 
 /// Where a socket of this family was connected to, if it ever was: also before the peer has answered, and after the end of
@@ -158,7 +159,7 @@ pub fn local_address(socket: &impl AsFd) -> io::Result<SocketAddr> {
 /// What `getsockopt` returns.
 #[doc(alias = "SO_PEERNAME")]
 pub fn destination(socket: &impl AsFd, family: Family) -> io::Result<Option<SocketAddr>> {
-    sys::destination(socket.as_fd(), family)
+    by_hand(|| sys::destination(socket.as_fd(), family))
 }
 
 /// Receives into `buffer` with the given flags; returns the count as the kernel gives it.
@@ -169,7 +170,7 @@ pub fn destination(socket: &impl AsFd, family: Family) -> io::Result<Option<Sock
 /// # Errors
 /// What `recv` returns.
 pub fn recv(socket: &impl AsFd, buffer: &mut [u8], flags: i32) -> io::Result<usize> {
-    sys::recv(socket.as_fd(), buffer, flags)
+    by_hand(|| sys::recv(socket.as_fd(), buffer, flags))
 }
 
 /// Sends `bytes` with the given flags and without `SIGPIPE`; returns how many bytes the kernel took.
@@ -177,7 +178,7 @@ pub fn recv(socket: &impl AsFd, buffer: &mut [u8], flags: i32) -> io::Result<usi
 /// # Errors
 /// What `send` returns.
 pub fn send(socket: &impl AsFd, bytes: &[u8], flags: i32) -> io::Result<usize> {
-    sys::send(socket.as_fd(), bytes, flags)
+    by_hand(|| sys::send(socket.as_fd(), bytes, flags))
 }
 
 /// Gives a socket this filter in the place of the one it has; none, where `program` is empty.
@@ -186,7 +187,7 @@ pub fn send(socket: &impl AsFd, bytes: &[u8], flags: i32) -> io::Result<usize> {
 /// What `setsockopt` returns.
 #[doc(alias = "SO_ATTACH_FILTER")]
 pub fn set_filter(socket: &impl AsFd, program: &[crate::Instruction]) -> io::Result<()> {
-    sys::set_filter(socket.as_fd(), program)
+    by_hand(|| sys::set_filter(socket.as_fd(), program))
 }
 
 /// What `poll` says of a socket at this moment: the bits `POLL*`, without waiting.
@@ -194,7 +195,7 @@ pub fn set_filter(socket: &impl AsFd, program: &[crate::Instruction]) -> io::Res
 /// # Errors
 /// What `poll` returns.
 pub fn poll(socket: &impl AsFd) -> io::Result<i16> {
-    sys::poll_now(socket.as_fd())
+    by_hand(|| sys::poll_now(socket.as_fd()))
 }
 
 /// Bytes in the receive queue up to an urgent mark; a received FIN does not count.
@@ -203,7 +204,7 @@ pub fn poll(socket: &impl AsFd) -> io::Result<i16> {
 /// What the ioctl returns.
 #[doc(alias = "SIOCINQ")]
 pub fn siocinq(socket: &impl AsFd) -> io::Result<i32> {
-    sys::siocinq(socket.as_fd())
+    by_hand(|| sys::siocinq(socket.as_fd()))
 }
 
 /// Bytes in the send queue that are not acknowledged; a FIN counts as one.
@@ -212,7 +213,7 @@ pub fn siocinq(socket: &impl AsFd) -> io::Result<i32> {
 /// What the ioctl returns.
 #[doc(alias = "SIOCOUTQ")]
 pub fn siocoutq(socket: &impl AsFd) -> io::Result<i32> {
-    sys::siocoutq(socket.as_fd())
+    by_hand(|| sys::siocoutq(socket.as_fd()))
 }
 
 /// Bytes in the send queue that were never sent; a FIN counts as one.
@@ -221,7 +222,7 @@ pub fn siocoutq(socket: &impl AsFd) -> io::Result<i32> {
 /// What the ioctl returns.
 #[doc(alias = "SIOCOUTQNSD")]
 pub fn siocoutqnsd(socket: &impl AsFd) -> io::Result<i32> {
-    sys::siocoutqnsd(socket.as_fd())
+    by_hand(|| sys::siocoutqnsd(socket.as_fd()))
 }
 
 /// The part of `struct tcp_info` that a checkpoint looks at, and the length that the kernel gave.
@@ -344,9 +345,14 @@ impl TcpInfo {
 /// What `getsockopt` returns.
 #[doc(alias = "TCP_INFO")]
 pub fn tcp_info(socket: &impl AsFd) -> io::Result<TcpInfo> {
+    by_hand(|| read_info(socket.as_fd()))
+}
+
+/// As [`tcp_info`], for the library's own operations.
+pub(crate) fn read_info(fd: BorrowedFd<'_>) -> io::Result<TcpInfo> {
     // Twice the longest that any kernel has today.
     let mut bytes = [0; 560];
-    let length = get(socket, Opt::TCP_INFO, &mut bytes)?;
+    let length = sys::get(fd, Opt::TCP_INFO, &mut bytes)?;
     Ok(TcpInfo::decode(&bytes[..length.min(bytes.len())]))
 }
 

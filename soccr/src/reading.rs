@@ -184,7 +184,7 @@ fn unsupported(step: Step, unsupported: Unsupported) -> Error {
 
 /// The state of the socket, if it is one that can be saved.
 fn carried(fd: BorrowedFd<'_>, step: Step) -> Result<(TcpState, TcpInfo), Error> {
-    let info = crate::raw::tcp_info(&fd).at(step, Opt::TCP_INFO.getting)?;
+    let info = crate::raw::read_info(fd).at(step, Opt::TCP_INFO.getting)?;
     match TcpState::from_kernel(info.state) {
         Some(state) if state.is_carried() => Ok((state, info)),
         Some(state) => Err(unsupported(step, Unsupported::State(state))),

@@ -2,6 +2,7 @@
 
 use crate::buffers::Buffers;
 use crate::error::{At, Error, Step};
+use crate::faults;
 use crate::finishing::has_tail;
 use crate::held::{Held, Tail, no_delay};
 use crate::ingress::Filter;
@@ -114,6 +115,7 @@ impl Restored {
             self.connect()?;
         }
         self.held.settle(self.as_fd(), no_delay);
+        faults::resumed(self.as_fd());
         Ok(TcpStream::from(self.fd))
     }
 

@@ -2,6 +2,7 @@
 //! resume, or leave in repair mode and close.
 
 use crate::error::{At, Error, ErrorKind, Step};
+use crate::faults;
 use crate::raw::{Opt, TcpInfo};
 use crate::reading::{Data, Inspected, Memory};
 use crate::repair::{Probe, Repair};
@@ -218,7 +219,8 @@ impl<'fd> DataRead<'fd> {
                 .at(Step::ReadData, Opt::TCP_TIMESTAMP.getting)? as u32;
             if complete && data.still_holds(fd)? {
                 let (taken_as_sent, info) = (data.taken_as_sent(), data.info);
-                let snapshot = inspected.into_snapshot(data, timestamp, repair.reuse_address());
+                let mut snapshot = inspected.into_snapshot(data, timestamp, repair.reuse_address());
+                faults::saved(fd, &mut snapshot);
                 return Ok(Saved {
                     repair,
                     snapshot,
@@ -282,6 +284,7 @@ impl Saved<'_> {
     #[must_use = "the snapshot is all that is left of the connection once the socket is closed"]
     pub fn release(mut self) -> Snapshot {
         self.snapshot.take_pending_error(self.repair.fd());
+        faults::released(self.repair.fd());
         self.repair.release();
         self.snapshot
     }

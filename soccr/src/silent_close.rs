@@ -40,7 +40,7 @@ pub fn silent_close<T: AsFd + Into<OwnedFd>>(socket: T) -> Result<(), NotClosed<
 
 fn vanish(fd: BorrowedFd<'_>) -> Result<(), Error> {
     require_tcp(fd, Step::Close)?;
-    let info = raw::tcp_info(&fd).at(Step::Close, Opt::TCP_INFO.getting)?;
+    let info = raw::read_info(fd).at(Step::Close, Opt::TCP_INFO.getting)?;
     if info.state == TcpState::Listen as u8 {
         let listens = ErrorKind::Unsupported(Unsupported::State(TcpState::Listen));
         return Err(Error::new(Step::Close, listens));

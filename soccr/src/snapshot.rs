@@ -3,6 +3,7 @@
 use crate::buffers::Buffers;
 use crate::endpoints::Endpoints;
 use crate::error::{Error, ErrorKind, Step, Unsupported};
+use crate::faults;
 use crate::ingress::Filter;
 use crate::lint::Fate;
 use crate::losses::{Loss, Lost};
@@ -185,14 +186,14 @@ impl Snapshot {
     pub fn validate(&self) -> Result<(), Error> {
         if !self.state.is_carried() {
             let unsupported = Unsupported::State(self.state);
-            return Err(Error::new(
+            return faults::refused(Error::new(
                 Step::Validate,
                 ErrorKind::Unsupported(unsupported),
             ));
         }
         let refused = self.lint().into_iter().find(|it| it.fate == Fate::Refused);
         match refused {
-            Some(finding) => Err(Error::new(
+            Some(finding) => faults::refused(Error::new(
                 Step::Validate,
                 ErrorKind::Refused(finding.into()),
             )),

@@ -5,6 +5,7 @@ mod doctor;
 mod list;
 mod replay;
 mod run;
+mod self_test;
 
 use crate::catalogue;
 use crate::report::text::width;
@@ -43,6 +44,8 @@ enum Command {
         /// The id of the case
         id: String,
     },
+    /// Let the suite convict defects that are planted in the library, one at a time
+    SelfTest(self_test::Args),
     /// Run scenarios that were written down
     Replay(replay::Args),
     /// Print a generated scenario
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::List(args) => tell(list::list(&args, catalogue::all())),
         Command::Show { id } => tell(list::show(&id, catalogue::all(), width())),
+        Command::SelfTest(args) => self_test::self_test(args),
         Command::Replay(args) => replay::replay(args),
         Command::Scenario(args) => replay::print(&args),
         Command::Coverage(args) => tell(coverage::coverage(&args, &catalogue::all())),

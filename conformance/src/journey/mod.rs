@@ -193,6 +193,7 @@ impl Traveller {
         let paused = paused.save(host, &self.privileges)?;
         let view = KernelView::read(&self.subject)?;
         let snapshot = paused.release()?;
+        expect_eq("the saved state", snapshot.state as u8, view.state)?;
         self.close_subject()?;
         if snapshot.state == TcpState::Established {
             self.lock.unblock_egress();

@@ -164,11 +164,17 @@ fn nothing() -> Reply {
     Reply::Impossible("there is no library, or no socket".to_owned())
 }
 
-/// Whether a subject can be used at all, found out by a process of its own. To be called before any case runs.
+/// Whether a subject can be used at all, found out by a process of its own; a saboteur is set to work in this one. To be
+/// called before any case runs.
 ///
 /// # Errors
 /// Why it cannot be opened.
 pub fn check(subject: &Subject) -> Result<(), String> {
+    if let Subject::Saboteur(saboteur) = subject {
+        return saboteur
+            .plant()
+            .map_err(|error| format!("{subject}: {error}"));
+    }
     let Some(path) = subject.file() else {
         return Ok(());
     };

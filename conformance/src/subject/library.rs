@@ -29,7 +29,7 @@ impl Library {
     /// The library of a subject, for one case.
     pub(crate) fn new(subject: &Subject, breaches: &Breaches) -> Self {
         match subject {
-            Subject::Rust => Self::Rust,
+            Subject::Rust | Subject::Saboteur(_) => Self::Rust,
             other => {
                 let driver = Driver::new(other.clone(), Arc::clone(breaches));
                 Self::C(CLibrary(Arc::new(driver)))

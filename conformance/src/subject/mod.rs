@@ -13,6 +13,7 @@ pub use child::{check, obey_check, serve};
 pub use library::{Library, Paused, Refusal, Restored, Saved};
 
 use crate::case::{Case, ThroughC};
+use crate::saboteur::{self, Saboteur};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -29,7 +30,12 @@ pub enum Subject {
     Staged,
     /// A shared library with today's interface.
     File(PathBuf),
+    /// The Rust library, with a defect that is planted in the process of the suite: no other subject can be judged there.
+    Saboteur(&'static Saboteur),
 }
+
+/// What the name of a subject begins with that is a saboteur.
+const SABOTEUR: &str = "saboteur:";
 
 impl Subject {
     /// The same, found from any directory.
@@ -74,7 +80,7 @@ impl Subject {
     #[must_use]
     pub fn cannot_express(&self, case: &Case) -> Option<String> {
         let reason = match (self, case.through_c()) {
-            (Self::Rust, _)
+            (Self::Rust | Self::Saboteur(_), _)
             | (_, ThroughC::Both)
             | (Self::Capi | Self::File(_), ThroughC::Today(_)) => {
                 return None;
@@ -93,6 +99,12 @@ impl FromStr for Subject {
             "rust" => Ok(Self::Rust),
             "capi" => Ok(Self::Capi),
             "staged" => Ok(Self::Staged),
+            text if text.starts_with(SABOTEUR) => {
+                let found = saboteur::by_name(&text[SABOTEUR.len()..]);
+                found.map(Self::Saboteur).ok_or_else(|| {
+                    "no saboteur has this name: see `conformance self-test --list`".to_owned()
+                })
+            }
             path if path.contains(['/', '.']) => Ok(Self::File(path.into())),
             _ => Err(
                 "neither `rust`, `capi` or `staged`, nor the path of a shared library".to_owned(),
@@ -108,6 +120,7 @@ impl fmt::Display for Subject {
             Self::Capi => f.write_str("capi"),
             Self::Staged => f.write_str("staged"),
             Self::File(path) => path.display().fmt(f),
+            Self::Saboteur(saboteur) => write!(f, "{SABOTEUR}{}", saboteur.name),
         }
     }
 }
@@ -124,10 +137,12 @@ mod tests {
             "staged",
             "./libsoccr.so",
             "/usr/lib/libsoccr.so.2",
+            "saboteur:nobody",
         ] {
             assert_eq!(name.parse::<Subject>().unwrap().to_string(), name);
         }
         assert!("capy".parse::<Subject>().is_err());
+        assert!("saboteur:somebody".parse::<Subject>().is_err());
     }
 
     #[test]

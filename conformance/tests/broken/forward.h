@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * Today's interface of libsoccr, every call of it forwarded to the library FORWARD_TO. A file that includes this has one
- * function of its own, for which it defines OWN_PAUSE or OWN_RESTORE.
+ * function of its own, for which it defines OWN_ and the name of it.
  */
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -47,15 +47,19 @@ int libsoccr_save(struct libsoccr_sk *sk, struct libsoccr_sk_data *data, unsigne
 	return FORWARD(libsoccr_save)(sk, data, data_size);
 }
 
+#ifndef OWN_GET_QUEUE_BYTES
 char *libsoccr_get_queue_bytes(struct libsoccr_sk *sk, int queue_id, unsigned flags)
 {
 	return FORWARD(libsoccr_get_queue_bytes)(sk, queue_id, flags);
 }
+#endif
 
+#ifndef OWN_SET_QUEUE_BYTES
 int libsoccr_set_queue_bytes(struct libsoccr_sk *sk, int queue_id, char *bytes, unsigned flags)
 {
 	return FORWARD(libsoccr_set_queue_bytes)(sk, queue_id, bytes, flags);
 }
+#endif
 
 int libsoccr_set_addr(struct libsoccr_sk *sk, int self, union libsoccr_addr *addr, unsigned flags)
 {

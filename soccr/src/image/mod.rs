@@ -83,6 +83,7 @@ pub use container::{MAGIC, REQUIRED, VERSION};
 pub use error::ImageError;
 pub use stream::StreamError;
 
+use crate::faults;
 use crate::ingress::Filter;
 use crate::losses::Loss;
 use crate::path::Path;
@@ -142,7 +143,9 @@ impl Snapshot {
         image.record_if_any(Some(path).filter(|path| **path != Path::default()));
         image.record_if_any(Some(unsaved).filter(|unsaved| !unsaved.is_empty()));
         image.record_if_any(link.clone().map(Link).as_ref());
-        image.finish()
+        let mut bytes = image.finish();
+        faults::imaged(&mut bytes);
+        bytes
     }
 
     /// Reads an [image](crate::image).

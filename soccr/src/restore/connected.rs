@@ -117,7 +117,7 @@ impl<'s> Restoring<'s, stage::Connected> {
         let (fd, step) = (self.as_fd(), Step::NoQueueData);
         let value = timestamps.to_restore();
         set(fd, step, Opt::TCP_TIMESTAMP, value as i32)?;
-        let info = raw::tcp_info(&fd).at(step, Opt::TCP_INFO.getting)?;
+        let info = raw::read_info(fd).at(step, Opt::TCP_INFO.getting)?;
         let microseconds = info.options & TCPI_OPT_USEC_TS != 0;
         if microseconds != timestamps.microseconds {
             let unit = |microseconds| {

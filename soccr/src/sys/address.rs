@@ -1,6 +1,6 @@
 //! `SocketAddr` to and from the kernel's `sockaddr`.
 
-use super::calls::call;
+use super::calls::{call, call_on};
 use super::{check, socklen_of};
 use crate::endpoints::Family;
 use std::io;
@@ -49,22 +49,20 @@ impl Encoded {
 pub(crate) fn bind(fd: BorrowedFd<'_>, address: SocketAddr) -> io::Result<()> {
     let encoded = Encoded::new(address);
     let (pointer, length) = encoded.as_ptr();
-    call("bind", || {
+    call_on("bind", fd, || {
         // SAFETY: `pointer` is valid for reads of `length` bytes while `encoded` lives.
         check(unsafe { libc::bind(fd.as_raw_fd(), pointer, length) })
-    })?;
-    Ok(())
+    })
 }
 
 /// Connects a socket to a remote address.
 pub(crate) fn connect(fd: BorrowedFd<'_>, address: SocketAddr) -> io::Result<()> {
     let encoded = Encoded::new(address);
     let (pointer, length) = encoded.as_ptr();
-    call("connect", || {
+    call_on("connect", fd, || {
         // SAFETY: `pointer` is valid for reads of `length` bytes while `encoded` lives.
         check(unsafe { libc::connect(fd.as_raw_fd(), pointer, length) })
-    })?;
-    Ok(())
+    })
 }
 
 /// The local address of a socket.

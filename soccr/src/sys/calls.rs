@@ -1,7 +1,9 @@
 //! The one place that every system call passes: counted, retried after a signal, and made to fail on purpose in tests.
 
+use crate::faults;
 use std::cell::Cell;
 use std::io;
+use std::os::fd::BorrowedFd;
 
 thread_local! {
     static MADE: Cell<u64> = const { Cell::new(0) };
@@ -32,8 +34,37 @@ pub(super) fn call<T>(
     once(name, &mut make)
 }
 
+/// Makes a system call that concerns a socket and gives the kernel bytes; returns what `make` counts.
+pub(super) fn give(
+    name: &'static str,
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    mut make: impl FnMut(&[u8]) -> io::Result<usize>,
+) -> io::Result<usize> {
+    faults::give(name, socket, bytes, |bytes| call(name, || make(bytes)))
+}
+
+/// Makes one that the kernel gives bytes.
+pub(super) fn fill(
+    name: &'static str,
+    socket: BorrowedFd<'_>,
+    room: &mut [u8],
+    mut make: impl FnMut(&mut [u8]) -> io::Result<usize>,
+) -> io::Result<usize> {
+    faults::fill(name, socket, room, |room| call(name, || make(room)))
+}
+
+/// Makes one that carries no bytes, or such as nobody has to look at.
+pub(super) fn call_on(
+    name: &'static str,
+    socket: BorrowedFd<'_>,
+    mut make: impl FnMut() -> io::Result<libc::c_int>,
+) -> io::Result<()> {
+    give(name, socket, &[], |_| make().map(|_| 0)).map(drop)
+}
+
 fn once<T>(name: &'static str, make: &mut impl FnMut() -> io::Result<T>) -> io::Result<T> {
     MADE.set(MADE.get() + 1);
-    crate::faults::strike(name)?;
+    faults::strike(name)?;
     make()
 }

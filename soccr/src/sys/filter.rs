@@ -1,6 +1,6 @@
 //! Socket filters: programs of classic BPF that see every packet before the socket does.
 
-use super::calls::call;
+use super::calls::{call, call_on};
 use super::{check, socklen_of};
 use crate::ingress::Instruction;
 use std::io;
@@ -59,7 +59,7 @@ fn attach(fd: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
         // The kernel only reads it.
         filter: program.as_ptr().cast_mut().cast(),
     };
-    call("setsockopt(SO_ATTACH_FILTER)", || {
+    call_on("setsockopt(SO_ATTACH_FILTER)", fd, || {
         // SAFETY: `fprog` points at `length` instructions, which live until the call returns; their layout is that of
         // `sock_filter`, as asserted above.
         check(unsafe {
@@ -71,13 +71,12 @@ fn attach(fd: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
                 socklen_of::<libc::sock_fprog>(),
             )
         })
-    })?;
-    Ok(())
+    })
 }
 
 fn detach(fd: BorrowedFd<'_>) -> io::Result<()> {
     let nothing: libc::c_int = 0;
-    let answer = call("setsockopt(SO_DETACH_FILTER)", || {
+    let answer = call_on("setsockopt(SO_DETACH_FILTER)", fd, || {
         // SAFETY: `nothing` is one valid `int`.
         check(unsafe {
             libc::setsockopt(
@@ -92,6 +91,6 @@ fn detach(fd: BorrowedFd<'_>) -> io::Result<()> {
     match answer {
         // There was none.
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-        other => other.map(|_| ()),
+        other => other,
     }
 }

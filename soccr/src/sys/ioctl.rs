@@ -1,6 +1,6 @@
 //! The three queue lengths of a TCP socket.
 
-use super::calls::call;
+use super::calls::fill;
 use super::check;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -19,12 +19,15 @@ const SIOCATMARK: libc::Ioctl = if cfg!(any(
 
 /// Asks an ioctl that writes one `int`.
 fn read_int(fd: BorrowedFd<'_>, name: &'static str, request: libc::Ioctl) -> io::Result<i32> {
-    let mut value: libc::c_int = 0;
-    call(name, || {
+    let mut bytes = [0; size_of::<i32>()];
+    fill(name, fd, &mut bytes, |bytes| {
+        let mut value: libc::c_int = 0;
         // SAFETY: the requests passed here write one `int` through the pointer, which is valid for the call.
-        check(unsafe { libc::ioctl(fd.as_raw_fd(), request, &raw mut value) })
+        check(unsafe { libc::ioctl(fd.as_raw_fd(), request, &raw mut value) })?;
+        bytes.copy_from_slice(&value.to_ne_bytes());
+        Ok(bytes.len())
     })?;
-    Ok(value)
+    Ok(i32::from_ne_bytes(bytes))
 }
 
 /// Bytes in the receive queue, as far as they can be read without meeting an urgent mark. A FIN is not counted.

@@ -1,7 +1,7 @@
 //! Raw sockets, which send packets that are complete with their IP header.
 
 use super::address::Encoded;
-use super::calls::call;
+use super::calls::{call, give};
 use super::check;
 use crate::endpoints::Family;
 use std::io;
@@ -23,7 +23,7 @@ pub(crate) fn raw_socket(family: Family) -> io::Result<OwnedFd> {
 pub(crate) fn send_to(fd: BorrowedFd<'_>, packet: &[u8], to: SocketAddr) -> io::Result<usize> {
     let encoded = Encoded::new(to);
     let (pointer, length) = encoded.as_ptr();
-    call("sendto", || {
+    give("sendto", fd, packet, |packet| {
         // SAFETY: `packet` is valid for reads of its length, and `pointer` for reads of `length` bytes.
         let count = unsafe {
             libc::sendto(

@@ -1,6 +1,6 @@
 //! Sockets: new ones, and what is done to a whole one.
 
-use super::calls::call;
+use super::calls::{call, call_on};
 use super::{check, socklen_of};
 use crate::endpoints::Family;
 use std::io;
@@ -20,16 +20,15 @@ pub(crate) fn tcp_socket(family: Family) -> io::Result<OwnedFd> {
 
 /// Shuts one or both directions of a connection.
 pub(crate) fn shutdown(fd: BorrowedFd<'_>, how: Shutdown) -> io::Result<()> {
-    let how = match how {
-        Shutdown::Read => libc::SHUT_RD,
-        Shutdown::Write => libc::SHUT_WR,
-        Shutdown::Both => libc::SHUT_RDWR,
+    let (name, how) = match how {
+        Shutdown::Read => ("shutdown(SHUT_RD)", libc::SHUT_RD),
+        Shutdown::Write => ("shutdown(SHUT_WR)", libc::SHUT_WR),
+        Shutdown::Both => ("shutdown(SHUT_RDWR)", libc::SHUT_RDWR),
     };
-    call("shutdown", || {
+    call_on(name, fd, || {
         // SAFETY: no pointer is passed.
         check(unsafe { libc::shutdown(fd.as_raw_fd(), how) })
-    })?;
-    Ok(())
+    })
 }
 
 /// Takes the connection from a socket, as `connect(2)` does for an address of no family.
@@ -38,12 +37,11 @@ pub(crate) fn disconnect(fd: BorrowedFd<'_>) -> io::Result<()> {
         sa_family: libc::AF_UNSPEC as libc::sa_family_t,
         sa_data: [0; 14],
     };
-    call("connect(AF_UNSPEC)", || {
+    call_on("connect(AF_UNSPEC)", fd, || {
         let length = socklen_of::<libc::sockaddr>();
         // SAFETY: `nowhere` is valid for reads of `length` bytes.
         check(unsafe { libc::connect(fd.as_raw_fd(), &raw const nowhere, length) })
-    })?;
-    Ok(())
+    })
 }
 
 /// Whether calls on the socket never wait (`O_NONBLOCK`).
@@ -61,11 +59,10 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Resu
     if new == old {
         return Ok(());
     }
-    call("fcntl(F_SETFL)", || {
+    call_on("fcntl(F_SETFL)", fd, || {
         // SAFETY: `F_SETFL` takes an `int`, and no pointer is passed.
         check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, new) })
-    })?;
-    Ok(())
+    })
 }
 
 /// The flags of the open socket: `O_NONBLOCK`, `O_ASYNC`.

@@ -1,6 +1,6 @@
 //! Socket options, as bytes and as `int`.
 
-use super::calls::call;
+use super::calls::{call_on, fill, give};
 use super::check;
 use crate::raw::Opt;
 use std::io;
@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Reads an option into `value`; returns how many bytes the kernel says it wrote.
 pub(crate) fn get(fd: BorrowedFd<'_>, option: Opt, value: &mut [u8]) -> io::Result<usize> {
-    call(option.getting, || {
+    fill(option.getting, fd, value, |value| {
         let mut length = libc::socklen_t::try_from(value.len()).unwrap_or(libc::socklen_t::MAX);
         // SAFETY: `value` is valid for writes of `length` bytes, which is at most `value.len()`, and both pointers
         // outlive the call. `Opt` holds plain values only: no option among them carries a pointer of its own.
@@ -27,8 +27,8 @@ pub(crate) fn get(fd: BorrowedFd<'_>, option: Opt, value: &mut [u8]) -> io::Resu
 
 /// Writes an option from `value`.
 pub(crate) fn set(fd: BorrowedFd<'_>, option: Opt, value: &[u8]) -> io::Result<()> {
-    let length = libc::socklen_t::try_from(value.len()).unwrap_or(libc::socklen_t::MAX);
-    call(option.setting, || {
+    give(option.setting, fd, value, |value| {
+        let length = libc::socklen_t::try_from(value.len()).unwrap_or(libc::socklen_t::MAX);
         // SAFETY: `value` is valid for reads of `length` bytes, which is at most `value.len()`. `Opt` holds plain
         // values only, so the kernel follows no pointer inside them.
         check(unsafe {
@@ -39,14 +39,15 @@ pub(crate) fn set(fd: BorrowedFd<'_>, option: Opt, value: &[u8]) -> io::Result<(
                 value.as_ptr().cast(),
                 length,
             )
-        })
+        })?;
+        Ok(value.len())
     })?;
     Ok(())
 }
 
 /// Sets an option to nothing: a null pointer of length zero, which for `IP_OPTIONS` means "no IP options".
 pub(crate) fn clear(fd: BorrowedFd<'_>, option: Opt) -> io::Result<()> {
-    call(option.setting, || {
+    call_on(option.setting, fd, || {
         // SAFETY: with a length of zero the kernel reads nothing from the pointer.
         check(unsafe {
             libc::setsockopt(
@@ -57,8 +58,7 @@ pub(crate) fn clear(fd: BorrowedFd<'_>, option: Opt) -> io::Result<()> {
                 0,
             )
         })
-    })?;
-    Ok(())
+    })
 }
 
 /// Reads an option that is an `int`. An option that the kernel answers with fewer bytes is widened with zeros.

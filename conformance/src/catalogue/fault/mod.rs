@@ -98,6 +98,14 @@ fn expect_as_good(told: &str, snapshot: &Snapshot, clean: &Snapshot) -> Verdict 
         differing(&wanted, &found),
         differing(&found, &wanted),
         found == wanted,
+    )?;
+    // Shown, a queue is only as long as it is.
+    let bytes = |of: &Snapshot| (of.receive.bytes.clone(), of.send.bytes.clone());
+    expect(
+        format!("the bytes of both queues after {told}"),
+        "those that were saved without it",
+        "others",
+        bytes(snapshot) == bytes(clean),
     )
 }
 

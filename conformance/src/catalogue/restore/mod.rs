@@ -5,6 +5,7 @@ mod by_hand;
 mod freebind;
 mod held;
 mod host;
+mod kept;
 mod link_local;
 mod matrix;
 mod narrow;
@@ -29,6 +30,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(host::cases());
     cases.extend(settled::cases());
     cases.extend(socket_options::cases());
+    cases.extend(kept::cases());
     cases.extend(squeezed::cases());
     cases.extend(held::cases());
     cases.extend(narrow::cases());

@@ -2,11 +2,12 @@
 
 use crate::case::Case;
 use crate::context::Context;
-use crate::journey::{Lock, Negotiated, Plan, Receive, Send, Traveller};
+use crate::journey::{Lock, Negotiated, PATIENCE, Plan, Receive, Saved, Send, Traveller};
 use crate::oracle::stream::End;
 use crate::oracle::wire::{Probes, RESTORED};
 use crate::verdict::{Failure, Verdict, expect, expect_eq};
-use lab::{Direction, Family, Match, Pair};
+use lab::{Direction, Family, Match, Pair, Segment, wait};
+use soccr::Seq;
 use soccr::raw::{self, Opt};
 
 /// What timestamps take of every segment, in bytes (`TCPOLEN_TSTAMP_ALIGNED`).
@@ -182,5 +183,35 @@ fn other_host(ctx: &Context, family: Family, negotiated: Negotiated) -> Verdict 
         false => saved.view.snd_mss -= TIMESTAMPS_LEN,
     }
     let restored = traveller.arrive(&saved)?;
+    expect_first_window(&traveller, &saved)?;
     traveller.conclude(ctx, &saved, &restored, Probes::One)
+}
+
+/// The first segment after the resume takes nothing back of the window that was announced: with a wrong scale the streams
+/// would come whole all the same, and crawl.
+fn expect_first_window(traveller: &Traveller, saved: &Saved) -> Verdict {
+    let options = saved.snapshot.options.window_scale;
+    let shift = options.map_or(0, |scale| scale.rcv);
+    let Some(window) = saved.snapshot.window else {
+        return Err(Failure::new("the saved window", "there is one", "none").into());
+    };
+    let trace = || {
+        traveller
+            .capture
+            .trace()?
+            .along(&traveller.flow)
+            .after(RESTORED)
+    };
+    let spoken = || trace().is_ok_and(|trace| trace.segments().next().is_some());
+    wait::until("the subject speaks", PATIENCE, spoken)?;
+    let edge = |first: &Segment| Seq(first.ack) + (u32::from(first.window) << shift);
+    let first = trace()?.segments().next().map(edge);
+    // What does not fit the field, at its scale, is not told.
+    let told = window.rcv_wup + ((window.rcv_wnd >> shift).min(u16::MAX.into()) << shift);
+    expect(
+        "the edge of the window after the resume",
+        format!("{told} or further"),
+        format!("{first:?}"),
+        first.is_some_and(|edge| !edge.before(told)),
+    )
 }

@@ -1,8 +1,11 @@
 //! The states between the first FIN and the last acknowledgement.
 
-use crate::case::Case;
+use crate::case::{Case, Level};
+use crate::context::Context;
 use crate::journey::{Ending, Plan, Receive, Send};
-use lab::Family;
+use crate::oracle::state::KernelView;
+use crate::verdict::{Stop, Verdict, expect_eq};
+use lab::{Counters, Family};
 use soccr::{FinMode, Settings};
 
 const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::V4Mapped];
@@ -54,8 +57,57 @@ pub(super) fn cases() -> Vec<Case> {
                 }
             }
         }
+        for family in FAMILIES.into_iter().filter(|_| ending != Ending::FinWait1) {
+            let plan = Plan {
+                family,
+                receive: Receive::Small,
+                ending,
+                ..Plan::PLAIN
+            };
+            cases.push(
+                Case::new(
+                    format!("state/{state}/one-segment/{family}"),
+                    "what only the peer could send is put back by one segment; a FIN is acknowledged at once",
+                    guide,
+                    move |ctx| one_segment(ctx, plan),
+                )
+                .level(Level::Should)
+                .in_c(),
+            );
+        }
     }
     cases
+}
+
+/// A second one would draw an acknowledgement that nobody asked for.
+fn one_segment(ctx: &Context, plan: Plan) -> Verdict {
+    let mut traveller = plan.depart(ctx)?;
+    traveller.settings = traveller.settings.fin(FinMode::Inject);
+    traveller.fill_and_end(plan.receive, plan.send, plan.ending)?;
+    let saved = traveller.save()?;
+    let counted = |counters: &Counters| {
+        let (in_, out) = (counters.get("Tcp.InSegs"), counters.get("Tcp.OutSegs"));
+        in_.zip(out)
+            .ok_or_else(|| Stop::Broken("this kernel does not count segments".to_owned()))
+    };
+    let before = counted(&traveller.pair.a().counters()?)?;
+    let restored = traveller.restore(&saved.snapshot)?;
+    traveller.expect_view(&saved, &KernelView::read(&restored)?)?;
+    let after = counted(&traveller.pair.a().counters()?)?;
+    expect_eq(
+        "segments that came in during the restore",
+        after.0 - before.0,
+        1,
+    )?;
+    // Left to a timer, it would leave in the middle of what comes next, or in the middle of the resumed connection.
+    let due = u64::from(saved.snapshot.state.has_peer_fin());
+    expect_eq(
+        "segments that left during the restore",
+        after.1 - before.1,
+        due,
+    )?;
+    let restored = traveller.resume(restored)?;
+    traveller.conclude(ctx, &saved, &restored, plan.probes())
 }
 
 /// Where no FIN has to be put back that the kernel would not put back by itself, there is one way only.
