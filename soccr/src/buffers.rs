@@ -63,7 +63,7 @@ impl Buffers {
         }
         if let Some(locks @ 4..) = self.locks {
             found.push(Finding::refused_by_the_kernel(
-                (Rule::Length, Step::Resume, libc::EINVAL),
+                (Rule::Length, Step::RemainingData, libc::EINVAL),
                 "buffers.locks",
                 locks,
                 "must be at most 3",
@@ -95,12 +95,12 @@ impl Buffers {
         Ok(())
     }
 
-    /// Sets both sizes and their locks as they were saved, the last thing before the resume (guide H2).
+    /// Sets both sizes and their locks as they were saved, after all that needs room (guide H2).
     ///
     /// Where sizes cannot be forced, one that the application had not fixed stays as [`grow`](Self::grow) and the
     /// kernel have made it: set without force, it could shrink below its queue.
     pub(crate) fn settle(&self, fd: BorrowedFd<'_>) -> Result<(), Error> {
-        let step = Step::Resume;
+        let step = Step::RemainingData;
         for (saved, buffer) in [(self.send, SEND), (self.receive, RECEIVE)] {
             let size = sys::get_int(fd, buffer.plain).at(step, buffer.plain.getting)?;
             // Setting a size locks it, and not every kernel can unlock it again.

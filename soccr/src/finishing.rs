@@ -28,6 +28,9 @@ const STEP: Step = Step::RemainingData;
 /// More than the kernel takes for a segment of a new connection's peer (`rcv_mss`, 88 to 536 bytes), bytes.
 const SEVERAL_SEGMENTS: u32 = 4096;
 
+/// `TCP_NOTSENT_LOWAT` that holds nothing back: as a number without a sign, the largest (kernel 3.12).
+const UNLIMITED: i32 = -1;
+
 /// A connection in repair mode, its queues restored as far as they were sent.
 pub(crate) struct Finishing<'a> {
     pub(crate) fd: BorrowedFd<'a>,
@@ -196,7 +199,11 @@ impl Finishing<'_> {
             InFlight::AsSent => self.snapshot.send.unsent(),
             InFlight::AsUnsent => &self.snapshot.send.bytes,
         };
+        // How much may wait to be sent was for the application to heed, when it wrote this. 0 is the default of the network;
+        // what the application has set comes last.
+        set(self.fd, Opt::TCP_NOTSENT_LOWAT, UNLIMITED)?;
         write_all(self.fd, Queue::Send, tail)?;
+        set(self.fd, Opt::TCP_NOTSENT_LOWAT, 0)?;
         if self.fin_is_unsent() {
             sys::shutdown(self.fd, Shutdown::Write).at(STEP, "shutdown(SHUT_WR)")?;
         }

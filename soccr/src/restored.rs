@@ -1,6 +1,5 @@
 //! A restored connection, and the step that brings it to life.
 
-use crate::buffers::Buffers;
 use crate::error::{At, Error, Step};
 use crate::faults;
 use crate::finishing::has_tail;
@@ -30,7 +29,6 @@ pub struct Restored {
     fd: OwnedFd,
     switch: Switch,
     kind: Kind,
-    buffers: Buffers,
     remote: SocketAddr,
     nonblocking: bool,
     held: Held,
@@ -66,7 +64,6 @@ impl Restored {
             fd,
             switch,
             kind,
-            buffers: snapshot.buffers,
             remote: link::endpoints(snapshot).remote,
             nonblocking: snapshot.nonblocking,
             held: Held {
@@ -96,8 +93,7 @@ impl Restored {
     /// this has returned.
     ///
     /// # Errors
-    /// What the kernel says to leaving repair mode, or to the sizes of the buffers before it: nothing was sent,
-    /// the connection has vanished, and the snapshot can be restored again.
+    /// What the kernel says to leaving repair mode, or to what comes before it: nothing was sent, the connection has vanished, and the snapshot can be restored again.
     #[doc(alias = "libsoccr_resume")]
     pub fn resume(self) -> Result<TcpStream, Error> {
         let (fd, step) = (self.fd.as_fd(), Step::Resume);
@@ -157,7 +153,6 @@ impl Restored {
     /// What can fail, and is done in repair mode for that.
     fn prepare(&self) -> Result<(), Error> {
         let (fd, step) = (self.fd.as_fd(), Step::Resume);
-        self.buffers.settle(fd)?;
         let nonblocking = self.nonblocking || self.sends_syn();
         sys::set_nonblocking(fd, nonblocking).at(step, "fcntl(F_SETFL)")?;
         if let Some(clock) = self.clock {

@@ -115,7 +115,6 @@ const CARRIED: &[(Opt, Moment, Special)] = &[
     (Opt::SO_KEEPALIVE, Unbound, Nothing),
     (Opt::TCP_LINGER2, Unbound, NetworkDefault),
     (Opt::TCP_USER_TIMEOUT, Unbound, Nothing),
-    (Opt::TCP_NOTSENT_LOWAT, Unbound, NetworkDefault),
     (Opt::TCP_THIN_LINEAR_TIMEOUTS, Unbound, Nothing),
     (Opt::TCP_INQ, Unbound, Nothing),
     (Opt::TCP_TX_DELAY, Unbound, Nothing),
@@ -144,6 +143,8 @@ const CARRIED: &[(Opt, Moment, Special)] = &[
     // Setting them pushes what is queued.
     (Opt::TCP_CORK, Connected, Nothing),
     (Opt::TCP_NODELAY, Connected, Nothing),
+    // It would hold back what was never sent.
+    (Opt::TCP_NOTSENT_LOWAT, Last, NetworkDefault),
     // It would hold back the connect to the double of a peer.
     (Opt::TCP_FASTOPEN_CONNECT, Last, UnconnectedOnly),
     // It would move the start of the receive queue.

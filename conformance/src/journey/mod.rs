@@ -18,7 +18,7 @@ pub use plan::{Negotiated, Plan, Receive, Send};
 pub use privileges::Privileges;
 
 pub(crate) use self::settled::by_image;
-use self::settled::expect_settled;
+use self::settled::{expect_buffers, expect_settled};
 use crate::context::Context;
 use crate::oracle::peer::{self, PEER_TELLTALES, TELLTALES};
 use crate::oracle::state::KernelView;
@@ -221,6 +221,7 @@ impl Traveller {
         let restored = self.restore(&saved.snapshot)?;
         self.expect_view(saved, &KernelView::read(&restored)?)?;
         self.expect_losses(&saved.snapshot, &restored)?;
+        expect_buffers(&restored, &saved.snapshot)?;
         let stream = self.resume(restored)?;
         expect_settled(&stream, &saved.snapshot)?;
         Ok(stream)

@@ -34,7 +34,14 @@ pub(super) fn expect_settled(stream: &TcpStream, snapshot: &Snapshot) -> Verdict
     )?;
     let nodelay = option(raw::Opt::TCP_NODELAY)?;
     expect_eq("TCP_NODELAY after the resume", nodelay, 0)?;
-    // Of a size that the kernel had tuned, an ordinary user gets what it can.
+    expect_buffers(stream, snapshot)
+}
+
+/// The buffers are as large as the application has fixed them: of a size that the kernel had tuned, an ordinary user gets
+/// what it can.
+///
+/// That holds before the resume, too: what comes in by then is answered with a window from the buffer as it is.
+pub(super) fn expect_buffers(socket: &impl AsFd, snapshot: &Snapshot) -> Verdict {
     let locks = snapshot.buffers.locks.unwrap_or(0);
     for (name, size, lock, wanted) in [
         ("SO_SNDBUF", raw::Opt::SO_SNDBUF, 1, snapshot.buffers.send),
@@ -46,7 +53,8 @@ pub(super) fn expect_settled(stream: &TcpStream, snapshot: &Snapshot) -> Verdict
         ),
     ] {
         if locks & lock != 0 {
-            expect_eq(name, option(size)?.unsigned_abs(), wanted)?;
+            let now = raw::get_int(socket, size)?.unsigned_abs();
+            expect_eq(name, now, wanted)?;
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ macro_rules! file {
 
 /// Their names, and what is in the files.
 pub(super) const ALL: &[(&str, &str)] = &[
+    file!("answered-before-the-resume"),
     file!("closed-over-flight"),
     file!("disorder-at-the-end"),
     file!("fin-of-a-lossy-peer"),
@@ -18,6 +19,7 @@ pub(super) const ALL: &[(&str, &str)] = &[
     file!("moved-in-close-wait"),
     file!("smaller-mtu"),
     file!("time-wait-without-timestamps"),
+    file!("unsent-beyond-its-limit"),
     file!("urgent-comes-late"),
     file!("window-of-time-wait"),
 ];

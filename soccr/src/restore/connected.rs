@@ -204,6 +204,8 @@ impl<'s> Restoring<'s, stage::Queued> {
             self.core.losses.push(loss);
         }
         self.apply_options(Moment::Last);
+        // Before the resume, and not with it: what comes in until then is answered with a window from the buffer as it is.
+        snapshot.buffers.settle(self.as_fd())?;
         let Core {
             losses,
             fd,
