@@ -15,8 +15,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long a helper that is late is waited for: it does not answer at all, so that nothing hangs on how long this is.
+/// How long an answer is waited for that does not come, so that nothing hangs on how long this is.
 const SHORT: Duration = Duration::from_millis(20);
+
+/// How long a helper that will be late is waited for until then: a bound, as its answers do come. What is waited for in
+/// vain, too, where the library asks again before it could be made impatient.
+const LONG: Duration = Duration::from_secs(2);
 
 /// What a helper does to a request instead of what it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +70,11 @@ impl fmt::Debug for Running {
 /// # Errors
 /// [`Stop::Broken`] where there is no pair of sockets.
 pub fn serve() -> Result<Running, Stop> {
-    start(|stream, _| soccr::helper::serve(stream).map(|()| 0))
+    start(|stream, _, library| {
+        // The stream ends with the last descriptor of its other end.
+        drop(library);
+        soccr::helper::serve(stream).map(|()| 0)
+    })
 }
 
 /// Starts one that does what it is asked, and counts it; but for the request with a number from 0, if there is one.
@@ -74,9 +82,14 @@ pub fn serve() -> Result<Running, Stop> {
 /// # Errors
 /// [`Stop::Broken`] where there is no pair of sockets.
 pub fn scripted(fails: Option<(usize, Manner)>) -> Result<Running, Stop> {
-    let mut running = start(move |stream, released| follow(&stream, fails, &released))?;
-    if let Some((_, Manner::Late)) = fails {
-        running.helper = running.helper.patience(SHORT)?;
+    let late = fails.filter(|(_, manner)| *manner == Manner::Late);
+    let mut running = start(move |stream, released, library| {
+        let impatient = late.map(|(at, _)| (at, library));
+        follow(&stream, fails, &released, impatient)
+    })?;
+    if let Some((at, _)) = late {
+        let patience = if at == 0 { SHORT } else { LONG };
+        running.helper = running.helper.patience(patience)?;
     }
     Ok(running)
 }
@@ -101,14 +114,15 @@ impl Running {
 }
 
 fn start(
-    work: impl FnOnce(UnixStream, Receiver<()>) -> io::Result<usize> + Send + 'static,
+    work: impl FnOnce(UnixStream, Receiver<()>, UnixStream) -> io::Result<usize> + Send + 'static,
 ) -> Result<Running, Stop> {
     let (ours, theirs) = UnixStream::pair()?;
+    let library = ours.try_clone()?;
     let (release, released) = channel();
     Ok(Running {
         helper: Helper::new(ours)?,
         release,
-        thread: std::thread::spawn(move || work(theirs, released)),
+        thread: std::thread::spawn(move || work(theirs, released, library)),
     })
 }
 
@@ -116,8 +130,11 @@ fn follow(
     stream: &UnixStream,
     fails: Option<(usize, Manner)>,
     released: &Receiver<()>,
+    mut impatient: Option<(usize, UnixStream)>,
 ) -> io::Result<usize> {
     let mut number = 0;
+    // Whoever is to be late for the first request has an impatient library from the start.
+    impatient.take_if(|(at, _)| *at == 0);
     while let Some((mode, sockets)) = receive(stream.as_fd())? {
         let set = || -> io::Result<()> {
             sockets
@@ -145,6 +162,9 @@ fn follow(
         // Whoever does not wait any more does not hear it.
         let _ = (&*stream).write(&answer.to_ne_bytes());
         number += 1;
+        if let Some((_, library)) = impatient.take_if(|(at, _)| *at == number) {
+            library.set_read_timeout(Some(SHORT))?;
+        }
     }
     Ok(number)
 }
