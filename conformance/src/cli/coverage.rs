@@ -2,6 +2,7 @@
 
 use crate::case::Case;
 use crate::coverage::{self, Asked, Statement, statements};
+use crate::report::comparison::Several;
 use crate::report::json::{Document, FORMAT};
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -55,6 +56,10 @@ fn read(path: &Path) -> Result<Document, Error> {
         why,
     };
     let bytes = fs::read(path).map_err(|it| error(it.to_string()))?;
+    if serde_json::from_slice::<Several>(&bytes).is_ok() {
+        let why = "it is about several libraries: give that of a run for one".to_owned();
+        return Err(error(why));
+    }
     let document: Document = serde_json::from_slice(&bytes).map_err(|it| error(it.to_string()))?;
     match document.format {
         FORMAT => Ok(document),
@@ -292,6 +297,10 @@ no results: give the report of a run with --json
         assert!(said().contains("No such file"), "{}", said());
         fs::write(&path, "{}").unwrap();
         assert!(said().contains("missing field"), "{}", said());
+        let summaries: [crate::summary::Summary; 0] = [];
+        let several = Several::new(&summaries, &Selection::default());
+        several.write(fs::File::create(&path).unwrap()).unwrap();
+        assert!(said().contains("several libraries"), "{}", said());
         let newer = Document {
             format: FORMAT + 1,
             ..report()

@@ -28,7 +28,7 @@ pub(super) fn replay(args: Args) -> Exit {
             Err(error) => return complain(Exit::Usage, format!("{}: {error}", path.display())),
         }
     }
-    run::judge(args.run, cases)
+    run::run_these(args.run, cases)
 }
 
 fn case(number: usize, path: String, scenario: Scenario) -> Case {

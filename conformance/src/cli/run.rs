@@ -1,18 +1,19 @@
 //! `conformance run`.
 
-use super::complain;
+use super::{complain, print};
 use crate::case::{Case, Need};
 use crate::catalogue;
 use crate::expectations::{Book, Date, Expected, Here};
 use crate::machine::Machine;
 use crate::probe::Needs;
+use crate::report::comparison::{self, Several};
 use crate::report::json::Document;
-use crate::report::text::Text;
+use crate::report::text::{Text, colours};
 use crate::runner::{CASE_BOUND, Options, default_jobs, run_cases};
 use crate::scenario;
 use crate::select::Selection;
 use crate::subject::{self, Subject};
-use crate::summary::Exit;
+use crate::summary::{Exit, Summary};
 use crate::victim;
 use lab::Sandbox;
 use std::fmt::Display;
@@ -43,9 +44,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     expectations: Option<PathBuf>,
     /// Which library is judged: `rust`; `capi` or `staged`, our two C interfaces; or the path of a shared library with
-    /// today's
-    #[arg(long, value_name = "LIBRARY", default_value_t)]
-    subject: Subject,
+    /// today's. Several are judged one after the other, and compared [default: rust]
+    #[arg(long = "subject", value_name = "LIBRARY")]
+    subjects: Vec<Subject>,
+    /// Compare several libraries in all cases, not only in those in which they differ
+    #[arg(long)]
+    all_rows: bool,
     /// What generated cases are generated from [default: random, and printed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -69,11 +73,11 @@ pub(super) fn run(args: Args) -> Exit {
             .into_iter()
             .flatten(),
     );
-    judge(args, cases)
+    run_these(args, cases)
 }
 
 /// Runs those of the cases that are meant.
-pub(super) fn judge(args: Args, cases: Vec<Case>) -> Exit {
+pub(super) fn run_these(args: Args, cases: Vec<Case>) -> Exit {
     let book = match book(args.expectations.as_deref()) {
         Ok(book) => book,
         Err(error) => return complain(Exit::Usage, error),
@@ -88,10 +92,9 @@ pub(super) fn judge(args: Args, cases: Vec<Case>) -> Exit {
         Ok(json) => json,
         Err(error) => return complain(Exit::Usage, error),
     };
-    let named = args.subject.to_string();
-    let subject = match args.subject.absolute() {
-        Ok(subject) => subject,
-        Err(error) => return complain(Exit::Usage, format!("--subject {named}: {error}")),
+    let subjects = match named(args.subjects) {
+        Ok(subjects) => subjects,
+        Err(error) => return complain(Exit::Usage, format!("--subject {error}")),
     };
     let place = Place::of(&args.artifacts);
     if let Err(error) = Sandbox::enter() {
@@ -104,7 +107,7 @@ pub(super) fn judge(args: Args, cases: Vec<Case>) -> Exit {
         let what = format!("the spawner of victims cannot be started: {error}");
         return complain(Exit::Harness, what);
     }
-    if let Err(error) = subject::check(&subject) {
+    if let Some(error) = subjects.iter().find_map(|it| subject::check(it).err()) {
         return complain(Exit::Usage, format!("--subject {error}"));
     }
     if Place::of(&args.artifacts) != place {
@@ -121,25 +124,76 @@ pub(super) fn judge(args: Args, cases: Vec<Case>) -> Exit {
         artifacts: Some(args.artifacts),
         expect_all: args.expect_all,
         strict: args.strict,
-        expected: Arc::new(expected(&book, &subject)),
-        subject,
+        ..Options::default()
     };
-    let needs = Needs::probe(&cases);
-    let summary = run_cases(cases, needs, &options, &mut Text::on_stdout());
-    if let Some((path, file)) = json {
-        let document = Document::new(&summary, &args.selection);
-        if let Err(error) = document.write(std::io::BufWriter::new(file)) {
-            let exit = match summary.exit() {
+    let summaries = judge(&subjects, &cases, &options, &book);
+    if summaries.len() > 1 {
+        print(&comparison::text(&summaries, args.all_rows, &colours()));
+    }
+    let exit = comparison::exit(&summaries);
+    let Some((path, file)) = json else {
+        return exit;
+    };
+    let file = std::io::BufWriter::new(file);
+    let written = match &summaries[..] {
+        [one] => Document::new(one, &args.selection).write(file),
+        several => Several::new(several, &args.selection).write(file),
+    };
+    match written {
+        Ok(()) => exit,
+        Err(error) => {
+            let exit = match exit {
                 Exit::Failures => Exit::Failures,
                 _ => Exit::Harness,
             };
-            return complain(
-                exit,
-                format!("writing the report {}: {error}", path.display()),
-            );
+            let path = path.display();
+            complain(exit, format!("writing the report {path}: {error}"))
         }
     }
-    summary.exit()
+}
+
+/// The libraries that were asked for, found from any directory: the Rust one unless others are named, and none twice.
+fn named(asked: Vec<Subject>) -> Result<Vec<Subject>, String> {
+    let mut subjects = Vec::new();
+    for asked in asked {
+        let name = asked.to_string();
+        let subject = asked
+            .absolute()
+            .map_err(|error| format!("{name}: {error}"))?;
+        if subjects.contains(&subject) {
+            return Err(format!("{name}: it is there twice"));
+        }
+        subjects.push(subject);
+    }
+    if subjects.is_empty() {
+        subjects.push(Subject::default());
+    }
+    Ok(subjects)
+}
+
+/// Runs the cases for each library. Where there are several, each has a folder of its own for what is kept of its failures.
+fn judge(subjects: &[Subject], cases: &[Case], options: &Options, book: &Book) -> Vec<Summary> {
+    let needs = Needs::probe(cases);
+    let several = subjects.len() > 1;
+    let run = |(at, subject): (usize, &Subject)| {
+        let artifacts = options.artifacts.clone();
+        let options = Options {
+            artifacts: artifacts.map(|folder| match several {
+                true => folder.join(format!("subject-{}", at + 1)),
+                false => folder,
+            }),
+            expected: Arc::new(expected(book, subject)),
+            subject: subject.clone(),
+            ..options.clone()
+        };
+        run_cases(
+            cases.to_vec(),
+            needs.clone(),
+            &options,
+            &mut Text::on_stdout(),
+        )
+    };
+    subjects.iter().enumerate().map(run).collect()
 }
 
 /// Reads `95%` or `95`.
@@ -217,6 +271,17 @@ mod tests {
         assert!(before != Place::of(there.path()));
         fs::create_dir(&new).unwrap();
         assert!(before != Place::of(&new.join("deep")));
+    }
+
+    #[test]
+    fn the_rust_library_is_judged_unless_others_are_named_and_none_twice() {
+        assert_eq!(named(vec![]), Ok(vec![Subject::Rust]));
+        let both = vec![Subject::Capi, Subject::Rust];
+        assert_eq!(named(both.clone()), Ok(both));
+        let twice = named(vec![Subject::Capi, Subject::Rust, Subject::Capi]);
+        assert_eq!(twice, Err("capi: it is there twice".to_owned()));
+        let missing = named(vec![Subject::File("no/such.so".into())]).unwrap_err();
+        assert!(missing.starts_with("no/such.so: No such file"), "{missing}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is told about a run, while it runs and afterwards.
 
+pub mod comparison;
 pub mod failure;
 pub mod json;
 pub mod style;

@@ -38,16 +38,22 @@ impl Styles {
         strong: Style::new().bold(),
     };
 
+    /// The style of an outcome, by the word for it.
+    #[must_use]
+    pub fn of_word(&self, word: &str) -> Style {
+        match word {
+            "pass" => self.good,
+            "fail" | "broken" => self.bad,
+            "skip" => self.weak,
+            "unexpected" => self.notable.bold(),
+            _ => self.notable,
+        }
+    }
+
     /// The style of an outcome.
     #[must_use]
     pub fn of(&self, outcome: &Outcome) -> Style {
-        match outcome {
-            Outcome::Pass => self.good,
-            Outcome::Fail(_) | Outcome::Broken(_) => self.bad,
-            Outcome::Skip(_) => self.weak,
-            Outcome::Info(_) | Outcome::Known(..) => self.notable,
-            Outcome::Unexpected(_) => self.notable.bold(),
-        }
+        self.of_word(outcome.word())
     }
 }
 
