@@ -126,7 +126,7 @@ pub fn text(summaries: &[Summary], all: bool, styles: &Styles) -> String {
     let differing = number(rows.iter().filter(|row| row.differs()).count());
     let _ = writeln!(
         out,
-        "\n{} libraries, {differing} of which they differ",
+        "\n{} libraries, which differ in {differing}",
         summaries.len()
     );
     out
@@ -300,7 +300,7 @@ kernel   1 of 1       -              -
 restore  3 of 3  2 of 2         1 of 3
 total    4 of 4  2 of 2         1 of 3
 
-3 libraries, 2 cases of which they differ
+3 libraries, which differ in 2 cases
 "
         );
     }
@@ -312,13 +312,13 @@ total    4 of 4  2 of 2         1 of 3
         let told = text(runs, false, &Styles::PLAIN);
         assert!(told.starts_with("\narea "), "{told}");
         assert!(
-            told.ends_with("2 libraries, 0 cases of which they differ\n"),
+            told.ends_with("2 libraries, which differ in 0 cases\n"),
             "{told}"
         );
         let told = text(runs, true, &Styles::PLAIN);
         assert!(told.contains("\nkernel/a/b   pass        skip\n"), "{told}");
         assert!(
-            told.ends_with("2 libraries, 0 cases of which they differ\n"),
+            told.ends_with("2 libraries, which differ in 0 cases\n"),
             "{told}"
         );
     }

@@ -4,7 +4,7 @@
 //! anything happened. The connection of each case goes through all of it, one fault after the other, and is then moved
 //! and judged like any other.
 
-use super::{Before, expect_as_good, plans, prepared};
+use super::{BOUND, Before, expect_as_good, plans, prepared};
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Ending, Plan, Saved, Send, Traveller};
@@ -33,6 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
             &["E13", "G10"],
             move |ctx| every_call(ctx, plan),
         )
+        .bound(BOUND)
     };
     plans().into_iter().map(case).collect()
 }

@@ -1,6 +1,6 @@
 //! A process is killed before each system call of a save, and of a restore, but those that only ask once more.
 
-use super::{Before, plans, prepared};
+use super::{BOUND, Before, plans, prepared};
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Ending, Send};
@@ -21,6 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
             &["E13", "A12", "C19"],
             move |ctx| killed(ctx, plan),
         )
+        .bound(BOUND)
     };
     plans()
         .into_iter()

@@ -14,6 +14,11 @@ use lab::Family;
 use soccr::raw::{self, Opt};
 use soccr::{FinMode, Settings, Snapshot};
 use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// How long a case may take that saves and restores once for every system call of both: on a busy machine a minute is too
+/// little for that.
+const BOUND: Duration = Duration::from_secs(180);
 
 /// All cases of this area.
 #[must_use]
