@@ -1,9 +1,8 @@
-//! The processes that start the victims.
+//! The process that starts the victims.
 //!
 //! A process that starts another lends it all its descriptors for a moment, the sockets of every case that runs at the same
 //! time among them: and a socket that somebody else still has does not vanish when it is closed. So the victims are
-//! started by processes that were themselves started before there was any case, and have no sockets but those they are
-//! given.
+//! started by a process that was itself started before there was any case, and has no sockets but those it is given.
 
 use super::{Done, Ended, ORDER};
 use crate::verdict::Stop;
@@ -16,18 +15,13 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
-use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// The other ends of the spawners' standard inputs: of one for each core, as each does one thing at a time.
-static SPAWNERS: OnceLock<Vec<Mutex<OwnedFd>>> = OnceLock::new();
-
-/// Which of them is to be waited for where all are busy.
-static NEXT: AtomicUsize = AtomicUsize::new(0);
+/// The other end of the spawner's standard input.
+static SPAWNER: OnceLock<Mutex<OwnedFd>> = OnceLock::new();
 
 /// Longer than any order, and than any answer.
 const MESSAGE: usize = 64;
@@ -41,18 +35,11 @@ const STARTED: i32 = 0;
 /// What a victim that was killed is reported as; a code of its own is at least 0.
 const KILLED: i32 = -1;
 
-/// Starts the spawners. To be called in the sandbox, before the process has started a thread.
+/// Starts the spawner. To be called in the sandbox, before the process has started a thread.
 ///
 /// # Errors
-/// Where one cannot be started.
+/// Where it cannot be started.
 pub fn start() -> io::Result<()> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let spawners = (0..cores).map(|_| start_one()).collect::<io::Result<_>>()?;
-    let _ = SPAWNERS.set(spawners);
-    Ok(())
-}
-
-fn start_one() -> io::Result<Mutex<OwnedFd>> {
     let (ours, theirs) = socketpair(
         AddressFamily::UNIX,
         SocketType::SEQPACKET,
@@ -63,18 +50,8 @@ fn start_one() -> io::Result<Mutex<OwnedFd>> {
     command.env(ORDER, "spawn").stdin(Stdio::from(theirs));
     // It ends when our end is closed, that is, with this process.
     command.spawn()?;
-    Ok(Mutex::new(ours))
-}
-
-/// One that has nothing to do, or the next one whose turn it is.
-fn spawner() -> Option<MutexGuard<'static, OwnedFd>> {
-    let spawners = SPAWNERS.get()?;
-    let idle = spawners.iter().find_map(|it| it.try_lock().ok());
-    idle.or_else(|| {
-        let next = NEXT.fetch_add(1, Ordering::Relaxed) % spawners.len();
-        let spawner = spawners.get(next)?;
-        Some(spawner.lock().unwrap_or_else(PoisonError::into_inner))
-    })
+    let _ = SPAWNER.set(Mutex::new(ours));
+    Ok(())
 }
 
 /// Runs a victim on a host, with `stdin` as its standard input, to its end.
@@ -91,9 +68,11 @@ pub(super) fn run(host: &Host, stdin: BorrowedFd<'_>, order: &str) -> Result<End
 fn ask(host: &Host, order: &str, given: &[BorrowedFd<'_>]) -> Result<String, Stop> {
     let broken = |error: io::Error| Stop::Broken(format!("the spawner of victims: {error}"));
     let network = host.enter(|| File::open("/proc/thread-self/ns/net"))??;
+    let spawner = SPAWNER
+        .get()
+        .ok_or_else(|| Stop::Broken("no spawner of victims was started".to_owned()))?;
     // One victim at a time: its answer is the next message.
-    let spawner =
-        spawner().ok_or_else(|| Stop::Broken("no spawner of victims was started".to_owned()))?;
+    let spawner = spawner.lock().unwrap_or_else(PoisonError::into_inner);
     let all: Vec<_> = [&[network.as_fd()], given].concat();
     send(&*spawner, order, &all).map_err(broken)?;
     let (answer, _) = receive(spawner.as_fd()).map_err(broken)?;
