@@ -20,7 +20,7 @@ pub use privileges::Privileges;
 pub(crate) use self::settled::by_image;
 use self::settled::{expect_buffers, expect_settled};
 use crate::context::Context;
-use crate::oracle::peer::{self, PEER_TELLTALES, TELLTALES};
+use crate::oracle::peer::{self, OLDER_CLOCKS, PEER_TELLTALES, TELLTALES};
 use crate::oracle::state::KernelView;
 use crate::oracle::stream::Talk;
 use crate::oracle::table;
@@ -372,6 +372,26 @@ impl Saved {
     pub fn count_from_now(&mut self, traveller: &Traveller) -> Verdict {
         self.counters = traveller.counters()?;
         Ok(())
+    }
+
+    /// Fails if one of the two hosts has counted anything that attempts to restore the connection do not cause, and forgets
+    /// what was counted.
+    ///
+    /// A FIN that is put back is acknowledged. An attempt that was held up tells a later clock by that than the next one,
+    /// whose acknowledgement the peer then drops: it has it already.
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] with the counters that moved.
+    pub fn expect_attempts_only(&mut self, traveller: &Traveller) -> Verdict {
+        let others: Vec<_> = TELLTALES
+            .iter()
+            .copied()
+            .filter(|it| *it != OLDER_CLOCKS)
+            .collect();
+        for (host, before) in traveller.pair.hosts().into_iter().zip(&self.counters) {
+            peer::expect_unmoved(host, before, &others)?;
+        }
+        self.count_from_now(traveller)
     }
 
     /// Fails if one of the two hosts has counted anything that an undisturbed connection does not cause.

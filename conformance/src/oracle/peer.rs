@@ -11,13 +11,16 @@ pub const TELLTALES: &[&str] = &[
     "Tcp.OutRsts",
     "Tcp.AttemptFails",
     "Tcp.InErrs",
-    "TcpExt.PAWSEstab",
+    OLDER_CLOCKS,
     "TcpExt.TCPChallengeACK",
     "TcpExt.TCPSYNChallenge",
     "TcpExt.TCPAbortOnData",
     "TcpExt.TCPAbortOnTimeout",
     "TcpExt.TCPMD5Failure",
 ];
+
+/// Segments that were dropped because their clock was behind one that had been seen.
+pub const OLDER_CLOCKS: &str = "TcpExt.PAWSEstab";
 
 /// One more, which speaks at the peer only: a silent close counts as a reset too (`tcp_set_state`).
 pub const PEER_TELLTALES: &[&str] = &["Tcp.EstabResets"];

@@ -41,9 +41,10 @@ pub(super) fn cases() -> Vec<Case> {
 fn every_call(ctx: &Context, plan: Plan) -> Verdict {
     let mut traveller = prepared(ctx, plan)?;
     let tried_saves = saves(&traveller)?;
-    let saved = traveller.save()?;
+    let mut saved = traveller.save()?;
     traveller.unblock_egress();
     let tried_restores = restores(&traveller, &saved)?;
+    saved.expect_attempts_only(&traveller)?;
     ctx.note("faults in a save", tried_saves);
     ctx.note("faults in a restore", tried_restores);
     let restored = traveller.arrive(&saved)?;
