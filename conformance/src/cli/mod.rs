@@ -47,7 +47,7 @@ enum Command {
     /// Let the suite convict defects that are planted in the library, one at a time
     SelfTest(self_test::Args),
     /// Run scenarios that were written down
-    Replay(replay::Args),
+    Replay(replay::Files),
     /// Print a generated scenario
     Scenario(replay::Numbered),
     /// Print what the facts state, which cases ask it, and what is not asked and why

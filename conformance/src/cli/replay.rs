@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct Files {
     /// Files with a scenario each
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -17,7 +17,7 @@ pub(super) struct Args {
 }
 
 /// Runs the scenarios of some files.
-pub(super) fn replay(args: Args) -> Exit {
+pub(super) fn replay(args: Files) -> Exit {
     let mut cases = Vec::new();
     for (index, path) in args.files.iter().enumerate() {
         let read = fs::read_to_string(path).map_err(|error| error.to_string());
