@@ -23,6 +23,7 @@ pub mod outcome;
 pub mod probe;
 pub mod progress;
 pub mod report;
+pub mod repro;
 pub mod runner;
 pub mod saboteur;
 pub mod scenario;

@@ -4,6 +4,7 @@ mod coverage;
 mod doctor;
 mod list;
 mod replay;
+mod repro;
 mod run;
 mod self_test;
 
@@ -50,6 +51,8 @@ enum Command {
     Replay(replay::Files),
     /// Print a generated scenario
     Scenario(replay::Numbered),
+    /// Print a program that stands alone and does what a scenario says
+    Repro(repro::Args),
     /// Print what the facts state, which cases ask it, and what is not asked and why
     Coverage(coverage::Args),
     /// Find out what is possible here, and what to do about the rest
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::SelfTest(args) => self_test::self_test(args),
         Command::Replay(args) => replay::replay(args),
         Command::Scenario(args) => replay::print(&args),
+        Command::Repro(args) => repro::print(&args),
         Command::Coverage(args) => tell(coverage::coverage(&args, &catalogue::all())),
         Command::Doctor { json: false } => doctor::doctor(),
         Command::Doctor { json: true } => doctor::json(),

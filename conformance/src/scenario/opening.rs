@@ -11,8 +11,10 @@ use lab::{Family, Flow};
 use soccr::{Endpoints, Seq, Snapshot, Timestamps, Window, WindowScale, raw};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 
-const SUBJECT_PORT: u16 = 40_001;
-const PEER_PORT: u16 = 40_002;
+/// The port of a subject that was forged.
+pub(crate) const SUBJECT_PORT: u16 = 40_001;
+/// The port of a peer that was forged.
+pub(crate) const PEER_PORT: u16 = 40_002;
 
 /// The clock of a peer that was forged.
 const PEER_CLOCK: u32 = 100_000;
@@ -128,28 +130,17 @@ fn forged(hosts: &Hosts, setup: &Setup, first: [u32; 2], clock: u32) -> Result<O
     let mine = |mapped| address(End::Subject, SUBJECT_PORT, mapped);
     let theirs = |mapped| address(End::Peer, PEER_PORT, mapped);
     let flow = Flow::new(mine(false), theirs(false));
-    let [my_first, their_first] = first;
-    let subject = Forged {
-        endpoints: Endpoints {
-            local: mine(mapped),
-            remote: theirs(mapped),
-        },
-        numbers: [my_first, their_first],
-        clock,
-        microseconds: setup.timestamps == Clock::Microseconds,
-    };
-    let peer = Forged {
-        endpoints: Endpoints {
-            local: theirs(false),
-            remote: mine(false),
-        },
-        numbers: [their_first, my_first],
-        clock: PEER_CLOCK,
-        microseconds: false,
-    };
-    let restore = |end: End, forged: Forged| {
-        let snapshot = forged.snapshot(setup, end);
+    let restore = |end: End, endpoints: Endpoints| {
+        let snapshot = by_hand(setup, end, endpoints, first, clock);
         hosts.of(end).enter(|| snapshot.restore())
+    };
+    let subject = Endpoints {
+        local: mine(mapped),
+        remote: theirs(mapped),
+    };
+    let peer = Endpoints {
+        local: theirs(false),
+        remote: mine(false),
     };
     let subject = restore(End::Subject, subject)??;
     let peer = restore(End::Peer, peer)??;
@@ -162,59 +153,61 @@ fn forged(hosts: &Hosts, setup: &Setup, first: [u32; 2], clock: u32) -> Result<O
     Ok(Open { sockets, flow })
 }
 
-struct Forged {
+/// The snapshot of an end that was written by hand: from the first sequence numbers of subject and peer, and the clock of the
+/// subject.
+pub(crate) fn by_hand(
+    setup: &Setup,
+    end: End,
     endpoints: Endpoints,
-    /// The first sequence numbers, its own and that of the other end.
-    numbers: [u32; 2],
+    first: [u32; 2],
     clock: u32,
-    microseconds: bool,
-}
-
-impl Forged {
-    fn snapshot(&self, setup: &Setup, end: End) -> Snapshot {
-        let [send, receive] = self.numbers;
-        let mut snapshot = Snapshot::new(self.endpoints);
-        let scale = match setup.scaling {
-            Scaling::Off => None,
-            Scaling::Usual => Some(WindowScale { snd: 7, rcv: 7 }),
-            Scaling::Shifts(subject, peer) => Some(match end {
-                End::Subject => WindowScale {
-                    snd: peer,
-                    rcv: subject,
-                },
-                End::Peer => WindowScale {
-                    snd: subject,
-                    rcv: peer,
-                },
-            }),
-        };
-        let window = |shift: Option<u8>| match shift {
-            None | Some(0) => WINDOW,
-            Some(_) => SCALED_WINDOW,
-        };
-        let headers = if setup.family == Family::V6 { 60 } else { 40 };
-        // What an end offers is what the other sends at most.
-        let offered = (setup.mtu - headers) as u16;
-        snapshot.options.mss_clamp = match end {
-            End::Subject => setup.mss.map_or(offered, |mss| mss.min(offered)),
-            End::Peer => offered,
-        };
-        snapshot.options.window_scale = scale;
-        snapshot.options.sack = setup.sack;
-        snapshot.options.timestamps = (setup.timestamps != Clock::Off).then_some(Timestamps {
-            value: self.clock,
-            microseconds: self.microseconds,
-        });
-        snapshot.send.end = Seq(send);
-        snapshot.receive.end = Seq(receive);
-        let snd_wnd = window(scale.map(|it| it.snd));
-        snapshot.window = Some(Window {
-            snd_wl1: Seq(receive),
-            snd_wnd,
-            max_window: snd_wnd,
-            rcv_wnd: window(scale.map(|it| it.rcv)),
-            rcv_wup: Seq(receive),
-        });
-        snapshot
-    }
+) -> Snapshot {
+    let (send, receive) = (first[end as usize], first[end.other() as usize]);
+    let (clock, microseconds) = match end {
+        End::Subject => (clock, setup.timestamps == Clock::Microseconds),
+        End::Peer => (PEER_CLOCK, false),
+    };
+    let mut snapshot = Snapshot::new(endpoints);
+    let scale = match setup.scaling {
+        Scaling::Off => None,
+        Scaling::Usual => Some(WindowScale { snd: 7, rcv: 7 }),
+        Scaling::Shifts(subject, peer) => Some(match end {
+            End::Subject => WindowScale {
+                snd: peer,
+                rcv: subject,
+            },
+            End::Peer => WindowScale {
+                snd: subject,
+                rcv: peer,
+            },
+        }),
+    };
+    let window = |shift: Option<u8>| match shift {
+        None | Some(0) => WINDOW,
+        Some(_) => SCALED_WINDOW,
+    };
+    let headers = if setup.family == Family::V6 { 60 } else { 40 };
+    // What an end offers is what the other sends at most.
+    let offered = (setup.mtu - headers) as u16;
+    snapshot.options.mss_clamp = match end {
+        End::Subject => setup.mss.map_or(offered, |mss| mss.min(offered)),
+        End::Peer => offered,
+    };
+    snapshot.options.window_scale = scale;
+    snapshot.options.sack = setup.sack;
+    snapshot.options.timestamps = (setup.timestamps != Clock::Off).then_some(Timestamps {
+        value: clock,
+        microseconds,
+    });
+    snapshot.send.end = Seq(send);
+    snapshot.receive.end = Seq(receive);
+    let snd_wnd = window(scale.map(|it| it.snd));
+    snapshot.window = Some(Window {
+        snd_wl1: Seq(receive),
+        snd_wnd,
+        max_window: snd_wnd,
+        rcv_wnd: window(scale.map(|it| it.rcv)),
+        rcv_wup: Seq(receive),
+    });
+    snapshot
 }
