@@ -20,6 +20,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(state::cases());
     cases.extend(fault::cases());
     cases.extend(scenario::known());
+    cases.extend(scenario::scripted());
     cases
 }
 

@@ -12,6 +12,9 @@ pub(super) struct Files {
     /// Files with a scenario each
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Compare each with the same scenario without its checkpoints, instead; faults of the network are left out
+    #[arg(long)]
+    compared: bool,
     #[command(flatten)]
     run: run::Args,
 }
@@ -24,19 +27,25 @@ pub(super) fn replay(args: Files) -> Exit {
         let scenario =
             read.and_then(|text| text.parse::<Scenario>().map_err(|error| error.to_string()));
         match scenario {
-            Ok(scenario) => cases.push(case(index + 1, path.display().to_string(), scenario)),
+            Ok(scenario) => {
+                let path = path.display().to_string();
+                cases.push(case(index + 1, path, scenario, args.compared));
+            }
             Err(error) => return complain(Exit::Usage, format!("{}: {error}", path.display())),
         }
     }
     run::run_these(args.run, cases)
 }
 
-fn case(number: usize, path: String, scenario: Scenario) -> Case {
+fn case(number: usize, path: String, scenario: Scenario, compared: bool) -> Case {
     Case::new(
         format!("scenario/replay/{number}"),
         format!("the scenario of {path}: no end notices a checkpoint"),
         &["E1"],
-        move |ctx| scenario::run(ctx, &scenario, || {}),
+        move |ctx| match compared {
+            true => scenario::compared(ctx, &scenario),
+            false => scenario::run(ctx, &scenario, || {}),
+        },
     )
     .in_c()
 }

@@ -67,6 +67,9 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> Exit {
     let mut cases = catalogue::all();
     cases.extend(scenario::cases(args.scenarios));
+    cases.extend(scenario::transparent(
+        args.scenarios.div_ceil(scenario::COMPARED_OF),
+    ));
     cases.extend(
         args.until_pairs
             .map(scenario::steered)

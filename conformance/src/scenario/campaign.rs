@@ -46,7 +46,7 @@ pub fn cases(scenarios: usize) -> Vec<Case> {
                     first + 1
                 ),
                 &["E1"],
-                move |ctx| (first..last).try_for_each(|number| generated(ctx, number)),
+                move |ctx| (first..last).try_for_each(|number| generated(ctx, number, &plainly)),
             )
             .bound(BOUND)
             .in_c()
@@ -91,7 +91,7 @@ fn steer(ctx: &Context, number: usize, percent: f64) -> Verdict {
             expected.unwrap_or(0)
         };
         let best = (first..first + CANDIDATES).max_by_key(promising);
-        generated(ctx, best.unwrap_or(first))?;
+        generated(ctx, best.unwrap_or(first), &plainly)?;
     }
     let reached = ctx.coverage().reached();
     let missing = reached.missing();
@@ -163,8 +163,15 @@ fn told((model, steps, _): &Generated) -> Scenario {
     }
 }
 
+/// How a scenario is run: in which context, which it is, and what is told of each step before it is taken.
+pub(super) type Run<'a> = &'a dyn Fn(&Context, &Scenario, &mut dyn FnMut()) -> Verdict;
+
+fn plainly(ctx: &Context, scenario: &Scenario, taken: &mut dyn FnMut()) -> Verdict {
+    world::run(ctx, scenario, taken)
+}
+
 /// Runs one generated scenario, in a network of its own. Of one that fails, the smallest that still does is told and kept.
-fn generated(ctx: &Context, number: usize) -> Verdict {
+pub(super) fn generated(ctx: &Context, number: usize, run: Run<'_>) -> Verdict {
     let Some(mut tree) = tree(ctx.seed(), number) else {
         return Err(Stop::Broken(format!(
             "no scenario {number} can be generated"
@@ -172,7 +179,7 @@ fn generated(ctx: &Context, number: usize) -> Verdict {
     };
     // How many steps were taken is counted in it: it can be had only once.
     let whole = tree.current();
-    let Some(first) = attempt(ctx, &whole) else {
+    let Some(first) = attempt(ctx, &whole, run) else {
         return Ok(());
     };
     let mut smallest = (told(&whole), first);
@@ -183,7 +190,7 @@ fn generated(ctx: &Context, number: usize) -> Verdict {
             break;
         }
         let candidate = tree.current();
-        simpler = match attempt(ctx, &candidate) {
+        simpler = match attempt(ctx, &candidate, run) {
             Some(again) => {
                 smallest = (told(&candidate), again);
                 tree.simplify()
@@ -213,15 +220,15 @@ struct Failed {
 }
 
 /// Runs a scenario.
-fn attempt(ctx: &Context, (model, steps, seen): &Generated) -> Option<Failed> {
+fn attempt(ctx: &Context, (model, steps, seen): &Generated, run: Run<'_>) -> Option<Failed> {
     let scenario = told(&(model.clone(), steps.clone(), None));
     let left = ctx.aside();
-    let count = || {
+    let mut count = || {
         if let Some(seen) = seen {
             seen.fetch_add(1, Ordering::SeqCst);
         }
     };
-    let stop = match guarded(|| world::run(&left, &scenario, count)) {
+    let stop = match guarded(|| run(&left, &scenario, &mut count)) {
         Ok(Ok(())) => return None,
         Ok(Err(stop)) => stop,
         Err(said) => Stop::Broken(format!("the scenario {said}")),

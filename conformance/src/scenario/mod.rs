@@ -17,6 +17,7 @@ mod setup;
 mod step;
 mod strategy;
 mod text;
+mod transparency;
 mod visible;
 mod world;
 
@@ -27,6 +28,7 @@ pub use setup::{Clock, Congestion, MAX_SHIFT, Network, Opening, Scaling, Setup};
 pub use step::{Setting, Step, Who};
 pub use strategy::{Generated, strategy};
 pub use text::Malformed;
+pub use transparency::{COMPARED_OF, compared, scripted, transparent};
 pub use world::run;
 
 /// A scenario has no more steps than this.

@@ -20,17 +20,20 @@ pub(super) enum Hosts {
 }
 
 impl Hosts {
-    pub(super) fn build(ctx: &Context, setup: &Setup) -> Result<Self, Stop> {
+    pub(super) fn build(ctx: &Context, setup: &Setup, steady: bool) -> Result<Self, Stop> {
         Ok(match setup.network {
             Network::Wire => {
-                let builder = with_settings(PairWithWire::builder(), setup);
+                let builder = with_settings(PairWithWire::builder(), setup, steady);
                 let builder = match setup.offload {
                     true => builder,
                     false => builder.memory(MEMORY),
                 };
                 Self::Wire(ctx.build_with_wire(builder)?)
             }
-            Network::Move => Self::Move(ctx.build_trio(with_settings(Trio::builder(), setup))?),
+            Network::Move => {
+                let builder = with_settings(Trio::builder(), setup, steady);
+                Self::Move(ctx.build_trio(builder)?)
+            }
         })
     }
 
@@ -86,8 +89,16 @@ impl Hosts {
 }
 
 /// What every host is to have.
-fn with_settings<T>(builder: Builder<T>, setup: &Setup) -> Builder<T> {
+fn with_settings<T>(builder: Builder<T>, setup: &Setup, steady: bool) -> Builder<T> {
     let switch = |on| if on { "1" } else { "0" };
+    let builder = match steady {
+        // Every write is taken as a whole; a receive buffer stays as large as it is, and no small segment waits for another.
+        true => builder
+            .sysctl("net.ipv4.tcp_wmem", "4096 4194304 4194304")
+            .sysctl("net.ipv4.tcp_moderate_rcvbuf", "0")
+            .sysctl("net.ipv4.tcp_autocorking", "0"),
+        false => builder,
+    };
     builder
         .mtu(setup.mtu)
         .offload(setup.offload)

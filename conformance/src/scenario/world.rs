@@ -7,7 +7,7 @@ use super::life::{Life, Restored};
 use super::model::Model;
 use super::network::Hosts;
 use super::opening;
-use super::setup::{Clock, Opening};
+use super::setup::{Clock, Opening, Setup};
 use super::step::{Setting, Step};
 use crate::context::Context;
 use crate::oracle::peer::{self, PEER_TELLTALES, TELLTALES};
@@ -44,7 +44,12 @@ pub fn run(ctx: &Context, scenario: &Scenario, mut taken: impl FnMut()) -> Verdi
     if let Some(why) = scenario.contradiction() {
         return Err(Stop::Broken(format!("no scenario: {why}")));
     }
-    let mut world = World::open(ctx, scenario)?;
+    let saved = |end| scenario.steps.iter().any(|step| step.saves(end));
+    let conditions = Conditions {
+        watched: [End::Subject, End::Peer].map(saved),
+        steady: false,
+    };
+    let mut world = World::open(ctx, scenario.setup, conditions)?;
     for (index, step) in scenario.steps.iter().enumerate() {
         taken();
         world
@@ -57,7 +62,7 @@ pub fn run(ctx: &Context, scenario: &Scenario, mut taken: impl FnMut()) -> Verdi
 }
 
 /// Says where it was.
-fn at(stop: Stop, place: &str) -> Stop {
+pub(super) fn at(stop: Stop, place: &str) -> Stop {
     match stop {
         Stop::Fail(mut failure) => {
             failure.what = format!("{place}: {}", failure.what);
@@ -66,6 +71,15 @@ fn at(stop: Stop, place: &str) -> Stop {
         Stop::Broken(error) => Stop::Broken(format!("{place}: {error}")),
         skip @ Stop::Skip(_) => skip,
     }
+}
+
+/// Under which conditions a scenario is carried out.
+#[derive(Clone, Copy)]
+pub(super) struct Conditions {
+    /// Of which ends all is captured that they send and hear.
+    pub(super) watched: [bool; 2],
+    /// Whether what depends on the time is kept from it as far as that can be: the sizes of buffers, where writes are joined.
+    pub(super) steady: bool,
 }
 
 /// The two ends, what is between them, and what was said.
@@ -80,7 +94,7 @@ pub(super) struct World {
     pub(super) restores: [Vec<Restored>; 2],
     /// In which circumstances something was saved.
     pub(super) moments: Vec<Moment>,
-    /// The captures at the hosts that each end may be on, if it is ever saved.
+    /// The captures at the hosts that each end may be on, if it is watched.
     pub(super) captures: [Vec<Arc<Capture>>; 2],
     /// On which of these hosts each end is, from the beginning and after each restore.
     pub(super) homes: [Vec<usize>; 2],
@@ -91,12 +105,13 @@ pub(super) struct World {
 }
 
 impl World {
-    fn open(ctx: &Context, scenario: &Scenario) -> Result<Self, Stop> {
-        let setup = opening::possible_here(ctx, scenario.setup)?;
-        let hosts = Hosts::build(ctx, &setup)?;
+    /// Builds the network, and opens the connection.
+    pub(super) fn open(ctx: &Context, setup: Setup, conditions: Conditions) -> Result<Self, Stop> {
+        let setup = opening::possible_here(ctx, setup)?;
+        let hosts = Hosts::build(ctx, &setup, conditions.steady)?;
         let mut captures = [Vec::new(), Vec::new()];
         for end in [End::Subject, End::Peer] {
-            if scenario.steps.iter().any(|step| step.saves(end)) {
+            if conditions.watched[end as usize] {
                 for host in hosts.all_of(end) {
                     captures[end as usize].push(ctx.capture(host)?);
                 }
@@ -161,7 +176,7 @@ impl World {
     }
 
     /// Takes a step, lets it come to rest, and asks.
-    fn take(&mut self, step: &Step) -> Verdict {
+    pub(super) fn take(&mut self, step: &Step) -> Verdict {
         match *step {
             Step::Write(end, bytes) => {
                 self.talk.write(end, self.socket(end), bytes as usize)?;
@@ -231,7 +246,7 @@ impl World {
     }
 
     /// Lets everything arrive, lets both ends talk and close, and asks what can only be asked of the whole.
-    fn conclude(mut self) -> Result<Vec<Moment>, Stop> {
+    pub(super) fn conclude(mut self) -> Result<Vec<Moment>, Stop> {
         self.take(&Step::Clear)?;
         for end in [End::Subject, End::Peer] {
             if self.model.corked[end as usize] {
