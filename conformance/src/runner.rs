@@ -32,12 +32,12 @@ const EVIDENCE_BOUND: Duration = Duration::from_secs(5);
 /// as others end, a case that hangs says nothing about them.
 const HANGING_IN_A_ROW: usize = 3;
 
-/// How many cases run at the same time unless the caller says otherwise: four for each core.
+/// How many cases run at the same time unless the caller says otherwise: eight for each core.
 ///
 /// A case mostly waits: for its peer, for a timer, for the kernel to take its network down.
 #[must_use]
 pub fn default_jobs() -> usize {
-    4 * std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+    8 * std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// What a run is asked to do.

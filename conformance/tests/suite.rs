@@ -10,6 +10,7 @@ use conformance::outcome::{Outcome, Record};
 use conformance::probe::{Answer, Needs, Unmet};
 use conformance::report::{Silent, failure, style::Styles};
 use conformance::runner::{Options, default_jobs, run_cases};
+use conformance::scenario;
 use conformance::subject::Subject;
 use lab::harness::{self, Requirement};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -20,6 +21,9 @@ use std::sync::Arc;
 
 /// The seed of generated cases, if it is to be another than 0: every run of the tests is the same.
 const SEED: &str = "CONFORMANCE_SEED";
+
+/// Generated scenarios: enough to see that they can be run; `conformance run` has more.
+const SCENARIOS: usize = 50;
 
 /// How many characters a line of a failure has.
 const WIDTH: usize = 100;
@@ -38,7 +42,8 @@ fn main() -> ExitCode {
     }
     let mut args = Arguments::from_args();
     args.test_threads.get_or_insert_with(default_jobs);
-    let cases = catalogue::all();
+    let mut cases = catalogue::all();
+    cases.extend(scenario::cases(SCENARIOS));
     let trials = match &requirement {
         Requirement::Met(_) => match options() {
             Ok(options) => with_needs(cases, &options),

@@ -251,6 +251,7 @@ mod tests {
         let record =
             |(id, outcome)| Record::not_run(Case::new(id, "x", &["A2"], |_| Ok(())), outcome);
         Summary {
+            reached: Default::default(),
             options: Options {
                 subject: subject.parse().unwrap(),
                 ..Options::default()

@@ -122,7 +122,7 @@ pub fn known() -> Vec<Case> {
         .map(|(name, text)| {
             Case::new(
                 format!("scenario/regression/{name}"),
-                format!("{}", regressions::remarks(text)),
+                regressions::remarks(text),
                 &["E1"],
                 move |ctx| {
                     let scenario: Scenario = text

@@ -16,6 +16,8 @@ struct Counts {
     state: TcpState,
     /// Bytes, and a FIN, that are not acknowledged.
     queued: u64,
+    /// Of them, what was never sent.
+    unsent: u64,
     /// Bytes that wait for the application.
     received: u64,
     /// How much the other end lets it send.
@@ -31,6 +33,7 @@ impl Counts {
         Ok(Self {
             state,
             queued: count(raw::siocoutq(socket))?,
+            unsent: count(raw::siocoutqnsd(socket))?,
             received: count(raw::siocinq(socket))?,
             window: info.snd_wnd,
         })
@@ -40,6 +43,12 @@ impl Counts {
     /// closed over what is in flight, when small segments have used up the buffer (guide B24).
     fn is_at_rest(&self) -> bool {
         self.state == TcpState::Close || self.queued == 0 || self.window == 0
+    }
+
+    /// Whether the other end has closed its window over what is in flight, and drops it. It then takes no acknowledgement
+    /// either, which has a number behind its window: until its application reads, neither end can go on (guide B24).
+    fn is_cut_off(&self) -> bool {
+        self.window == 0 && self.queued > self.unsent
     }
 
     /// Bytes that are not acknowledged.
@@ -77,7 +86,8 @@ impl World {
             SockRef::from(socket).set_tcp_quickack(true)?;
         }
         let [subject, peer] = self.counts()?;
-        Ok(subject.is_at_rest() && peer.is_at_rest())
+        let cut_off = subject.is_cut_off() || peer.is_cut_off();
+        Ok(cut_off || subject.is_at_rest() && peer.is_at_rest())
     }
 
     fn counts(&self) -> Result<[Counts; 2], Stop> {

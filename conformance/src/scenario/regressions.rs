@@ -12,6 +12,7 @@ macro_rules! file {
 /// Their names, and what is in the files.
 pub(super) const ALL: &[(&str, &str)] = &[
     file!("answered-before-the-resume"),
+    file!("both-ways-closed"),
     file!("closed-over-flight"),
     file!("disorder-at-the-end"),
     file!("fin-of-a-lossy-peer"),

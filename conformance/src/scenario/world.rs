@@ -14,7 +14,7 @@ use crate::oracle::peer::{self, PEER_TELLTALES, TELLTALES};
 use crate::oracle::stream::{End, Talk};
 use crate::subject::Library;
 use crate::verdict::{Stop, Verdict, expect};
-use lab::{Capture, Counters, Family, Flow, wait};
+use lab::{Capture, Counters, Family, Flow, Host, wait};
 use soccr::raw::{self, Opt};
 use soccr::{Seq, TcpState};
 use std::net::TcpStream;
@@ -118,7 +118,7 @@ impl World {
             }
         }
         let open = opening::open(ctx, &hosts, &setup)?;
-        let counters = hosts.all().into_iter().map(|host| host.counters());
+        let counters = hosts.all().into_iter().map(Host::counters);
         let counters = counters.collect::<Result<_, _>>()?;
         let [subject, peer] = &open.sockets;
         let shifts = [

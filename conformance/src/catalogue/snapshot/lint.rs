@@ -342,7 +342,7 @@ fn restore_as_it_is(snapshot: &Snapshot) -> Result<(), (Step, io::Error)> {
         raw::set(&socket, Opt::TCP_REPAIR_WINDOW, &bytes).map_err(at(Step::RemainingData))?;
     }
     match snapshot.buffers.locks {
-        Some(locks) => set(Step::Resume, Opt::SO_BUF_LOCK, locks.into()),
+        Some(locks) => set(Step::RemainingData, Opt::SO_BUF_LOCK, locks.into()),
         None => Ok(()),
     }
 }

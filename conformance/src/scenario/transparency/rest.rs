@@ -107,12 +107,6 @@ pub(super) fn read(
                 "tcpi_rcv_ooopack",
                 info.rcv_ooopack.to_string(),
             );
-            tell(mine, "tcpi_bytes_acked", info.bytes_acked.to_string());
-            tell(
-                theirs,
-                "tcpi_bytes_received",
-                info.bytes_received.to_string(),
-            );
         }
     }
     Ok(section)
