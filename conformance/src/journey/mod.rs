@@ -221,7 +221,10 @@ impl Traveller {
         let restored = self.restore(&saved.snapshot)?;
         self.expect_view(saved, &KernelView::read(&restored)?)?;
         self.expect_losses(&saved.snapshot, &restored)?;
-        expect_buffers(&restored, &saved.snapshot)?;
+        if self.library.is_rust() {
+            // A caller in C has grown them himself, and has not put them back yet.
+            expect_buffers(&restored, &saved.snapshot)?;
+        }
         let stream = self.resume(restored)?;
         expect_settled(&stream, &saved.snapshot)?;
         Ok(stream)

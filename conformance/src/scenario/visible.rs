@@ -55,9 +55,12 @@ impl Visible {
         }
     }
 
-    /// Sets what a caller in C sets himself on a socket that is restored.
+    /// Sets what a caller in C sets himself on a socket that is restored, but for what lets go what waits: that he has set
+    /// before the queues.
     pub(super) fn give(&self, socket: &impl AsFd) -> Result<(), Stop> {
-        for (option, value) in &self.kept_by_callers {
+        let pushes = |option: &Opt| [Opt::TCP_NODELAY, Opt::TCP_CORK].contains(option);
+        let given = self.kept_by_callers.iter();
+        for (option, value) in given.filter(|(option, _)| !pushes(option)) {
             raw::set(socket, *option, value)?;
         }
         Ok(())
