@@ -1,7 +1,7 @@
 //! Byte streams that know what comes next: every byte that arrives is checked against the one that was sent.
 
 use crate::verdict::{Failure, Stop, Verdict, expect};
-use lab::{Stream, wait};
+use lab::{Flow, Stream, wait};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use soccr::raw::{self, MSG_DONTWAIT, MSG_OOB};
 use socket2::SockRef;
@@ -286,6 +286,15 @@ impl End {
         match self {
             Self::Subject => Self::Peer,
             Self::Peer => Self::Subject,
+        }
+    }
+
+    /// What it sends, of a connection whose flow from the subject is this.
+    #[must_use]
+    pub fn flow(self, of_subject: Flow) -> Flow {
+        match self {
+            Self::Subject => of_subject,
+            Self::Peer => of_subject.reversed(),
         }
     }
 

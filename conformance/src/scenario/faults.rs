@@ -16,32 +16,27 @@ pub(super) struct Faults {
 
 impl Faults {
     /// Puts a fault in force. Steps that are none change nothing.
-    pub(super) fn add(
-        &mut self,
-        hosts: &Hosts,
-        flow_of: impl Fn(End) -> Flow,
-        step: &Step,
-    ) -> Verdict {
+    pub(super) fn add(&mut self, hosts: &Hosts, of_subject: Flow, step: &Step) -> Verdict {
         let Some(pair) = hosts.wire() else {
             if let Step::Lose(end, None) = *step {
-                self.swallow(hosts, flow_of(end), end)?;
+                self.swallow(hosts, end.flow(of_subject), end)?;
             }
             return Ok(());
         };
         let wire = pair.wire();
         match *step {
             Step::Lose(end, count) => {
-                let lost = Matcher::flow(flow_of(end));
+                let lost = Matcher::flow(end.flow(of_subject));
                 self.rules.push(wire.rule(first(count, lost, Fate::Drop))?);
             }
-            Step::Hold(end) => wire.hold(Matcher::flow(flow_of(end)))?,
+            Step::Hold(end) => wire.hold(Matcher::flow(end.flow(of_subject)))?,
             Step::Reorder(end, by) => {
-                let late = Matcher::flow(flow_of(end)).and(Matcher::data());
+                let late = Matcher::flow(end.flow(of_subject)).and(Matcher::data());
                 let fate = Fate::Reorder(by as usize);
                 self.rules.push(wire.rule(first(Some(1), late, fate))?);
             }
             Step::Duplicate(end, count) => {
-                let twice = Matcher::flow(flow_of(end));
+                let twice = Matcher::flow(end.flow(of_subject));
                 self.rules
                     .push(wire.rule(first(Some(count), twice, Fate::Duplicate))?);
             }

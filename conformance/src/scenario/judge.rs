@@ -1,6 +1,5 @@
 //! What is asked after every step: whether both ends are what the model says they have to be.
 
-use super::model::Seen;
 use super::world::{PATIENCE, World};
 use crate::oracle::stream::End;
 use crate::verdict::{Failure, Stop, Verdict, expect};
@@ -56,11 +55,8 @@ impl Counts {
         self.queued.saturating_sub(self.state.owes_fin().into())
     }
 
-    fn seen(&self) -> Seen {
-        Seen {
-            state: self.state,
-            owes: self.queued > 0 && self.state != TcpState::Close,
-        }
+    fn owes(&self) -> bool {
+        self.queued > 0 && self.state != TcpState::Close
     }
 }
 
@@ -101,7 +97,7 @@ impl World {
         let counts = self.counts()?;
         for end in [End::Subject, End::Peer] {
             let (mine, theirs) = (counts[end as usize], counts[end.other() as usize]);
-            let states = self.model.states(end, mine.seen(), theirs.seen());
+            let states = self.model.states(end, mine.owes(), theirs.owes());
             expect(
                 format!("the state of the {end}"),
                 format!("one of {states:?}"),

@@ -27,17 +27,6 @@ pub struct Model {
     pub keeps_alive: [bool; 2],
     /// The largest packet that the links take by now, bytes.
     pub mtu: u32,
-    /// How often something was saved.
-    pub saves: usize,
-}
-
-/// What the kernel tells of one end, as far as the model has something to say about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// The state.
-    pub state: TcpState,
-    /// Whether anything, data or FIN, is not acknowledged.
-    pub owes: bool,
 }
 
 impl Model {
@@ -53,7 +42,6 @@ impl Model {
             corked: [false; 2],
             keeps_alive: [false; 2],
             mtu: setup.mtu,
-            saves: 0,
         }
     }
 
@@ -110,9 +98,13 @@ impl Model {
             Step::Clear => self.faulty = [false; 2],
             Step::Set(end, Setting::Cork(on)) => self.corked[end as usize] = on,
             Step::Set(end, Setting::KeepAlive) => self.keeps_alive[end as usize] = true,
-            Step::Checkpoint(_) | Step::Restore(_) | Step::Move => self.saves += 1,
             Step::Mtu(bytes) => self.mtu = bytes,
-            Step::Write(..) | Step::Read(..) | Step::Set(..) => {}
+            Step::Write(..)
+            | Step::Read(..)
+            | Step::Set(..)
+            | Step::Checkpoint(_)
+            | Step::Restore(_)
+            | Step::Move => {}
         }
     }
 
@@ -135,12 +127,12 @@ impl Model {
 
     /// The states that an end can be in, when nothing is on its way any more.
     ///
-    /// Its own FIN is acknowledged where nothing is owed. The peer's has come, or not: it has where the network is clear and
+    /// An end owes what the other has not acknowledged, data or FIN. Its own FIN is acknowledged where nothing is owed. The peer's has come, or not: it has where the network is clear and
     /// the peer owes nothing, and it has not where the peer has not ended its stream (RFC 9293, section 3.3.2).
     #[must_use]
-    pub fn states(&self, end: End, seen: Seen, other: Seen) -> Vec<TcpState> {
+    pub fn states(&self, end: End, owes: bool, other_owes: bool) -> Vec<TcpState> {
         let other_ended = self.ended[end.other() as usize];
-        let acknowledged = !seen.owes;
+        let acknowledged = !owes;
         let without: &[TcpState] = match (self.ended[end as usize], acknowledged) {
             (false, _) => &[TcpState::Established],
             (true, false) => &[TcpState::FinWait1],
@@ -152,7 +144,7 @@ impl Model {
             (true, false) => &[TcpState::LastAck, TcpState::Closing],
             (true, true) => &[TcpState::Close],
         };
-        let must_have_come = self.is_clear() && other_ended && !other.owes;
+        let must_have_come = self.is_clear() && other_ended && !other_owes;
         let mut states = Vec::new();
         if !must_have_come {
             states.extend(without);
@@ -174,19 +166,11 @@ impl Model {
 mod tests {
     use super::*;
 
-    fn seen(owes: bool) -> Seen {
-        Seen {
-            state: TcpState::Established,
-            owes,
-        }
-    }
-
     #[test]
     fn states_follow_from_who_has_ended_and_what_is_owed() {
         use TcpState::*;
         let mut model = Model::new(Setup::PLAIN);
-        let states =
-            |model: &Model, mine, theirs| model.states(End::Subject, seen(mine), seen(theirs));
+        let states = |model: &Model, mine, theirs| model.states(End::Subject, mine, theirs);
         assert_eq!(states(&model, false, false), [Established]);
         model.apply(&Step::End(End::Subject));
         assert_eq!(states(&model, true, false), [FinWait1]);

@@ -156,10 +156,7 @@ impl World {
 
     /// From an end to the other.
     pub(super) fn flow_of(&self, end: End) -> Flow {
-        match end {
-            End::Subject => self.flow,
-            End::Peer => self.flow.reversed(),
-        }
+        end.flow(self.flow)
     }
 
     /// Waits until nothing is on its way any more.
@@ -186,12 +183,7 @@ impl World {
             Step::End(end) => self.talk.end(end, self.socket(end))?,
             Step::Set(end, setting) => self.set(end, setting)?,
             Step::Lose(..) | Step::Hold(_) | Step::Reorder(..) | Step::Duplicate(..) => {
-                let (hosts, flow) = (&self.hosts, self.flow);
-                let flow_of = |end| match end {
-                    End::Subject => flow,
-                    End::Peer => flow.reversed(),
-                };
-                self.faults.add(hosts, flow_of, step)?;
+                self.faults.add(&self.hosts, self.flow, step)?;
             }
             Step::Clear => self.faults.clear(&self.hosts)?,
             Step::Mtu(bytes) => self.hosts.set_mtu(bytes)?,
