@@ -35,7 +35,6 @@ impl Switch {
         let switch = Node::middle(BRIDGE)?;
         switch.namespace.enter(|| {
             // The bridge and its ports would have link-local addresses otherwise, and announce them.
-            sysctl::write("net.ipv6.conf.all.disable_ipv6", "1")?;
             sysctl::write("net.ipv6.conf.default.disable_ipv6", "1")
         })??;
         let bridge = link::create_bridge(&switch.netlink, BRIDGE)?;

@@ -75,7 +75,7 @@ pub(crate) fn apply_baseline() -> Result<(), Error> {
 fn apply(setting: &Setting) -> Result<(), Error> {
     let mut result = Ok(());
     for value in setting.values {
-        result = write(setting.name, value);
+        result = ensure(setting.name, value);
         if result.is_ok() {
             break;
         }
@@ -84,6 +84,18 @@ fn apply(setting: &Setting) -> Result<(), Error> {
         Err(error) if setting.optional && error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
         result => result,
     }
+}
+
+/// Sets `name` unless it has that value already.
+///
+/// The kernel lets a write of some settings of IPv6 spin until nobody holds the lock of all links, also one that changes
+/// nothing: where many hosts are built at once, that takes more time than all else.
+fn ensure(name: &str, value: &str) -> Result<(), Error> {
+    let same = |now: String| now.split_whitespace().eq(value.split_whitespace());
+    if read(name).is_ok_and(same) {
+        return Ok(());
+    }
+    write(name, value)
 }
 
 /// Sets `name` in the network namespace of the calling thread, which is the one that /proc/sys/net shows.

@@ -77,7 +77,6 @@ impl Builder<PairWithWire> {
         let middle = Node::middle("wire")?;
         middle.namespace.enter(|| {
             // Its ports would have link-local addresses otherwise, and announce them.
-            sysctl::write("net.ipv6.conf.all.disable_ipv6", "1")?;
             sysctl::write("net.ipv6.conf.default.disable_ipv6", "1")
         })??;
         let seats = [Seat::new(1), Seat::new(2)];
