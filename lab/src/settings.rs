@@ -36,6 +36,15 @@ impl Families {
 /// In bits per second.
 const SLOWEST: u64 = 8000;
 
+/// A sysctl that a test sets.
+#[derive(Clone, Debug)]
+pub(crate) struct Sysctl {
+    name: String,
+    value: String,
+    /// Whether a kernel that does not have it will do.
+    optional: bool,
+}
+
 /// What can be chosen for every topology.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -50,7 +59,7 @@ pub(crate) struct Settings {
     pub(crate) netem: Option<Netem>,
     /// Of a wire, for frames of one port that have not been moved yet, in bytes.
     pub(crate) wire_memory: usize,
-    pub(crate) sysctls: Vec<(String, String)>,
+    pub(crate) sysctls: Vec<Sysctl>,
     /// Further addresses of the first and the second host, with their prefix length.
     pub(crate) extra_v6: Vec<(Ipv6Addr, Ipv6Addr, u8)>,
 }
@@ -94,10 +103,12 @@ impl Settings {
 
     /// Sets those sysctls that `which` chooses, on the host that the calling thread is in.
     pub(crate) fn apply_sysctls(&self, which: impl Fn(&str) -> bool) -> Result<(), Error> {
-        self.sysctls
-            .iter()
-            .filter(|(name, _)| which(name))
-            .try_for_each(|(name, value)| sysctl::write(name, value))
+        for it in self.sysctls.iter().filter(|it| which(&it.name)) {
+            if !(it.optional && sysctl::is_unknown(&it.name)) {
+                sysctl::write(&it.name, &it.value)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -180,8 +191,21 @@ impl<T> Builder<T> {
     }
 
     /// Sets a sysctl on every host, after the baseline.
-    pub fn sysctl(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.settings.sysctls.push((name.into(), value.into()));
+    pub fn sysctl(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.with_sysctl(name.into(), value.into(), false)
+    }
+
+    /// Sets a sysctl on every host, after the baseline, where the kernel has it.
+    pub fn sysctl_if_known(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.with_sysctl(name.into(), value.into(), true)
+    }
+
+    fn with_sysctl(mut self, name: String, value: String, optional: bool) -> Self {
+        self.settings.sysctls.push(Sysctl {
+            name,
+            value,
+            optional,
+        });
         self
     }
 }

@@ -110,6 +110,11 @@ pub(crate) fn read(name: &str) -> Result<String, Error> {
         .doing(|| format!("read sysctl {name}"))
 }
 
+/// Whether the kernel has no such setting, or has it for the whole machine only.
+pub(crate) fn is_unknown(name: &str) -> bool {
+    read(name).is_err_and(|error| error.raw_os_error() == Some(libc::ENOENT))
+}
+
 /// What a refusal usually means.
 fn hint(name: &str) -> &'static str {
     let read_only = nix::unistd::access("/proc/sys/net", nix::unistd::AccessFlags::W_OK)

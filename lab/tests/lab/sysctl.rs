@@ -75,13 +75,20 @@ fn a_host_has_its_own() -> Result<(), Failed> {
 fn a_builder_sets_both_hosts() -> Result<(), Failed> {
     let pair = Pair::builder()
         .sysctl("net.ipv4.tcp_sack", "0")
+        .sysctl_if_known("net.ipv4.tcp_timestamps", "0")
+        .sysctl_if_known("net.ipv4.tcp_of_no_kernel", "0")
         // This one is there only after the link.
         .sysctl("net.ipv4.conf.veth0.log_martians", "1")
         .build()?;
     for host in pair.hosts() {
         assert_eq!(host.read_sysctl("net.ipv4.tcp_sack")?, "0");
+        assert_eq!(host.read_sysctl("net.ipv4.tcp_timestamps")?, "0");
         assert_eq!(host.read_sysctl("net.ipv4.conf.veth0.log_martians")?, "1");
     }
+    let control = "net.ipv4.tcp_congestion_control";
+    let refused = Pair::builder().sysctl_if_known(control, "of_no_kernel");
+    let error = refused.build().err().ok_or("a value that nobody knows")?;
+    assert!(error.to_string().contains(control), "{error}");
     Ok(())
 }
 
