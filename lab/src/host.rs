@@ -11,6 +11,7 @@ use crate::ns::Namespace;
 use crate::packet::Direction;
 use crate::sender::Sender;
 use crate::settings::Families;
+use crate::sockets::Diag;
 use crate::sysctl;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -21,8 +22,9 @@ use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 /// Sockets belong to the host they were created in: create them inside [`Host::enter`], use them anywhere.
 #[derive(Debug)]
 pub struct Host {
-    // First, so that it goes first: the socket would keep the namespace alive.
+    // First, so that they go first: a socket would keep the namespace alive.
     pub(crate) netlink: Arc<Netlink>,
+    pub(crate) diag: Diag,
     pub(crate) namespace: Arc<Namespace>,
     /// Sends out of its own link.
     pub(crate) sender: Arc<Sender>,

@@ -11,6 +11,7 @@ use crate::netlink::Netlink;
 use crate::ns::Namespace;
 use crate::sender::Sender;
 use crate::settings::{Families, Settings};
+use crate::sockets::Diag;
 use crate::{offload, shaping, sysctl};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -24,8 +25,9 @@ const PREFIX_V6: u8 = 64;
 /// A network namespace on its way to be a host, or something between hosts.
 #[derive(Debug)]
 pub(crate) struct Node {
-    // First, so that it goes first: the socket would keep the namespace alive.
+    // First, so that they go first: a socket would keep the namespace alive.
     pub(crate) netlink: Arc<Netlink>,
+    diag: Diag,
     pub(crate) namespace: Arc<Namespace>,
     name: String,
 }
@@ -116,6 +118,7 @@ impl Node {
         let namespace = Arc::new(Namespace::new(name)?);
         Ok(Self {
             netlink: Arc::new(Netlink::open(&namespace)?),
+            diag: Diag::open(&namespace)?,
             namespace,
             name: name.to_owned(),
         })
@@ -202,6 +205,7 @@ impl Node {
             index,
             vlan: settings.vlan,
             netlink: self.netlink,
+            diag: self.diag,
             namespace: self.namespace,
             far,
             links_between,

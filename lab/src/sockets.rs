@@ -3,6 +3,7 @@
 mod diag;
 mod info;
 
+pub(crate) use diag::Diag;
 pub use info::TcpInfo;
 
 use crate::address::Flow;
@@ -198,6 +199,18 @@ impl Host {
     /// [`Error::NotInKernel`] for a kernel without `tcp_diag`, [`Error::Os`] when it refuses otherwise.
     #[doc(alias("ss", "inet_diag", "netstat"))]
     pub fn sockets(&self) -> Result<Sockets, Error> {
-        self.enter(diag::dump)?.map(Sockets)
+        self.diag.dump().map(Sockets)
+    }
+
+    /// The TCP socket of this host whose own address is the source of `flow`, and whose peer's is its destination,
+    /// whatever its state (sock_diag); `None` where there is none.
+    ///
+    /// The kernel finds it by its addresses. For [`Host::sockets`] it looks through the table of the whole machine, and
+    /// so it does for `/proc/net/tcp`: that takes tens of milliseconds where there is much memory.
+    ///
+    /// # Errors
+    /// Those of [`Host::sockets`].
+    pub fn socket(&self, flow: &Flow) -> Result<Option<TcpSocket>, Error> {
+        self.diag.find(flow, self.index)
     }
 }

@@ -1,9 +1,10 @@
-//! Asking sock_diag for every TCP socket of a namespace.
+//! Asking sock_diag for the TCP sockets of a namespace.
 
 use super::{TcpInfo, TcpSocket, TcpState, Timer};
 use crate::address::Flow;
 use crate::error::{Doing, Error};
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST};
+use crate::ns::Namespace;
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_MULTIPART, NLM_F_REQUEST};
 use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_sock_diag::SockDiagMessage;
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
@@ -11,7 +12,9 @@ use netlink_packet_sock_diag::inet::nlas::Nla;
 use netlink_packet_sock_diag::inet::{self, InetRequest, InetResponse, SocketId, StateFlags};
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use netlink_sys::{Socket, SocketAddr};
-use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::{fmt, io};
 
 /// A list that changed while the kernel wrote it is asked for again, so often.
 const ATTEMPTS: usize = 20;
@@ -20,64 +23,160 @@ const ATTEMPTS: usize = 20;
 const RCV_SHUTDOWN: u8 = 1;
 const SEND_SHUTDOWN: u8 = 2;
 
-/// Every TCP socket of the network namespace that the calling thread is in.
-pub(super) fn dump() -> Result<Vec<TcpSocket>, Error> {
-    let mut sockets = dump_family(AF_INET)?;
-    sockets.append(&mut dump_family(AF_INET6)?);
-    Ok(sockets)
+/// Asks sock_diag in one namespace.
+///
+/// Its socket stays open: the kernel counts one that was closed for a while still, and how many sockets a host has must not
+/// change by asking.
+pub(crate) struct Diag {
+    /// `None` for a kernel without sock_diag.
+    asker: Option<Mutex<Asker>>,
+    /// Whether somebody has answered for TCP.
+    heard: AtomicBool,
 }
 
-fn dump_family(family: u8) -> Result<Vec<TcpSocket>, Error> {
-    let doing = || "ask the kernel for its TCP sockets".to_owned();
-    for _ in 0..ATTEMPTS {
-        match ask(family) {
-            // No handler for TCP, and none that could be loaded.
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
-                return Err(Error::NotInKernel { what: "tcp_diag" });
-            }
-            Ok(None) => {}
-            Ok(Some(sockets)) => return Ok(sockets),
-            Err(error) => return Err(error).doing(doing),
+struct Asker {
+    socket: Socket,
+    /// The number of the last request: what is left of the answer to an earlier one has another.
+    number: u32,
+}
+
+impl Diag {
+    pub(crate) fn open(namespace: &Namespace) -> Result<Self, Error> {
+        let open = || {
+            let socket = Socket::new(NETLINK_SOCK_DIAG)?;
+            socket.connect(&SocketAddr::new(0, 0))?;
+            io::Result::Ok(socket)
+        };
+        let asker = match namespace.enter(open)? {
+            Ok(socket) => Some(Mutex::new(Asker { socket, number: 0 })),
+            Err(error) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => None,
+            Err(error) => return Err(error).doing(|| "open a socket of sock_diag".to_owned()),
+        };
+        Ok(Self {
+            asker,
+            heard: AtomicBool::new(false),
+        })
+    }
+
+    /// Every TCP socket of the namespace.
+    pub(super) fn dump(&self) -> Result<Vec<TcpSocket>, Error> {
+        let mut sockets = self.dump_family(AF_INET)?;
+        sockets.append(&mut self.dump_family(AF_INET6)?);
+        Ok(sockets)
+    }
+
+    /// The socket of `flow`, also one that is bound to `link`.
+    pub(super) fn find(&self, flow: &Flow, link: u32) -> Result<Option<TcpSocket>, Error> {
+        if !self.heard.load(Ordering::Relaxed) {
+            // That there is no such socket, and that nobody answers for TCP, have one number.
+            self.dump_family(AF_INET)?;
+        }
+        let family = match flow.source.is_ipv4() {
+            true => AF_INET,
+            false => AF_INET6,
+        };
+        let id = SocketId {
+            source_address: flow.source.ip(),
+            source_port: flow.source.port(),
+            destination_address: flow.destination.ip(),
+            destination_port: flow.destination.port(),
+            interface_id: link,
+            // Whichever it is.
+            cookie: [0xff; 8],
+        };
+        match self.ask(family, 0, id) {
+            // Where no socket has this connection, the one that listens is told.
+            Ok(found) => Ok(found
+                .and_then(|found| found.into_iter().next())
+                .filter(|it| it.state != TcpState::Listen)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            Err(error) => Err(error).doing(|| format!("ask the kernel for the socket of {flow}")),
         }
     }
-    let why = "the list changed each time while it was written";
-    Err(io::Error::new(io::ErrorKind::Interrupted, why)).doing(doing)
-}
 
-/// `None` when the list changed while it was written: it may lack a socket.
-fn ask(family: u8) -> io::Result<Option<Vec<TcpSocket>>> {
-    let socket = Socket::new(NETLINK_SOCK_DIAG)?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    let request = request(family);
-    if socket.send(&request, 0)? != request.len() {
-        return Err(io::ErrorKind::WriteZero.into());
-    }
-    let (mut sockets, mut whole) = (Vec::new(), true);
-    loop {
-        let (datagram, _) = socket.recv_from_full()?;
-        let mut rest = &datagram[..];
-        while !rest.is_empty() {
-            let message = NetlinkMessage::<SockDiagMessage>::deserialize(rest)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-            whole &= message.header.flags & NLM_F_DUMP_INTR == 0;
-            match message.payload {
-                NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
-                    sockets.push(interpret(&response));
+    fn dump_family(&self, family: u8) -> Result<Vec<TcpSocket>, Error> {
+        let doing = || "ask the kernel for its TCP sockets".to_owned();
+        for _ in 0..ATTEMPTS {
+            let id = match family {
+                AF_INET => SocketId::new_v4(),
+                _ => SocketId::new_v6(),
+            };
+            match self.ask(family, NLM_F_DUMP, id) {
+                // No handler for TCP, and none that could be loaded.
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
+                    return Err(Error::NotInKernel { what: "tcp_diag" });
                 }
-                NetlinkPayload::Done(_) => return Ok(whole.then_some(sockets)),
-                NetlinkPayload::Error(error) => return Err(error.to_io()),
-                _ => {}
+                Ok(None) => {}
+                Ok(Some(sockets)) => {
+                    self.heard.store(true, Ordering::Relaxed);
+                    return Ok(sockets);
+                }
+                Err(error) => return Err(error).doing(doing),
             }
-            // Each begins at a multiple of four bytes; its header alone has sixteen.
-            let length = (message.header.length as usize).next_multiple_of(4).max(16);
-            rest = rest.get(length..).unwrap_or_default();
+        }
+        let why = "the list changed each time while it was written";
+        Err(io::Error::new(io::ErrorKind::Interrupted, why)).doing(doing)
+    }
+
+    /// `None` when the list changed while it was written: it may lack a socket.
+    fn ask(&self, family: u8, flags: u16, id: SocketId) -> io::Result<Option<Vec<TcpSocket>>> {
+        let Some(asker) = &self.asker else {
+            return Err(io::Error::from_raw_os_error(libc::ENOENT));
+        };
+        let mut asker = asker.lock().unwrap_or_else(PoisonError::into_inner);
+        asker.number = asker.number.wrapping_add(1);
+        let request = request(family, flags, asker.number, id);
+        if asker.socket.send(&request, 0)? != request.len() {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        asker.answer()
+    }
+}
+
+impl fmt::Debug for Diag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Diag").finish_non_exhaustive()
+    }
+}
+
+impl Asker {
+    fn answer(&self) -> io::Result<Option<Vec<TcpSocket>>> {
+        let (mut sockets, mut whole) = (Vec::new(), true);
+        loop {
+            let (datagram, _) = self.socket.recv_from_full()?;
+            let mut rest = &datagram[..];
+            while !rest.is_empty() {
+                let message =
+                    NetlinkMessage::<SockDiagMessage>::deserialize(rest).map_err(|error| {
+                        io::Error::new(io::ErrorKind::InvalidData, error.to_string())
+                    })?;
+                // Each begins at a multiple of four bytes; its header alone has sixteen.
+                let length = (message.header.length as usize).next_multiple_of(4).max(16);
+                rest = rest.get(length..).unwrap_or_default();
+                if message.header.sequence_number != self.number {
+                    continue;
+                }
+                whole &= message.header.flags & NLM_F_DUMP_INTR == 0;
+                match message.payload {
+                    NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
+                        sockets.push(interpret(&response));
+                        if message.header.flags & NLM_F_MULTIPART == 0 {
+                            return Ok(Some(sockets));
+                        }
+                    }
+                    NetlinkPayload::Done(_) => return Ok(whole.then_some(sockets)),
+                    NetlinkPayload::Error(error) => return Err(error.to_io()),
+                    _ => {}
+                }
+            }
         }
     }
 }
 
-fn request(family: u8) -> Vec<u8> {
+fn request(family: u8, flags: u16, number: u32, socket_id: SocketId) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header.flags = NLM_F_REQUEST | flags;
+    header.sequence_number = number;
     let request = InetRequest {
         family,
         protocol: IPPROTO_TCP,
@@ -86,10 +185,7 @@ fn request(family: u8) -> Vec<u8> {
             | inet::ExtensionFlags::SHUTDOWN,
         // Those, too, that the library has no name for.
         states: StateFlags::from_bits_retain(u32::MAX),
-        socket_id: match family {
-            AF_INET => SocketId::new_v4(),
-            _ => SocketId::new_v6(),
-        },
+        socket_id,
     };
     let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
     message.finalize();

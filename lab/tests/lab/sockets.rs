@@ -1,11 +1,12 @@
 //! The kernel's view of a host's sockets: right in every state, and whole.
 
 use crate::Case;
-use lab::{Connection, Family, Host, Pair, TcpSocket, TcpState, wait};
+use lab::{Connection, Family, Flow, Host, Pair, TcpSocket, TcpState, wait};
 use libtest_mimic::Failed;
+use socket2::{Domain, Socket, Type};
 use std::collections::HashSet;
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 pub(crate) const CASES: &[Case] = &[
@@ -24,6 +25,10 @@ pub(crate) const CASES: &[Case] = &[
         after_a_reset_there_is_none,
     ),
     ("sockets/a_long_list_is_whole", a_long_list_is_whole),
+    (
+        "sockets/one_is_found_wherever_it_is_bound",
+        one_is_found_wherever_it_is_bound,
+    ),
 ];
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,6 +75,17 @@ fn both_ends_in_every_family() -> Result<(), Failed> {
             assert_eq!(info.snd_mss, 1500 - headers, "{socket}");
         }
         assert_eq!(a.of(&flow.reversed()), None);
+        for (host, flow, listed) in [
+            (pair.a(), flow, client),
+            (pair.b(), flow.reversed(), server),
+        ] {
+            let found = host
+                .socket(&flow)?
+                .ok_or_else(|| format!("{family}: {flow}"))?;
+            let brief = |it: &TcpSocket| (it.state, it.flow, it.v6, it.inode);
+            assert_eq!(brief(&found), brief(listed), "{family}");
+            assert_eq!(host.socket(&flow.reversed())?, None, "{family}");
+        }
         let text = a.to_string();
         assert!(
             text.starts_with("ESTABLISHED") && text.contains("cwnd:"),
@@ -166,12 +182,16 @@ fn the_states_of_a_close() -> Result<(), Failed> {
 
 fn after_a_reset_there_is_none() -> Result<(), Failed> {
     let pair = Pair::new()?;
-    let (client, mut server) = pair.connection(Family::V4Mapped).open()?.into_peers();
+    let connection = pair.connection(Family::V4Mapped).open()?;
+    let flow = connection.flow();
+    let (client, mut server) = connection.into_peers();
     client.reset()?;
     server.receive_reset()?;
     assert!(pair.a().sockets()?.is_empty());
     // The socket is there, without a connection: the kernel does not list it.
     assert!(pair.b().sockets()?.is_empty());
+    assert_eq!(pair.a().socket(&flow)?, None);
+    assert_eq!(pair.b().socket(&flow.reversed())?, None);
     drop(server);
     Ok(())
 }
@@ -191,5 +211,28 @@ fn a_long_list_is_whole() -> Result<(), Failed> {
         .map(|it| it.local_addr().map(|it| it.port()));
     assert_eq!(ports, own.collect::<Result<_, _>>()?);
     assert_eq!(sockets.len(), SOCKETS);
+    Ok(())
+}
+
+/// Its listener, which has the same address and port, is not it.
+fn one_is_found_wherever_it_is_bound() -> Result<(), Failed> {
+    let pair = Pair::new()?;
+    let listener = pair.b().enter(|| TcpListener::bind((pair.b().v6(), 0)))??;
+    let to = listener.local_addr()?;
+    let from = SocketAddr::from((pair.a().v6(), 40_000));
+    assert_eq!(pair.b().socket(&Flow::new(to, from))?, None);
+
+    let client = pair.a().enter(|| -> std::io::Result<_> {
+        let socket = Socket::new(Domain::IPV6, Type::STREAM, None)?;
+        socket.bind_device(Some(pair.a().link().as_bytes()))?;
+        socket.bind(&from.into())?;
+        socket.connect(&to.into())?;
+        Ok(socket)
+    })??;
+    let found = pair.a().socket(&Flow::new(from, to))?;
+    assert_eq!(found.map(|it| it.state), Some(TcpState::Established));
+    let found = pair.b().socket(&Flow::new(to, from))?;
+    assert_eq!(found.map(|it| it.state), Some(TcpState::Established));
+    drop((client, listener));
     Ok(())
 }
