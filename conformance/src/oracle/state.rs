@@ -84,6 +84,15 @@ impl KernelView {
         }
     }
 
+    /// What this view becomes where the kernel would refuse it: a segment that the socket had no room for has updated the
+    /// send window, and lies beyond the receive window, which is raised to reach it (guide G1, H1).
+    pub fn allow_raised_window(&mut self) {
+        let [snd_wl1, _, _, rcv_wnd, rcv_wup] = self.window;
+        if Seq(snd_wl1).after(Seq(self.rcv_nxt) + rcv_wnd) {
+            self.window[3] = snd_wl1.wrapping_sub(rcv_wup);
+        }
+    }
+
     /// Fails with every field in which this view differs from the one before the checkpoint.
     ///
     /// # Errors

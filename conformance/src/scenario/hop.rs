@@ -203,6 +203,7 @@ impl World {
             let back = self.restore_end(&it)?;
             let view = KernelView::read(&back)?;
             let mut expected = it.view.clone();
+            expected.allow_raised_window();
             if it.snapshot.state.has_peer_fin() {
                 expected.allow_acknowledgement(&view);
             }

@@ -18,6 +18,7 @@ pub(super) const ALL: &[(&str, &str)] = &[
     file!("fin-of-a-lossy-peer"),
     file!("held-and-too-large"),
     file!("moved-in-close-wait"),
+    file!("raised-over-flight"),
     file!("smaller-mtu"),
     file!("time-wait-without-timestamps"),
     file!("unsent-beyond-its-limit"),
