@@ -1,6 +1,7 @@
 //! What a case is given: its network, a seed, and a place for the evidence.
 
 use crate::scenario::bins::Coverage;
+use crate::scenario::network::Stock;
 use crate::subject::{Breaches, Library, Subject};
 use crate::verdict::{Failure, Stop};
 use lab::{Capture, Host, Pair, PairBuilder, PairWithWire, PairWithWireBuilder, Trio, TrioBuilder};
@@ -16,6 +17,7 @@ pub struct Context {
     subject: Subject,
     breaches: Breaches,
     coverage: Arc<Coverage>,
+    stock: Arc<Stock>,
     evidence: Mutex<Evidence>,
 }
 
@@ -64,7 +66,13 @@ impl Context {
         &self.coverage
     }
 
-    /// A context for a part of the case, whose evidence is not kept.
+    /// Networks that scenarios of the case have left.
+    #[must_use]
+    pub fn stock(&self) -> &Arc<Stock> {
+        &self.stock
+    }
+
+    /// A context for a part of the case, whose evidence is not kept, and which has networks of its own.
     #[must_use]
     pub fn aside(&self) -> Self {
         Self {
@@ -72,7 +80,16 @@ impl Context {
             subject: self.subject.clone(),
             breaches: Arc::clone(&self.breaches),
             coverage: Arc::clone(&self.coverage),
-            evidence: Mutex::default(),
+            ..Self::default()
+        }
+    }
+
+    /// The same, which goes on with the networks that are there.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self {
+            stock: Arc::clone(&self.stock),
+            ..self.aside()
         }
     }
 
@@ -127,8 +144,13 @@ impl Context {
     /// [`Stop::Broken`] where the lab cannot build it.
     pub fn build_trio(&self, builder: TrioBuilder) -> Result<Arc<Trio>, Stop> {
         let trio = Arc::new(builder.build()?);
-        self.with(|evidence| evidence.trios.push(Arc::clone(&trio)));
+        self.on_trio(&trio);
         Ok(trio)
+    }
+
+    /// Goes on with a network of three hosts.
+    pub fn on_trio(&self, trio: &Arc<Trio>) {
+        self.with(|evidence| evidence.trios.push(Arc::clone(trio)));
     }
 
     /// A pair of hosts with a wire of ours between them.
@@ -137,8 +159,13 @@ impl Context {
     /// [`Stop::Broken`] where the lab cannot build it.
     pub fn build_with_wire(&self, builder: PairWithWireBuilder) -> Result<Arc<PairWithWire>, Stop> {
         let pair = Arc::new(builder.build()?);
-        self.with(|evidence| evidence.with_wires.push(Arc::clone(&pair)));
+        self.on_wire(&pair);
         Ok(pair)
+    }
+
+    /// Goes on with a pair that has a wire of ours.
+    pub fn on_wire(&self, pair: &Arc<PairWithWire>) {
+        self.with(|evidence| evidence.with_wires.push(Arc::clone(pair)));
     }
 
     /// Takes over what a part of the case has left behind, in the place of what an earlier one has.

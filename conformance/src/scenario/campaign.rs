@@ -170,7 +170,7 @@ fn plainly(ctx: &Context, scenario: &Scenario, taken: &mut dyn FnMut()) -> Verdi
     world::run(ctx, scenario, taken)
 }
 
-/// Runs one generated scenario, in a network of its own. Of one that fails, the smallest that still does is told and kept.
+/// Runs one generated scenario. Of one that fails, the smallest that still does is told and kept.
 pub(super) fn generated(ctx: &Context, number: usize, run: Run<'_>) -> Verdict {
     let Some(mut tree) = tree(ctx.seed(), number) else {
         return Err(Stop::Broken(format!(
@@ -179,7 +179,7 @@ pub(super) fn generated(ctx: &Context, number: usize, run: Run<'_>) -> Verdict {
     };
     // How many steps were taken is counted in it: it can be had only once.
     let whole = tree.current();
-    let Some(first) = attempt(ctx, &whole, run) else {
+    let Some(first) = attempt(ctx.beside(), &whole, run) else {
         return Ok(());
     };
     let mut smallest = (told(&whole), first);
@@ -190,7 +190,8 @@ pub(super) fn generated(ctx: &Context, number: usize, run: Run<'_>) -> Verdict {
             break;
         }
         let candidate = tree.current();
-        simpler = match attempt(ctx, &candidate, run) {
+        // In a network of its own: what the scenarios before have left in theirs must not be the reason.
+        simpler = match attempt(ctx.aside(), &candidate, run) {
             Some(again) => {
                 smallest = (told(&candidate), again);
                 tree.simplify()
@@ -219,10 +220,9 @@ struct Failed {
     left: Context,
 }
 
-/// Runs a scenario.
-fn attempt(ctx: &Context, (model, steps, seen): &Generated, run: Run<'_>) -> Option<Failed> {
+/// Runs a scenario in a part of the case.
+fn attempt(left: Context, (model, steps, seen): &Generated, run: Run<'_>) -> Option<Failed> {
     let scenario = told(&(model.clone(), steps.clone(), None));
-    let left = ctx.aside();
     let mut count = || {
         if let Some(seen) = seen {
             seen.fetch_add(1, Ordering::SeqCst);

@@ -71,7 +71,7 @@ impl World {
         let mut gone = Vec::new();
         for (end, ingress) in self.lock(&[End::Subject])? {
             gone.push(self.leave(step, end, ingress)?);
-            if let Hosts::Move(trio) = &self.hosts {
+            if let Hosts::Move(trio) = &*self.hosts {
                 trio.move_address()?;
             }
         }

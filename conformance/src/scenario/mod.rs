@@ -10,7 +10,7 @@ mod hop;
 mod judge;
 mod life;
 mod model;
-mod network;
+pub mod network;
 mod opening;
 mod regressions;
 mod setup;

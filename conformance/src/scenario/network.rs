@@ -5,10 +5,15 @@ use crate::context::Context;
 use crate::oracle::stream::End;
 use crate::verdict::{Stop, Verdict};
 use lab::{Builder, Host, PairWithWire, Trio};
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Room for 4096 frames of 1500 bytes on each side of the wire: more than a send buffer lets be on their way.
 const MEMORY: usize = 8 << 20;
+
+/// The MTUs that wires are built for, the smallest that will do: what a wire keeps for a frame goes by it. With offloads, or
+/// without a wire, all are for the last.
+const LARGEST: [u32; 4] = [1500, 4000, 9000, 65_535];
 
 /// The hosts of a scenario.
 #[derive(Clone)]
@@ -19,22 +24,122 @@ pub(super) enum Hosts {
     Move(Arc<Trio>),
 }
 
+/// What cannot be changed of a network once it is built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Kind {
+    network: Network,
+    offload: bool,
+    largest: u32,
+    steady: bool,
+}
+
+/// The network of a scenario, which another may have used before.
+#[derive(Clone)]
+pub(super) struct Place {
+    hosts: Hosts,
+    kind: Kind,
+    /// How many scenarios have used it.
+    visits: u16,
+}
+
+impl Deref for Place {
+    type Target = Hosts;
+
+    fn deref(&self) -> &Hosts {
+        &self.hosts
+    }
+}
+
+/// Networks that scenarios of a case have left as they found them, for those that come after.
+#[derive(Default)]
+pub struct Stock(Mutex<Vec<Place>>);
+
+impl Stock {
+    fn take(&self, kind: Kind) -> Option<Place> {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = places.iter().position(|it| it.kind == kind)?;
+        Some(places.swap_remove(found))
+    }
+
+    /// Takes back a network on which nothing goes on any more.
+    pub(super) fn put(&self, mut place: Place) {
+        place.visits += 1;
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.push(place);
+    }
+}
+
+impl Place {
+    /// A network for a scenario: one that is there already, or one that is built.
+    pub(super) fn find(ctx: &Context, setup: &Setup, steady: bool) -> Result<Self, Stop> {
+        let by_size = setup.network == Network::Wire && !setup.offload;
+        let fits = |mtu: &u32| by_size && setup.mtu <= *mtu;
+        let kind = Kind {
+            network: setup.network,
+            offload: setup.offload,
+            largest: LARGEST.into_iter().find(fits).unwrap_or(LARGEST[3]),
+            steady,
+        };
+        let place = match ctx.stock().take(kind) {
+            Some(place) => place,
+            None => Self {
+                hosts: Hosts::build(kind)?,
+                kind,
+                visits: 0,
+            },
+        };
+        match &place.hosts {
+            Hosts::Wire(pair) => ctx.on_wire(pair),
+            Hosts::Move(trio) => ctx.on_trio(trio),
+        }
+        if place.visits > 0 {
+            let before = format!("{} scenarios have used it before", place.visits);
+            ctx.note("network", before);
+        }
+        place.prepare(setup)?;
+        Ok(place)
+    }
+
+    /// How many scenarios have used it before.
+    pub(super) fn visits(&self) -> u16 {
+        self.visits
+    }
+}
+
 impl Hosts {
-    pub(super) fn build(ctx: &Context, setup: &Setup, steady: bool) -> Result<Self, Stop> {
-        Ok(match setup.network {
+    fn build(kind: Kind) -> Result<Self, Stop> {
+        Ok(match kind.network {
             Network::Wire => {
-                let builder = with_settings(PairWithWire::builder(), setup, steady);
-                let builder = match setup.offload {
+                let builder = with_settings(PairWithWire::builder(), kind);
+                let builder = match kind.offload {
                     true => builder,
                     false => builder.memory(MEMORY),
                 };
-                Self::Wire(ctx.build_with_wire(builder)?)
+                Self::Wire(builder.build()?.into())
             }
-            Network::Move => {
-                let builder = with_settings(Trio::builder(), setup, steady);
-                Self::Move(ctx.build_trio(builder)?)
-            }
+            Network::Move => Self::Move(with_settings(Trio::builder(), kind).build()?.into()),
         })
+    }
+
+    /// Lets the network be as the scenario asks for it, whatever it was before.
+    fn prepare(&self, setup: &Setup) -> Verdict {
+        if let Self::Move(trio) = self
+            && self.home(End::Subject) > 0
+        {
+            trio.move_address()?;
+        }
+        self.set_mtu(setup.mtu)?;
+        for (name, on) in [
+            ("net.ipv4.tcp_timestamps", setup.timestamps != Clock::Off),
+            ("net.ipv4.tcp_sack", setup.sack),
+            ("net.ipv4.tcp_window_scaling", setup.scaling != Scaling::Off),
+        ] {
+            let value = if on { "1" } else { "0" };
+            for host in self.all() {
+                host.sysctl(name, value)?;
+            }
+        }
+        Ok(())
     }
 
     /// The host that has the address of an end.
@@ -88,10 +193,9 @@ impl Hosts {
     }
 }
 
-/// What every host is to have.
-fn with_settings<T>(builder: Builder<T>, setup: &Setup, steady: bool) -> Builder<T> {
-    let switch = |on| if on { "1" } else { "0" };
-    let builder = match steady {
+/// What every host has, whatever the scenario.
+fn with_settings<T>(builder: Builder<T>, kind: Kind) -> Builder<T> {
+    let builder = match kind.steady {
         // Every write is taken as a whole; a receive buffer stays as large as it is, and no small segment waits for another.
         true => builder
             .sysctl("net.ipv4.tcp_wmem", "4096 4194304 4194304")
@@ -100,17 +204,8 @@ fn with_settings<T>(builder: Builder<T>, setup: &Setup, steady: bool) -> Builder
         false => builder,
     };
     builder
-        .mtu(setup.mtu)
-        .offload(setup.offload)
-        .sysctl(
-            "net.ipv4.tcp_timestamps",
-            switch(setup.timestamps != Clock::Off),
-        )
-        .sysctl("net.ipv4.tcp_sack", switch(setup.sack))
-        .sysctl(
-            "net.ipv4.tcp_window_scaling",
-            switch(setup.scaling != Scaling::Off),
-        )
+        .mtu(kind.largest)
+        .offload(kind.offload)
         // A tail loss probe sends new data at a time of its own, in repair mode too: how much is unsent would change
         // while it is looked at.
         .sysctl("net.ipv4.tcp_early_retrans", "0")

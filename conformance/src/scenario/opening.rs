@@ -1,6 +1,6 @@
 //! How the connection of a scenario comes about.
 
-use super::network::Hosts;
+use super::network::{Hosts, Place};
 use super::setup::{Clock, Congestion, Opening, Scaling, Setup};
 use crate::case::Need;
 use crate::context::Context;
@@ -11,9 +11,9 @@ use lab::{Family, Flow};
 use soccr::{Endpoints, Seq, Snapshot, Timestamps, Window, WindowScale, raw};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 
-/// The port of a subject that was forged.
+/// The port of a subject that was forged, on hosts that nobody has used before.
 pub(crate) const SUBJECT_PORT: u16 = 40_001;
-/// The port of a peer that was forged.
+/// The port of a peer that was forged, on such hosts.
 pub(crate) const PEER_PORT: u16 = 40_002;
 
 /// The clock of a peer that was forged.
@@ -48,7 +48,7 @@ pub(super) fn possible_here(ctx: &Context, setup: Setup) -> Result<Setup, Stop> 
     }
 }
 
-pub(super) fn open(ctx: &Context, hosts: &Hosts, setup: &Setup) -> Result<Open, Stop> {
+pub(super) fn open(ctx: &Context, hosts: &Place, setup: &Setup) -> Result<Open, Stop> {
     let open = match setup.opening {
         Opening::Handshake => by_handshake(hosts, setup)?,
         Opening::Forged {
@@ -85,10 +85,10 @@ fn control(ctx: &Context, socket: &TcpStream, congestion: Congestion) -> Verdict
     }
 }
 
-fn by_handshake(hosts: &Hosts, setup: &Setup) -> Result<Open, Stop> {
+fn by_handshake(hosts: &Place, setup: &Setup) -> Result<Open, Stop> {
     let (near, far) = (hosts.of(End::Subject), hosts.of(End::Peer));
     let mut connection = near.connection_to(far, setup.family);
-    if let Hosts::Move(trio) = hosts {
+    if let Hosts::Move(trio) = &**hosts {
         connection = connection.at(trio.address(setup.family), far.address(setup.family));
     }
     let [mine, theirs] = setup.receive_buffers;
@@ -114,9 +114,9 @@ fn by_handshake(hosts: &Hosts, setup: &Setup) -> Result<Open, Stop> {
 }
 
 /// Restores both ends from snapshots that were written by hand.
-fn forged(hosts: &Hosts, setup: &Setup, first: [u32; 2], clock: u32) -> Result<Open, Stop> {
+fn forged(hosts: &Place, setup: &Setup, first: [u32; 2], clock: u32) -> Result<Open, Stop> {
     let address = |end, port, mapped: bool| {
-        let ip = match (hosts, end) {
+        let ip = match (&**hosts, end) {
             (Hosts::Move(trio), End::Subject) => trio.address(setup.family),
             _ => hosts.of(end).address(setup.family),
         };
@@ -127,8 +127,10 @@ fn forged(hosts: &Hosts, setup: &Setup, first: [u32; 2], clock: u32) -> Result<O
         SocketAddr::new(ip, port)
     };
     let mapped = setup.family == Family::V4Mapped;
-    let mine = |mapped| address(End::Subject, SUBJECT_PORT, mapped);
-    let theirs = |mapped| address(End::Peer, PEER_PORT, mapped);
+    // One end of an earlier connection may be in TIME-WAIT.
+    let earlier = 2 * hosts.visits();
+    let mine = |mapped| address(End::Subject, SUBJECT_PORT + earlier, mapped);
+    let theirs = |mapped| address(End::Peer, PEER_PORT + earlier, mapped);
     let flow = Flow::new(mine(false), theirs(false));
     let restore = |end: End, endpoints: Endpoints| {
         let snapshot = by_hand(setup, end, endpoints, first, clock);

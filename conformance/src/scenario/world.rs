@@ -5,7 +5,7 @@ use super::bins::Moment;
 use super::faults::Faults;
 use super::life::{Life, Restored};
 use super::model::Model;
-use super::network::Hosts;
+use super::network::{Place, Stock};
 use super::opening;
 use super::setup::{Clock, Opening, Setup};
 use super::step::{Setting, Step};
@@ -84,7 +84,7 @@ pub(super) struct Conditions {
 
 /// The two ends, what is between them, and what was said.
 pub(super) struct World {
-    pub(super) hosts: Hosts,
+    pub(super) hosts: Place,
     pub(super) sockets: [TcpStream; 2],
     /// From the subject.
     pub(super) flow: Flow,
@@ -99,6 +99,7 @@ pub(super) struct World {
     /// On which of these hosts each end is, from the beginning and after each restore.
     pub(super) homes: [Vec<usize>; 2],
     faults: Faults,
+    stock: Arc<Stock>,
     counters: Vec<Counters>,
     /// The shifts of the windows that each end announces.
     shifts: [u8; 2],
@@ -108,7 +109,7 @@ impl World {
     /// Builds the network, and opens the connection.
     pub(super) fn open(ctx: &Context, setup: Setup, conditions: Conditions) -> Result<Self, Stop> {
         let setup = opening::possible_here(ctx, setup)?;
-        let hosts = Hosts::build(ctx, &setup, conditions.steady)?;
+        let hosts = Place::find(ctx, &setup, conditions.steady)?;
         let mut captures = [Vec::new(), Vec::new()];
         for end in [End::Subject, End::Peer] {
             if conditions.watched[end as usize] {
@@ -137,6 +138,7 @@ impl World {
             captures,
             homes: [vec![0], vec![0]],
             faults: Faults::default(),
+            stock: Arc::clone(ctx.stock()),
             counters,
             shifts,
         };
@@ -266,6 +268,7 @@ impl World {
         for end in [End::Subject, End::Peer] {
             self.judge_life(end)?;
         }
+        self.stock.put(self.hosts);
         Ok(self.moments)
     }
 
