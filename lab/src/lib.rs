@@ -147,6 +147,7 @@ pub use blackhole::{Blackhole, Match};
 pub use capture::{Capture, CaptureOptions};
 pub use connection::{Connection, ConnectionBuilder};
 pub use counters::{Counters, Moved};
+pub use cpus::on_one_cpu;
 pub use craft::Craft;
 pub use error::Error;
 pub use flags::Flags;

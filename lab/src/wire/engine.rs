@@ -152,6 +152,10 @@ impl Engine {
         self.delayed.first().map(|(due, _)| *due)
     }
 
+    pub(super) fn has_departures(&self) -> bool {
+        !self.out.is_empty()
+    }
+
     /// What goes out now, in this order.
     pub(super) fn departures(&mut self) -> Vec<Departure> {
         std::mem::take(&mut self.out)

@@ -3,6 +3,7 @@
 use super::engine::{Departure, Engine};
 use super::frame::Way;
 use super::quiet::Around;
+use crate::cpus;
 use crate::error::{Doing, Error};
 use crate::mark::Message;
 use crate::network::{Node, Port};
@@ -12,6 +13,7 @@ use crate::together::drop_together;
 use crate::vlan;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::sched_getcpu;
 use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, PipeReader};
@@ -34,6 +36,8 @@ pub(super) struct Shared {
     /// On the ports of either host: `a`, then `b`.
     sockets: Vec<OwnedFd>,
     pub(super) around: Vec<Around>,
+    /// The processor that frames are sent from: one that was sent from another could overtake them.
+    cpu: usize,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -79,6 +83,7 @@ impl Shared {
         let shared = Self {
             sockets: vec![a, b],
             around: around.into(),
+            cpu: sched_getcpu().unwrap_or_default(),
             state: Mutex::default(),
             changed: Condvar::new(),
         };
@@ -94,7 +99,9 @@ impl Shared {
         let mut state = self.lock();
         state.check()?;
         let result = order(&mut state.engine);
-        self.forward(&mut state);
+        if state.engine.has_departures() {
+            cpus::on(self.cpu, || self.forward(&mut state));
+        }
         self.changed.notify_all();
         state.check()?;
         Ok(result)
@@ -137,7 +144,11 @@ impl Shared {
     }
 
     /// The forwarder: until `stopped` is closed at its other end.
-    pub(super) fn run(&self, mut rings: [Ring; 2], stopped: &PipeReader) {
+    pub(super) fn run(&self, rings: [Ring; 2], stopped: &PipeReader) {
+        cpus::on(self.cpu, || self.serve(rings, stopped));
+    }
+
+    fn serve(&self, mut rings: [Ring; 2], stopped: &PipeReader) {
         let sockets = self.sockets.iter().map(AsFd::as_fd);
         let mut fds: Vec<_> = iter::once(stopped.as_fd())
             .chain(sockets)
