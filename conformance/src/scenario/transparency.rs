@@ -25,7 +25,7 @@ use crate::context::Context;
 use crate::oracle::stream::End;
 use crate::verdict::{Failure, Stop, Verdict};
 use comparison::{Allowances, Comparison};
-use lab::Family;
+use lab::{Family, on_one_cpu};
 use run::{is_checkpoint, observe};
 use std::cell::RefCell;
 use std::time::Duration;
@@ -52,18 +52,18 @@ pub fn scripted() -> Vec<Case> {
             format!("scenario/transparent/{name}/{family}"),
             format!("with its checkpoints a connection looks as it does without them: {shows}"),
             &["E1", "A4", "A15", "D14"],
-            move |ctx| {
+            in_order(move |ctx| {
                 let scenario = script(name, text, family)?;
                 let compared = compare(ctx, &scenario, &mut || {})?;
                 tell(ctx, &compared);
                 Ok(())
-            },
+            }),
         );
         let steady = Case::new(
             format!("scenario/steady/{name}/{family}"),
             format!("without a checkpoint a connection looks the same twice: {shows}"),
             &["E1"],
-            move |ctx| compare_without(ctx, &script(name, text, family)?),
+            in_order(move |ctx| compare_without(ctx, &script(name, text, family)?)),
         );
         [
             transparent.in_c(),
@@ -86,7 +86,7 @@ pub fn transparent(scenarios: usize) -> Vec<Case> {
                 first + 1
             ),
             &["E1", "A4", "A15", "D14"],
-            move |ctx| {
+            in_order(move |ctx| {
                 let all = RefCell::new(Allowances::default());
                 let run = |aside: &Context, scenario: &Scenario, taken: &mut dyn FnMut()| {
                     let compared = compare(aside, &comparable(scenario.clone()), taken)?;
@@ -96,7 +96,7 @@ pub fn transparent(scenarios: usize) -> Vec<Case> {
                 let verdict = (first..last).try_for_each(|it| campaign::generated(ctx, it, &run));
                 tell(ctx, &all.borrow());
                 verdict
-            },
+            }),
         )
         .bound(BOUND)
         .in_c()
@@ -109,9 +109,16 @@ pub fn transparent(scenarios: usize) -> Vec<Case> {
 /// # Errors
 /// [`Stop::Fail`] with the first thing that differs and may not; or what [`run`](super::run) fails with.
 pub fn compared(ctx: &Context, scenario: &Scenario) -> Verdict {
-    let compared = compare(ctx, &comparable(scenario.clone()), &mut || {})?;
-    tell(ctx, &compared);
-    Ok(())
+    in_order(|ctx| {
+        let compared = compare(ctx, &comparable(scenario.clone()), &mut || {})?;
+        tell(ctx, &compared);
+        Ok(())
+    })(ctx)
+}
+
+/// The same on one processor, from which all that is built is used: no packet overtakes another there.
+fn in_order(run: impl Fn(&Context) -> Verdict) -> impl Fn(&Context) -> Verdict {
+    move |ctx| on_one_cpu(|| run(ctx))
 }
 
 fn script(name: &str, text: &str, family: Family) -> Result<Scenario, Stop> {
@@ -154,7 +161,7 @@ fn compare(
     taken: &mut dyn FnMut(),
 ) -> Result<Allowances, Stop> {
     // What is kept of a failure is what was seen with the checkpoints.
-    let without = observe(&ctx.aside(), scenario, false, &mut || {})
+    let without = observe(&ctx.beside(), scenario, false, &mut || {})
         .map_err(|stop| super::world::at(stop, "without the checkpoints"))?;
     let with = observe(ctx, scenario, true, taken)?;
     let comparison = Comparison::of(&scenario.steps, &without, &with);
@@ -164,7 +171,7 @@ fn compare(
 
 /// Runs a scenario twice without its checkpoints.
 fn compare_without(ctx: &Context, scenario: &Scenario) -> Verdict {
-    let one = observe(&ctx.aside(), scenario, false, &mut || {})?;
+    let one = observe(&ctx.beside(), scenario, false, &mut || {})?;
     let other = observe(ctx, scenario, false, &mut || {})?;
     judge(ctx, &Comparison::of(&scenario.steps, &one, &other))
 }
