@@ -11,6 +11,7 @@ use crate::losses::Loss;
 use crate::options::Timestamps;
 use crate::raw::Opt;
 use crate::repair::{Probe, persist};
+use crate::seq::Seq;
 use crate::settings::Settings;
 use crate::shelter::hide;
 use crate::snapshot::Snapshot;
@@ -156,8 +157,14 @@ impl Restored {
         let nonblocking = self.nonblocking || self.sends_syn();
         sys::set_nonblocking(fd, nonblocking).at(step, "fcntl(F_SETFL)")?;
         if let Some(clock) = self.clock {
-            sys::set_int(fd, Opt::TCP_TIMESTAMP, clock.to_restore() as i32)
-                .at(step, Opt::TCP_TIMESTAMP.setting)?;
+            let clock = clock.to_restore();
+            let now =
+                sys::get_int(fd, Opt::TCP_TIMESTAMP).at(step, Opt::TCP_TIMESTAMP.getting)? as u32;
+            // A restore that has taken long may itself have said a later one.
+            if Seq(now).before(Seq(clock)) {
+                sys::set_int(fd, Opt::TCP_TIMESTAMP, clock as i32)
+                    .at(step, Opt::TCP_TIMESTAMP.setting)?;
+            }
         }
         if let Some(filter) = &self.filter {
             // Last of what can fail: from here on, what comes in is taken.

@@ -9,8 +9,10 @@ use crate::oracle::wire::{self, Probes};
 use crate::subject::{Refusal, Restored};
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
 use lab::{Family, Host, wait};
+use soccr::raw::{self, Opt};
 use soccr::restore::create;
-use soccr::{Error, FinMode, Settings, Snapshot, Step, raw};
+use soccr::{Error, FinMode, Settings, Snapshot, Step};
+use std::os::fd::AsFd;
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
@@ -102,6 +104,13 @@ fn whole(family: Family) -> impl Iterator<Item = Case> {
             move |ctx| after_it_spoke(ctx, family),
         ));
         cases.push(Case::new(
+            format!("restore/late/clock/{family}"),
+            "a restore that put the peer's FIN back and takes its time may have spoken meanwhile: its clock does not go back \
+             at the resume",
+            &["E4", "A9", "A51"],
+            move |ctx| late(ctx, family),
+        ));
+        cases.push(Case::new(
             format!("restore/refused/still-there/{family}"),
             "a connection that still lives here is not restored a second time, and runs on",
             &["A38", "C5"],
@@ -169,7 +178,8 @@ const CLEARLY_AHEAD: u32 = 4;
 /// How often that is tried: the kernel acknowledges at its next tick.
 const ATTEMPTS: usize = 50;
 
-fn after_it_spoke(ctx: &Context, family: Family) -> Verdict {
+/// A connection in CLOSE-WAIT that has gone, and whose FIN is put back.
+fn gone_in_close_wait(ctx: &Context, family: Family) -> Result<(Traveller, Saved), Stop> {
     let plan = Plan {
         family,
         receive: Receive::Small,
@@ -181,6 +191,11 @@ fn after_it_spoke(ctx: &Context, family: Family) -> Verdict {
     traveller.fill_and_end(plan.receive, plan.send, plan.ending)?;
     let saved = traveller.save()?;
     traveller.unblock_egress();
+    Ok((traveller, saved))
+}
+
+fn after_it_spoke(ctx: &Context, family: Family) -> Verdict {
+    let (mut traveller, saved) = gone_in_close_wait(ctx, family)?;
     let start = saved.snapshot.options.timestamps.map(|clock| clock.value);
     let ahead = |spoke: u32| spoke.wrapping_sub(start.unwrap_or_default());
     let mut furthest = 0;
@@ -210,6 +225,29 @@ fn spoken(traveller: &Traveller, times: usize) -> Result<Vec<u32>, Stop> {
         since().is_ok_and(|clocks| clocks.len() >= times)
     })?;
     Ok(since()?)
+}
+
+/// Milliseconds that a restore takes here: more than any clock is put on for an earlier attempt.
+const LONG: i32 = 500;
+
+fn late(ctx: &Context, family: Family) -> Verdict {
+    let (mut traveller, saved) = gone_in_close_wait(ctx, family)?;
+    let clock = |socket: &dyn AsFd| raw::get_int(&socket.as_fd(), Opt::TCP_TIMESTAMP);
+    let restored = traveller.restore(&saved.snapshot)?;
+    let start = clock(&restored)?;
+    wait::until("the clock of the restored socket runs", PATIENCE, || {
+        clock(&restored).is_ok_and(|now| now.wrapping_sub(start) > LONG)
+    })?;
+    let before = clock(&restored)?;
+    let socket = traveller.resume(restored)?;
+    let went = clock(&socket)?.wrapping_sub(before);
+    expect(
+        "how far the clock went at the resume",
+        "not back",
+        went,
+        went >= 0,
+    )?;
+    traveller.conclude(ctx, &saved, &socket, Probes::NoneDue)
 }
 
 fn still_there(ctx: &Context, family: Family) -> Verdict {
