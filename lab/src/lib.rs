@@ -53,7 +53,8 @@
 //! | tell before from after | [`Capture::mark`], [`Trace::between`] |
 //! | swallow packets: one direction of one connection, or resets only | [`Host::blackhole`], [`Match`] |
 //! | learn what the kernel of a host counted meanwhile | [`Host::counters`], [`Counters::since`] |
-//! | see the TCP sockets of a host as its kernel does, in every state | [`Host::sockets`], [`TcpSocket`], [`TcpInfo`] |
+//! | see the TCP sockets of a host as its kernel does, in every state | [`Host::sockets`], [`Host::socket`], [`TcpSocket`], [`TcpInfo`] |
+//! | keep packets in the order that they were sent in | [`on_one_cpu`] |
 //! | send a segment or a frame of one's own | [`Craft`], [`Host::inject`] |
 //! | wait for something without sleeping | [`wait`](mod@wait), [`Capture::until`], [`Wire::until_quiet`](wire::Wire::until_quiet) |
 //!

@@ -8,8 +8,9 @@ use lab::{Builder, Host, PairWithWire, Trio};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Room for 4096 frames of 1500 bytes on each side of the wire: more than a send buffer lets be on their way.
-const MEMORY: usize = 8 << 20;
+/// Room for 4096 frames of 1500 bytes on each side of the wire, or for 128 that are yet to be cut: more than a send buffer lets
+/// be on their way.
+const MEMORY: [usize; 2] = [8 << 20, 16 << 20];
 
 /// The MTUs that wires are built for, the smallest that will do: what a wire keeps for a frame goes by it. With offloads, or
 /// without a wire, all are for the last.
@@ -111,10 +112,7 @@ impl Hosts {
         Ok(match kind.network {
             Network::Wire => {
                 let builder = with_settings(PairWithWire::builder(), kind);
-                let builder = match kind.offload {
-                    true => builder,
-                    false => builder.memory(MEMORY),
-                };
+                let builder = builder.memory(MEMORY[usize::from(kind.offload)]);
                 Self::Wire(builder.build()?.into())
             }
             Network::Move => Self::Move(with_settings(Trio::builder(), kind).build()?.into()),
