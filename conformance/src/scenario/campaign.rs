@@ -1,14 +1,15 @@
 //! Many scenarios: generated from a seed, run, and shrunk where one fails; and those that have failed once.
 
+use super::aim::Aim;
+use super::bins::{self, Pair};
 use super::strategy::{Generated, strategy};
-use super::{Scenario, bins, regressions, world};
+use super::{Scenario, regressions, world};
 use crate::case::Case;
 use crate::context::Context;
 use crate::guarded::guarded;
 use crate::verdict::{Failure, Stop, Verdict, expect};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -16,11 +17,11 @@ use std::time::{Duration, Instant};
 pub const BATCH: usize = 10;
 
 /// Cases that are steered, and run at the same time.
-const STEERED: usize = 4;
+const STEERED: usize = 16;
 /// Scenarios of each of them, at most.
-const STEERED_SCENARIOS: usize = 1_000;
-/// Of so many scenarios the most promising one is run.
-const CANDIDATES: usize = 100;
+const STEERED_SCENARIOS: usize = 500;
+/// From this number on scenarios are aimed, each at another pair of circumstances.
+const AIMED: usize = 1 << 32;
 
 /// A bound against hanging, for a batch of which each scenario may lose its last segment several times.
 const BOUND: Duration = Duration::from_secs(600);
@@ -54,8 +55,7 @@ pub fn cases(scenarios: usize) -> Vec<Case> {
         .collect()
 }
 
-/// Cases that run scenarios until so many percent of the pairs of circumstances are reached, those first that are likely to
-/// reach one that is missing.
+/// Cases that run scenarios until so many percent of the pairs of circumstances are reached, each aimed at one that is missing.
 #[must_use]
 pub fn steered(percent: f64) -> Vec<Case> {
     (1..=STEERED)
@@ -78,20 +78,11 @@ fn steer(ctx: &Context, number: usize, percent: f64) -> Verdict {
         if reached.percent() >= percent {
             return Ok(());
         }
-        let missing: BTreeSet<_> = reached.missing().into_iter().collect();
-        // Numbers that no other scenario of the run has.
-        let first = (number * STEERED_SCENARIOS + attempt) * CANDIDATES + (1 << 32);
-        let promising = |number: &usize| {
-            let expected = tree(ctx.seed(), *number).map(|tree| {
-                let (model, steps, _) = tree.current();
-                bins::expected(&model, &steps)
-                    .intersection(&missing)
-                    .count()
-            });
-            expected.unwrap_or(0)
+        let turn = attempt * STEERED + number - 1;
+        let Some(aimed) = aimed(turn, &reached.missing()) else {
+            break;
         };
-        let best = (first..first + CANDIDATES).max_by_key(promising);
-        generated(ctx, best.unwrap_or(first), &plainly)?;
+        generated(ctx, aimed, &plainly)?;
     }
     let reached = ctx.coverage().reached();
     let missing = reached.missing();
@@ -112,6 +103,21 @@ fn steer(ctx: &Context, number: usize, percent: f64) -> Verdict {
         ),
         reached.percent() >= percent,
     )
+}
+
+/// The number of a scenario that is aimed at one of the pairs that are missing; no other turn has the same.
+fn aimed(turn: usize, missing: &[Pair]) -> Option<usize> {
+    // Cases that run at the same time take others, and those that come next are not alike.
+    let wanted = missing.get((turn * 7919).checked_rem(missing.len())?)?;
+    let index = bins::pairs().position(|pair| pair == *wanted)?;
+    Some(AIMED + turn * bins::pairs().count() + index)
+}
+
+/// What the scenario with this number is aimed at.
+fn aim(number: usize) -> Option<Aim> {
+    let pairs = bins::pairs().count();
+    let index = number.checked_sub(AIMED)? % pairs;
+    bins::pairs().nth(index).map(Aim)
 }
 
 /// Cases for the scenarios that have failed once.
@@ -151,7 +157,7 @@ fn tree(seed: u64, number: usize) -> Option<impl ValueTree<Value = Generated>> {
         ..Config::default()
     };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    strategy()
+    strategy(aim(number))
         .new_tree(&mut TestRunner::new_with_rng(config, rng))
         .ok()
 }

@@ -3,6 +3,7 @@
 //! A [`Scenario`] is a start and a list of steps. [`run`] carries them out over a lab, one after the other, each when the
 //! one before has come to rest, and asks after each whether the connection is what the [`Model`] says it has to be.
 
+mod aim;
 pub mod bins;
 mod campaign;
 mod faults;
@@ -26,7 +27,7 @@ pub use model::Model;
 pub(crate) use opening::{PEER_PORT, SUBJECT_PORT, by_hand};
 pub use setup::{Clock, Congestion, MAX_SHIFT, Network, Opening, Scaling, Setup};
 pub use step::{Setting, Step, Who};
-pub use strategy::{Generated, strategy};
+pub use strategy::Generated;
 pub use text::Malformed;
 pub use transparency::{COMPARED_OF, compared, scripted, transparent};
 pub use world::run;

@@ -1,12 +1,13 @@
 //! What scenarios are generated from.
 
+use super::aim::Aim;
 use super::model::Model;
 use super::setup::{Clock, Congestion, MAX_SHIFT, Network, Opening, Scaling, Setup};
 use super::step::{Setting, Step, Who};
 use crate::oracle::stream::End;
 use lab::Family;
 use proptest::prelude::*;
-use proptest_state_machine::ReferenceStateMachine;
+use proptest_state_machine::Sequential;
 
 /// A generated scenario has so many steps.
 const STEPS: std::ops::RangeInclusive<usize> = 2..=16;
@@ -18,33 +19,52 @@ pub type Generated = (
     Option<std::sync::Arc<std::sync::atomic::AtomicUsize>>,
 );
 
-/// All scenarios that are generated.
-pub fn strategy() -> impl Strategy<Value = Generated> {
-    Machine::sequential_strategy(STEPS)
+/// All scenarios that are generated; those with an aim begin with what leads there.
+pub(super) fn strategy(aim: Option<Aim>) -> impl Strategy<Value = Generated> {
+    // How many steps lead there does not depend on the start.
+    let lead = aim.map_or(0, |aim| aim.steps(&Setup::PLAIN).len());
+    let steps = lead + STEPS.start()..=lead + STEPS.end();
+    let aimed = move |setup| aim.map_or(setup, |aim| aim.setup(setup));
+    Sequential::new(
+        steps.into(),
+        move || {
+            setup()
+                .prop_map(move |setup| Drawn::new(consistent(aimed(setup))))
+                .boxed()
+        },
+        |drawn: &Drawn, step: &Step| drawn.model.forbids(step).is_none(),
+        move |drawn: &Drawn| {
+            let lead = aim.map(|aim| aim.steps(&drawn.model.setup));
+            match lead.and_then(|lead| lead.get(drawn.taken).copied()) {
+                Some(next) => Just(next).boxed(),
+                None => step(&drawn.model),
+            }
+        },
+        |drawn: Drawn, step: &Step| drawn.after(step),
+    )
+    .prop_map(|(drawn, steps, taken)| (drawn.model, steps, taken))
 }
 
-/// Steps that follow from what has happened before.
-struct Machine;
+/// What has been drawn so far: the next step follows from it.
+#[derive(Clone, Debug)]
+struct Drawn {
+    model: Model,
+    /// How many steps.
+    taken: usize,
+}
 
-impl ReferenceStateMachine for Machine {
-    type State = Model;
-    type Transition = Step;
-
-    fn init_state() -> BoxedStrategy<Model> {
-        setup().prop_map(Model::new).boxed()
+impl Drawn {
+    fn new(setup: Setup) -> Self {
+        Self {
+            model: Model::new(setup),
+            taken: 0,
+        }
     }
 
-    fn transitions(model: &Model) -> BoxedStrategy<Step> {
-        step(model)
-    }
-
-    fn apply(mut model: Model, step: &Step) -> Model {
-        model.apply(step);
-        model
-    }
-
-    fn preconditions(model: &Model, step: &Step) -> bool {
-        model.forbids(step).is_none()
+    fn after(mut self, step: &Step) -> Self {
+        self.model.apply(step);
+        self.taken += 1;
+        self
     }
 }
 
@@ -90,7 +110,7 @@ fn setup() -> impl Strategy<Value = Setup> {
                 (timestamps, sack, scaling, mss, congestion),
                 (subject, peer),
             )| {
-                consistent(Setup {
+                Setup {
                     network,
                     family,
                     mtu,
@@ -102,7 +122,7 @@ fn setup() -> impl Strategy<Value = Setup> {
                     mss,
                     congestion,
                     receive_buffers: [subject, peer],
-                })
+                }
             },
         )
 }
@@ -233,23 +253,42 @@ fn setting() -> impl Strategy<Value = Setting> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::Scenario;
+    use crate::scenario::{Scenario, bins};
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
+
+    fn check(scenario: Generated) {
+        let (model, steps, _) = scenario;
+        let scenario = Scenario {
+            setup: model.setup,
+            steps,
+        };
+        assert_eq!(scenario.contradiction(), None, "{scenario}");
+        let text = scenario.to_string();
+        assert_eq!(text.parse(), Ok(scenario), "{text}");
+    }
 
     #[test]
     fn what_is_generated_can_happen_and_is_read_back_as_it_was_written() {
         let mut runner = TestRunner::deterministic();
         for _ in 0..300 {
-            let tree = strategy().new_tree(&mut runner).unwrap();
-            let (model, steps, _) = tree.current();
-            let scenario = Scenario {
-                setup: model.setup,
-                steps,
-            };
-            assert_eq!(scenario.contradiction(), None, "{scenario}");
-            let text = scenario.to_string();
-            assert_eq!(text.parse(), Ok(scenario), "{text}");
+            check(strategy(None).new_tree(&mut runner).unwrap().current());
+        }
+    }
+
+    #[test]
+    fn what_leads_to_any_pair_of_circumstances_can_happen_and_fits_into_a_scenario() {
+        let mut runner = TestRunner::deterministic();
+        for pair in bins::pairs().filter(|pair| bins::unreachable(*pair).is_none()) {
+            let aim = Aim(pair);
+            let tree = strategy(Some(aim)).new_tree(&mut runner).unwrap();
+            let (model, steps, seen) = tree.current();
+            let lead = aim.steps(&model.setup);
+            assert!(
+                steps.starts_with(&lead) && steps.len() > lead.len(),
+                "{lead:?}"
+            );
+            check((model, steps, seen));
         }
     }
 }
