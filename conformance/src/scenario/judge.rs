@@ -82,8 +82,13 @@ impl World {
             SockRef::from(socket).set_tcp_quickack(true)?;
         }
         let [subject, peer] = self.counts()?;
-        let cut_off = subject.is_cut_off() || peer.is_cut_off();
-        Ok(cut_off || subject.is_at_rest() && peer.is_at_rest())
+        Ok(self.is_cut_off()? || subject.is_at_rest() && peer.is_at_rest())
+    }
+
+    /// Whether a window is closed over what is in flight.
+    pub(super) fn is_cut_off(&self) -> Result<bool, Stop> {
+        let [subject, peer] = self.counts()?;
+        Ok(subject.is_cut_off() || peer.is_cut_off())
     }
 
     fn counts(&self) -> Result<[Counts; 2], Stop> {

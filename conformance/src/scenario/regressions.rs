@@ -14,6 +14,7 @@ pub(super) const ALL: &[(&str, &str)] = &[
     file!("answered-before-the-resume"),
     file!("both-ways-closed"),
     file!("closed-over-flight"),
+    file!("cut-off-before-the-end"),
     file!("disorder-at-the-end"),
     file!("fin-of-a-lossy-peer"),
     file!("held-and-too-large"),

@@ -100,6 +100,8 @@ pub(super) struct World {
     pub(super) homes: [Vec<usize>; 2],
     faults: Faults,
     stock: Arc<Stock>,
+    /// Whether a window was ever closed over what was in flight: what was dropped is sent again then, and a FIN twice.
+    cut_off: bool,
     counters: Vec<Counters>,
     /// The shifts of the windows that each end announces.
     shifts: [u8; 2],
@@ -139,6 +141,7 @@ impl World {
             homes: [vec![0], vec![0]],
             faults: Faults::default(),
             stock: Arc::clone(ctx.stock()),
+            cut_off: false,
             counters,
             shifts,
         };
@@ -159,6 +162,11 @@ impl World {
     /// From an end to the other.
     pub(super) fn flow_of(&self, end: End) -> Flow {
         end.flow(self.flow)
+    }
+
+    /// Whether segments can have come late or twice.
+    fn is_disordered(&self) -> bool {
+        self.model.disordered || self.cut_off
     }
 
     /// Waits until nothing is on its way any more.
@@ -195,6 +203,7 @@ impl World {
         }
         self.model.apply(step);
         self.settle()?;
+        self.cut_off |= self.is_cut_off()?;
         if let Step::Read(end, _) = *step {
             self.has_read(end);
         }
@@ -284,7 +293,7 @@ impl World {
 
     /// No host has counted what an undisturbed connection does not cause.
     fn expect_undisturbed(&self) -> Verdict {
-        let disordered = self.model.disordered;
+        let disordered = self.is_disordered();
         // What a timer sends on one processor may be overtaken by what an application sends on another, and only a clock of
         // microseconds tells. What the clocks say is judged on the wire, where it was sent.
         let fine = self.model.setup.timestamps == Clock::Microseconds;
@@ -326,7 +335,7 @@ impl World {
             flow: self.flow_of(end),
             stream: end.stream(),
             written: self.talk.written(end),
-            late_reset: self.model.disordered,
+            late_reset: self.is_disordered(),
             timestamps: setup.timestamps != Clock::Off,
             sack: setup.sack,
             shift: self.shifts[end as usize],
