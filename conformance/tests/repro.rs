@@ -1,7 +1,7 @@
 //! `conformance repro`: what it writes compiles, runs, and notices a connection that is not restored as it was.
 
 use conformance::repro::{Language, emit};
-use conformance::scenario::{self, Scenario};
+use conformance::scenario::{self, Opening, Scenario};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::fs;
 use std::path::Path;
@@ -185,6 +185,13 @@ fn refused(lines: &str, said: &str) -> Result<(), Failed> {
 fn generated() -> Result<(), Failed> {
     for number in 0..30 {
         let scenario = scenario::scenario(1, number).ok_or("none is generated")?;
+        if let Opening::Lost { .. } = scenario.setup.opening {
+            for language in [Language::Rust, Language::C] {
+                let refused = emit(&scenario, language).err().ok_or("a program")?;
+                assert!(refused.to_string().contains("open lost"), "{refused}");
+            }
+            continue;
+        }
         let rust = emit(&scenario, Language::Rust)?;
         for (index, step) in scenario.steps.iter().enumerate() {
             let line = format!("\"{}: {step}\"", index + 1);

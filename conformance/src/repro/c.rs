@@ -271,7 +271,7 @@ fn main(scenario: &Scenario) -> String {
     sysctl(!setup.sack, "tcp_sack");
     sysctl(setup.scaling == Scaling::Off, "tcp_window_scaling");
     text += match setup.opening {
-        Opening::Handshake => "\thandshake();\n",
+        Opening::Handshake | Opening::Lost { .. } => "\thandshake();\n",
         Opening::Forged { .. } => "\tforge();\n",
     };
     text += "\tsettle();\n\n";

@@ -4,13 +4,13 @@ mod c;
 mod rust;
 
 use crate::oracle::stream::End;
-use crate::scenario::{Congestion, Scenario};
+use crate::scenario::{Congestion, Opening, Scenario};
 use std::fmt;
 
 /// What a program is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Language {
-    /// Against `lab` and `soccr`: all that a scenario can be
+    /// Against `lab` and `soccr`: all that a scenario can be, but for a SYN that is lost at its beginning
     Rust,
     /// Against nothing but libc and the kernel: what one host can do by itself
     C,
@@ -19,7 +19,7 @@ pub enum Language {
 /// A scenario that a program cannot be written for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inexpressible {
-    /// The number of the step, from 1.
+    /// The number of the step, from 1; 0 is the start.
     pub step: usize,
     /// The step, as it is written down.
     pub text: String,
@@ -30,7 +30,10 @@ pub struct Inexpressible {
 impl fmt::Display for Inexpressible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { step, text, why } = self;
-        write!(f, "step {step} (`{text}`): {why}")
+        match step {
+            0 => write!(f, "the start (`{text}`): {why}"),
+            step => write!(f, "step {step} (`{text}`): {why}"),
+        }
     }
 }
 
@@ -42,6 +45,13 @@ impl std::error::Error for Inexpressible {}
 /// # Errors
 /// [`Inexpressible`] with the first step that no program in this language can take.
 pub fn emit(scenario: &Scenario, language: Language) -> Result<String, Inexpressible> {
+    if let Opening::Lost { subject } = scenario.setup.opening {
+        return Err(Inexpressible {
+            step: 0,
+            text: format!("open lost {subject}"),
+            why: "a program begins with a connection that has come about",
+        });
+    }
     match language {
         Language::C => c::program(scenario),
         Language::Rust => Ok(rust::program(scenario)),

@@ -141,7 +141,7 @@ fn main(scenario: &Scenario, uses: &Uses) -> String {
         .to_owned();
     text += &network(setup);
     text += &match setup.opening {
-        Opening::Handshake => opening::handshake(setup, uses),
+        Opening::Handshake | Opening::Lost { .. } => opening::handshake(setup, uses),
         Opening::Forged {
             subject,
             peer,

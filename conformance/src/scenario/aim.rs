@@ -82,6 +82,7 @@ impl Aim {
             ("link 1500", 1500),
             ("link 9000", 9000),
             ("link other", 2000),
+            ("link changed", 1500),
         ];
         setup.mtu = self.pick(&links, setup.mtu);
         let congestions = [
@@ -127,12 +128,19 @@ impl Aim {
         };
         let numbers = [("numbers plain", FORGED), ("numbers wrapping", wrapping)];
         setup.opening = self.pick(&numbers, setup.opening);
+        if self.wants("state syn-sent") || self.wants_a_number_and_no_shifts() {
+            setup.opening = Opening::Lost {
+                subject: self.pick(&[("numbers wrapping", WRAPPING)], PLAIN),
+            };
+        } else if matches!(setup.opening, Opening::Lost { .. }) {
+            setup.opening = Opening::Handshake;
+        }
         let only_forged =
             setup.timestamps == Clock::Microseconds || matches!(setup.scaling, Scaling::Shifts(..));
         if only_forged && setup.opening == Opening::Handshake {
             setup.opening = FORGED;
         }
-        if setup.scaling == Scaling::Off {
+        if setup.scaling == Scaling::Off && matches!(setup.opening, Opening::Forged { .. }) {
             // What was restored, and forged connections are, has shifts, if only of 0 (guide A47).
             setup.opening = Opening::Handshake;
         }
@@ -143,6 +151,11 @@ impl Aim {
     fn wants_it_cut_off(self) -> bool {
         self.wants_one_of(&["sent in-flight", "sent both"])
             && self.wants_one_of(&["window closed", "network clear"])
+    }
+
+    /// Only the number of a SYN can be chosen where a handshake is needed.
+    fn wants_a_number_and_no_shifts(self) -> bool {
+        self.wants("numbers wrapping") && self.wants("scaling off")
     }
 
     /// The window closes behind the last byte, or the FIN.
@@ -162,8 +175,11 @@ impl Aim {
     pub(super) fn steps(self, setup: &Setup) -> Vec<Step> {
         let (mine, theirs) = (End::Subject, End::Peer);
         let mut steps = Vec::new();
+        if self.wants_a_number_and_no_shifts() {
+            steps.push(Step::Clear);
+        }
         if self.wants("link changed") {
-            steps.push(Step::Mtu(if setup.mtu == 1400 { 1500 } else { 1400 }));
+            steps.push(Step::Mtu(1400));
         }
         if self.wants("window narrow") {
             steps.extend(narrowed(theirs, setup));
@@ -217,10 +233,10 @@ impl Aim {
                 steps.push(Step::Write(mine, 30 * setup.segment()));
             }
         }
-        if owes_fin || self.wants("state fin-wait-2") {
+        if owes_fin || self.wants_one_of(&["state fin-wait-2", "state close"]) {
             steps.push(Step::End(mine));
         }
-        if self.wants("state closing") {
+        if self.wants_one_of(&["state closing", "state close"]) {
             steps.push(Step::End(theirs));
         }
         steps

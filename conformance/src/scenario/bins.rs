@@ -3,8 +3,12 @@
 //! That nothing failed says as much as has been tried. A [`Moment`] is one save of one end, described by one value of each
 //! [dimension](DIMENSIONS); a [`Coverage`] knows which pairs of values have been there together, and which cannot.
 
+mod unreachable;
+
+pub use unreachable::unreachable;
+
 use super::model::Model;
-use super::setup::{Clock, Congestion, Network, Opening};
+use super::setup::{Clock, Congestion};
 use super::step::{Step, Who};
 use crate::oracle::stream::End;
 use soccr::{Snapshot, TcpState};
@@ -24,6 +28,8 @@ pub const DIMENSIONS: [(&str, &[&str]); 13] = [
             "close-wait",
             "last-ack",
             "closing",
+            "close",
+            "syn-sent",
         ],
     ),
     ("family", &["v4", "v6", "mapped"]),
@@ -69,38 +75,9 @@ pub struct Value {
 /// Two values of different dimensions, the one of the first dimension first.
 pub type Pair = (Value, Value);
 
-/// One save of one end.
+/// One save of one end. A connection that is over, or not there yet, has no value of some dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment([u8; DIMENSIONS.len()]);
-
-/// Pairs that no connection can be in, each with the reason.
-const UNREACHABLE: &[(&str, &str, &str)] = &[
-    (
-        "state fin-wait-2",
-        "sent in-flight",
-        "in FIN-WAIT-2 all that was sent is acknowledged",
-    ),
-    (
-        "state fin-wait-2",
-        "sent unsent",
-        "in FIN-WAIT-2 all that was written is acknowledged",
-    ),
-    (
-        "state fin-wait-2",
-        "sent both",
-        "in FIN-WAIT-2 all that was written is acknowledged",
-    ),
-    (
-        "timestamps us",
-        "scaling off",
-        "timestamps of microseconds are those of a forged connection, which has shifts, if only of 0 (guide A47)",
-    ),
-    (
-        "how move",
-        "network disordered",
-        "the switch that an address moves on holds and reorders nothing",
-    ),
-];
+pub struct Moment([Option<u8>; DIMENSIONS.len()]);
 
 impl Value {
     /// The name of its dimension.
@@ -143,63 +120,59 @@ pub fn pairs() -> impl Iterator<Item = Pair> {
     })
 }
 
-/// Why no connection can be in both, if so.
-#[must_use]
-pub fn unreachable((one, other): Pair) -> Option<&'static str> {
-    let (one, other) = (one.to_string(), other.to_string());
-    let found = UNREACHABLE
-        .iter()
-        .find(|(a, b, _)| *a == one && *b == other);
-    found.map(|(_, _, why)| *why)
-}
-
 impl Moment {
     /// What was saved, and in which circumstances.
     pub(super) fn of(model: &Model, step: &Step, end: End, snapshot: &Snapshot) -> Self {
-        let mut moment = [0; DIMENSIONS.len()];
-        for (dimension, value) in known(model, step, end).into_iter().enumerate() {
-            moment[dimension] = value.unwrap_or(0);
-        }
+        let mut moment = known(model, step, end);
         let segment = model.setup.segment();
         let window = snapshot.window;
-        moment[STATE] = match snapshot.state {
+        moment[STATE] = Some(match snapshot.state {
             TcpState::FinWait1 => 1,
             TcpState::FinWait2 => 2,
             TcpState::CloseWait => 3,
             TcpState::LastAck => 4,
             TcpState::Closing => 5,
+            TcpState::Close => 6,
+            TcpState::SynSent => 7,
             _ => 0,
-        };
-        moment[SCALING] = match snapshot.options.window_scale.map(|scale| scale.rcv) {
+        });
+        let scale = snapshot.options.window_scale.map(|scale| scale.rcv);
+        moment[SCALING] = window.map(|_| match scale {
             None => 0,
             Some(0) => 1,
             Some(..8) => 2,
             Some(_) => 3,
-        };
-        moment[RECEIVED] = match snapshot.receive.bytes.len() as u32 {
+        });
+        moment[RECEIVED] = Some(match snapshot.receive.bytes.len() as u32 {
             0 => 0,
             _ if window.is_some_and(|window| window.rcv_wnd < segment) => 3,
             length if length < segment => 1,
             _ => 2,
-        };
+        });
         let unsent = snapshot.send.unsent > 0;
         let in_flight = snapshot.send.bytes.len() > snapshot.send.unsent as usize;
-        moment[SENT] = match (in_flight, unsent) {
+        moment[SENT] = Some(match (in_flight, unsent) {
             (false, false) => 0,
             (true, false) => 1,
             (false, true) => 2,
             (true, true) => 3,
-        };
-        moment[WINDOW] = match window.map_or(0, |window| window.snd_wnd) {
+        });
+        moment[WINDOW] = window.map(|window| match window.snd_wnd {
             0 => 0,
             wnd if wnd < segment => 1,
             _ => 2,
-        };
+        });
         let near =
             |number: u32| number.wrapping_add(NEAR) < 2 * NEAR || number.abs_diff(1 << 31) < NEAR;
         let clock = snapshot.options.timestamps.map_or(1 << 30, |it| it.value);
         let numbers = [snapshot.send.end.0, snapshot.receive.end.0, clock];
-        moment[NUMBERS] = numbers.into_iter().any(near).into();
+        let chosen = match snapshot.state {
+            TcpState::Close => None,
+            // The peer's are not known yet.
+            TcpState::SynSent => Some(&numbers[..1]),
+            _ => Some(&numbers[..]),
+        };
+        moment[NUMBERS] = chosen.map(|it| it.iter().copied().any(near).into());
         Self(moment)
     }
 
@@ -208,9 +181,11 @@ impl Moment {
         self.0
             .into_iter()
             .enumerate()
-            .map(|(dimension, value)| Value {
-                dimension: dimension as u8,
-                value,
+            .filter_map(|(dimension, value)| {
+                Some(Value {
+                    dimension: dimension as u8,
+                    value: value?,
+                })
             })
     }
 }
@@ -256,10 +231,6 @@ fn known(model: &Model, step: &Step, end: End) -> [Option<u8>; DIMENSIONS.len()]
         Congestion::Cubic => 2,
         Congestion::Bbr => 3,
     });
-    if setup.network == Network::Move && setup.opening == Opening::Handshake {
-        // The numbers are the kernel's choice.
-        known[NUMBERS] = None;
-    }
     known
 }
 
@@ -325,6 +296,7 @@ impl Reached {
 
 #[cfg(test)]
 mod tests {
+    use super::unreachable::UNREACHABLE;
     use super::*;
     use crate::scenario::Setup;
     use lab::Family;
@@ -338,10 +310,21 @@ mod tests {
             all.iter()
                 .all(|(one, other)| one.dimension < other.dimension)
         );
-        for (one, other, _) in UNREACHABLE {
-            let named = |(a, b): &Pair| a.to_string() == *one && b.to_string() == *other;
-            assert_eq!(pairs().filter(named).count(), 1, "{one} {other}");
+        let there =
+            |name: &str| values().any(|it| it.to_string() == name || it.dimension() == name);
+        for (one, others, _) in UNREACHABLE {
+            assert!(
+                there(one) && others.iter().all(|other| there(other)),
+                "{one}"
+            );
         }
+        let cannot = |a: &str, b: &str| {
+            let pair = pairs().find(|(one, other)| one.to_string() == a && other.to_string() == b);
+            unreachable(pair.unwrap()).is_some()
+        };
+        assert!(cannot("how restore-both", "state syn-sent"));
+        assert!(cannot("state close", "window narrow"));
+        assert!(!cannot("timestamps us", "sack off"));
     }
 
     #[test]
@@ -357,11 +340,13 @@ mod tests {
             local: "[::1]:1".parse().unwrap(),
             remote: "[::1]:2".parse().unwrap(),
         };
-        let snapshot = Snapshot::new(endpoints);
+        let mut snapshot = Snapshot::new(endpoints);
+        snapshot.state = TcpState::SynSent;
         let moment = Moment::of(&model, &Step::Move, End::Subject, &snapshot);
         coverage.add(&[moment]);
         let reached = coverage.reached();
-        let dimensions = DIMENSIONS.len();
+        // A SYN has no windows and no shifts.
+        let dimensions = DIMENSIONS.len() - 2;
         assert_eq!(reached.pairs.len(), dimensions * (dimensions - 1) / 2);
         let text: Vec<_> = reached
             .pairs

@@ -3,6 +3,7 @@
 use super::bins::Moment;
 use super::life::{CLOSED, PAUSED, PAUSING, RESTORED, Restored, SETTLED};
 use super::network::Hosts;
+use super::opening::of_subject;
 use super::step::{Step, Who};
 use super::visible::Visible;
 use super::world::World;
@@ -30,8 +31,11 @@ impl Step {
 struct Gone {
     end: End,
     snapshot: Snapshot,
-    view: KernelView,
+    /// Of a connection that both ends know of.
+    view: Option<KernelView>,
     visible: Visible,
+    /// What `poll` said before it was paused.
+    ready: i16,
     /// What keeps packets away from where its socket was, and is to be.
     ingress: Vec<Blackhole>,
     /// What keeps back what a timer sends again.
@@ -42,7 +46,7 @@ impl World {
     /// Saves ends that run on.
     pub(super) fn checkpoint(&mut self, step: &Step, who: Who) -> Verdict {
         for &end in who.ends() {
-            if self.is_over(end)? {
+            if self.is_left(step, end)? {
                 continue;
             }
             let before = Visible::read(self.socket(end));
@@ -60,7 +64,7 @@ impl World {
     /// Saves ends, closes their sockets, and restores them where they were.
     pub(super) fn restore(&mut self, step: &Step, who: Who) -> Verdict {
         let mut gone = Vec::new();
-        for (end, ingress) in self.lock(who.ends())? {
+        for (end, ingress) in self.lock(step, who.ends())? {
             gone.push(self.leave(step, end, ingress)?);
         }
         self.arrive(gone)
@@ -69,7 +73,7 @@ impl World {
     /// Saves the subject, closes its socket, and restores it on the host that its address moves to.
     pub(super) fn move_subject(&mut self, step: &Step) -> Verdict {
         let mut gone = Vec::new();
-        for (end, ingress) in self.lock(&[End::Subject])? {
+        for (end, ingress) in self.lock(step, &[End::Subject])? {
             gone.push(self.leave(step, end, ingress)?);
             if let Hosts::Move(trio) = &*self.hosts {
                 trio.move_address()?;
@@ -82,22 +86,32 @@ impl World {
         Ok(raw::tcp_info(self.socket(end))?.state == TcpState::Close as u8)
     }
 
-    /// Keeps packets away from those ends that are connected. Where urgent data waits at one of them, that is refused by
+    /// Whether a step leaves an end alone whose connection is over: what is in TIME-WAIT does not move with it, and the other
+    /// end may still ask there; and not every library with the C interface takes a socket in CLOSE.
+    fn is_left(&self, step: &Step, end: End) -> Result<bool, Stop> {
+        if !self.is_over(end)? {
+            return Ok(false);
+        }
+        let asked = *step == Step::Move && !self.is_over(end.other())?;
+        Ok(asked || !self.library.is_rust())
+    }
+
+    /// Keeps packets away from those ends that are saved. Where urgent data waits at one of them, that is refused by
     /// name, and none is saved.
     ///
     /// All are locked before the first is saved: what one sends as it is paused must not reach another that is not there any
     /// more. And what comes in late, urgent data too, comes in before.
-    fn lock(&self, ends: &[End]) -> Result<Vec<(End, Vec<Blackhole>)>, Stop> {
+    fn lock(&self, step: &Step, ends: &[End]) -> Result<Vec<(End, Vec<Blackhole>)>, Stop> {
         let mut locked = Vec::new();
         for &end in ends {
             locked.push((end, self.lock_ingress(end)?));
         }
         self.quiet()?;
-        let mut over = [false; 2];
+        let mut left = [false; 2];
         for &end in ends {
-            over[end as usize] = self.is_over(end)?;
+            left[end as usize] = self.is_left(step, end)?;
         }
-        locked.retain(|(end, _)| !over[*end as usize]);
+        locked.retain(|(end, _)| !left[*end as usize]);
         for (end, _) in &locked {
             if self.model.urged[*end as usize] && self.try_save(*end)?.is_none() {
                 return Ok(Vec::new());
@@ -154,8 +168,13 @@ impl World {
 
     /// Saves an end that is locked, and closes its socket without a packet.
     fn leave(&mut self, step: &Step, end: End, ingress: Vec<Blackhole>) -> Result<Gone, Stop> {
+        if self.is_over(end)? {
+            // The double that its restore needs is reset, and counted; nothing was before.
+            self.expect_undisturbed()?;
+        }
         let privileges = Privileges::default();
         let visible = Visible::read(self.socket(end));
+        let ready = raw::poll(self.socket(end))?;
         let mut egress = Vec::new();
         if raw::siocoutq(self.socket(end))? > 0 || !self.model.is_clear() {
             // A timer may send again what is in flight at any time, or acknowledge a FIN, in repair mode too (guide A9).
@@ -168,8 +187,14 @@ impl World {
             .pause(host, socket, SaveSettings::new(), &privileges)?;
         self.mark(end, PAUSED)?;
         let saved = paused.save(host, &privileges)?;
-        let view = KernelView::read(socket)?;
-        let snapshot = saved.release()?;
+        let synchronized = TcpState::from_kernel(raw::tcp_info(socket)?.state)
+            .is_some_and(TcpState::is_synchronized);
+        let view = synchronized.then(|| KernelView::read(socket)).transpose()?;
+        let mut snapshot = saved.release()?;
+        if !snapshot.endpoints.has_remote() {
+            // getpeername() does not tell it before the connection has come about: a caller has to remember it.
+            snapshot.endpoints.remote = of_subject(&self.model.setup, self.flow.destination);
+        }
         let placeholder = host.enter(|| raw::tcp_socket(soccr::Family::V4))??;
         drop(std::mem::replace(
             &mut self.sockets[end as usize],
@@ -191,6 +216,7 @@ impl World {
             snapshot: by_image(snapshot)?,
             view,
             visible,
+            ready,
             ingress,
             egress,
         })
@@ -201,18 +227,9 @@ impl World {
         let mut restored = Vec::new();
         for mut it in gone {
             let back = self.restore_end(&it)?;
-            let view = KernelView::read(&back)?;
-            let mut expected = it.view.clone();
-            expected.allow_raised_window();
-            if it.snapshot.state.has_peer_fin() {
-                expected.allow_acknowledgement(&view);
+            if let Some(before) = &it.view {
+                self.expect_same(&it.snapshot, before, &back)?;
             }
-            let segment = self.model.largest_segment();
-            if self.model.mtu != self.model.setup.mtu && view.snd_mss <= segment {
-                // The saved socket has not sent anything since, and not noticed.
-                expected.snd_mss = view.snd_mss;
-            }
-            view.expect_equal(&expected)?;
             it.egress.clear();
             self.mark(it.end, RESTORED)?;
             restored.push((it, back));
@@ -220,13 +237,16 @@ impl World {
         for (it, _) in &mut restored {
             it.ingress.clear();
         }
+        let over = restored
+            .iter()
+            .any(|(it, _)| it.snapshot.state == TcpState::Close);
         let mut resumed = Vec::new();
         for (it, back) in restored {
             let end = it.end;
             let snapshot = &it.snapshot;
             let window = snapshot.window.map_or(0, |window| window.snd_wnd);
             self.restores[end as usize].push(Restored {
-                snd_una: snapshot.snd_una(),
+                snd_una: (snapshot.state != TcpState::Close).then(|| snapshot.snd_una()),
                 has_peer_fin: snapshot.state.has_peer_fin(),
                 probe: snapshot.state == TcpState::Established,
                 more_probes: self.model.keeps_alive[end as usize]
@@ -239,10 +259,34 @@ impl World {
             self.homes[end as usize].push(self.hosts.home(end));
             resumed.push(end);
         }
+        if over {
+            self.count()?;
+        }
         self.settle()?;
         resumed
             .into_iter()
             .try_for_each(|end| self.mark(end, SETTLED))
+    }
+
+    /// What the kernel tells of a connection that is restored, and paused, is what it told when it was saved.
+    fn expect_same(
+        &self,
+        snapshot: &Snapshot,
+        before: &KernelView,
+        back: &subject::Restored,
+    ) -> Verdict {
+        let view = KernelView::read(back)?;
+        let mut expected = before.clone();
+        expected.allow_raised_window();
+        if snapshot.state.has_peer_fin() {
+            expected.allow_acknowledgement(&view);
+        }
+        let segment = self.model.largest_segment();
+        if self.model.mtu != self.model.setup.mtu && view.snd_mss <= segment {
+            // The saved socket has not sent anything since, and not noticed.
+            expected.snd_mss = view.snd_mss;
+        }
+        view.expect_equal(&expected)
     }
 
     fn restore_end(&self, gone: &Gone) -> Result<subject::Restored, Stop> {
@@ -259,6 +303,11 @@ impl World {
     /// What the application sees of its socket is what it saw before.
     fn expect_settled(&self, gone: &Gone) -> Verdict {
         let socket = self.socket(gone.end);
+        if gone.snapshot.state == TcpState::Close {
+            expect_eq("what poll says", raw::poll(socket)?, gone.ready)?;
+            let unread = gone.snapshot.receive.bytes.len();
+            expect_eq("SIOCINQ", raw::siocinq(socket)?, unread as i32)?;
+        }
         let repair = raw::get_int(socket, Opt::TCP_REPAIR)?;
         expect_eq("TCP_REPAIR after the resume", repair, 0)?;
         Visible::read(socket).expect_equal(&gone.visible)

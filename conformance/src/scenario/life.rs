@@ -44,8 +44,9 @@ pub(super) struct Life<'a> {
 
 /// What is known of a restore.
 pub(super) struct Restored {
-    /// The oldest byte that the peer had not acknowledged.
-    pub(super) snd_una: Seq,
+    /// The oldest byte that the peer had not acknowledged; none where the connection is over, of which the socket keeps no
+    /// numbers.
+    pub(super) snd_una: Option<Seq>,
     /// Whether the peer's FIN had come: what of it comes again is acknowledged again, paused or not (guide E4, E6).
     pub(super) has_peer_fin: bool,
     /// Whether a window probe is due at the resume.
@@ -180,7 +181,8 @@ impl Said {
             CLOSED => Phase::Closed,
             RESTORED => {
                 self.probes = 0;
-                self.snd_una = life.restores.get(self.restores).map(|it| it.snd_una);
+                let restored = life.restores.get(self.restores);
+                self.snd_una = restored.and_then(|it| it.snd_una).or(self.snd_una);
                 self.restores += 1;
                 Phase::Talking
             }
@@ -223,6 +225,9 @@ impl Said {
             };
         }
         if segment.flags.syn() {
+            if self.phase != Phase::Talking {
+                return broken("no SYN between the pause and the resume".to_owned());
+            }
             return match self.first {
                 None => {
                     let first = Seq(segment.seq) + 1;

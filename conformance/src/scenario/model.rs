@@ -1,6 +1,6 @@
 //! The reference model: what is known of a connection from what has happened to it, without asking the kernel.
 
-use super::setup::{Network, Setup};
+use super::setup::{Network, Opening, Setup};
 use super::step::{Setting, Step, Who};
 use crate::oracle::stream::End;
 use soccr::TcpState;
@@ -13,6 +13,8 @@ pub(super) const MAX_WRITE: u32 = 4 << 20;
 pub struct Model {
     /// What it started from.
     pub setup: Setup,
+    /// Whether the connection has come about: before, the subject has sent a SYN, and there is no peer.
+    pub open: bool,
     /// Which applications have ended their streams: subject, peer.
     pub ended: [bool; 2],
     /// Which ends may have urgent data that they have not read.
@@ -33,11 +35,13 @@ impl Model {
     /// A connection that was just opened.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
+        let open = !matches!(setup.opening, Opening::Lost { .. });
         Self {
             setup,
+            open,
             ended: [false; 2],
             urged: [false; 2],
-            faulty: [false; 2],
+            faulty: [!open, false],
             disordered: false,
             corked: [false; 2],
             keeps_alive: [false; 2],
@@ -50,8 +54,30 @@ impl Model {
     pub fn forbids(&self, step: &Step) -> Option<&'static str> {
         const NO_WIRE: &str = "only a wire does that (`network wire`)";
         const ENDED: &str = "this end has ended its stream";
+        const ONLY_A_SYN: &str = "there is only the SYN of the subject, until the network is clear";
         let wire = self.setup.network == Network::Wire;
         match *step {
+            Step::Write(..) | Step::Read(..) | Step::Urgent(_) | Step::End(_) | Step::Set(..)
+                if !self.open =>
+            {
+                Some(ONLY_A_SYN)
+            }
+            Step::Lose(End::Subject, _)
+            | Step::Hold(End::Subject)
+            | Step::Reorder(End::Subject, _)
+            | Step::Duplicate(End::Subject, _)
+                if !self.open =>
+            {
+                Some("all of it is lost until the network is clear")
+            }
+            Step::Mtu(bytes) if !self.open && bytes > self.setup.mtu => {
+                Some("the SYN would offer more than what is between the hosts takes")
+            }
+            Step::Checkpoint(who) | Step::Restore(who)
+                if !self.open && who != Who::One(End::Subject) =>
+            {
+                Some(ONLY_A_SYN)
+            }
             Step::Write(end, _) | Step::Urgent(end) | Step::End(end)
                 if self.ended[end as usize] =>
             {
@@ -95,7 +121,10 @@ impl Model {
                 self.faulty[end as usize] = true;
                 self.disordered = true;
             }
-            Step::Clear => self.faulty = [false; 2],
+            Step::Clear => {
+                self.faulty = [false; 2];
+                self.open = true;
+            }
             Step::Set(end, Setting::Cork(on)) => self.corked[end as usize] = on,
             Step::Set(end, Setting::KeepAlive) => self.keeps_alive[end as usize] = true,
             Step::Mtu(bytes) => self.mtu = bytes,
@@ -131,6 +160,12 @@ impl Model {
     /// the peer owes nothing, and it has not where the peer has not ended its stream (RFC 9293, section 3.3.2).
     #[must_use]
     pub fn states(&self, end: End, owes: bool, other_owes: bool) -> Vec<TcpState> {
+        if !self.open {
+            return vec![match end {
+                End::Subject => TcpState::SynSent,
+                End::Peer => TcpState::Close,
+            }];
+        }
         let other_ended = self.ended[end.other() as usize];
         let acknowledged = !owes;
         let without: &[TcpState] = match (self.ended[end as usize], acknowledged) {
@@ -181,6 +216,23 @@ mod tests {
         assert_eq!(states(&model, false, true), [FinWait2, Close]);
         model.apply(&Step::Clear);
         assert_eq!(states(&model, false, false), [Close]);
+    }
+
+    #[test]
+    fn a_connection_whose_syn_was_lost_comes_about_once_the_network_is_clear() {
+        let mut model = Model::new(Setup {
+            opening: Opening::Lost { subject: 1 },
+            ..Setup::PLAIN
+        });
+        let states = |model: &Model, end| model.states(end, false, false);
+        assert_eq!(states(&model, End::Subject), [TcpState::SynSent]);
+        assert_eq!(states(&model, End::Peer), [TcpState::Close]);
+        let saves = [Who::One(End::Subject), Who::Both].map(Step::Restore);
+        assert!(model.forbids(&saves[0]).is_none() && model.forbids(&saves[1]).is_some());
+        assert!(!model.is_clear());
+        model.apply(&Step::Clear);
+        assert_eq!(states(&model, End::Peer), [TcpState::Established]);
+        assert_eq!(model.forbids(&saves[1]), None);
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! How the connection of a scenario comes about.
 
+use super::faults::Faults;
 use super::network::{Hosts, Place};
 use super::setup::{Clock, Congestion, Opening, Scaling, Setup};
+use super::step::Step;
 use crate::case::Need;
 use crate::context::Context;
 use crate::oracle::stream::End;
 use crate::probe::Answer;
 use crate::verdict::{Stop, Verdict};
-use lab::{Family, Flow};
+use lab::{Family, Flow, Host};
 use soccr::{Endpoints, Seq, Snapshot, Timestamps, Window, WindowScale, raw};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use socket2::Socket;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// The port of a subject that was forged, on hosts that nobody has used before.
 pub(crate) const SUBJECT_PORT: u16 = 40_001;
@@ -28,6 +32,8 @@ const WINDOW: u32 = u16::MAX as u32;
 pub(super) struct Open {
     pub(super) sockets: [TcpStream; 2],
     pub(super) flow: Flow,
+    /// Where the peer will be accepted, if the SYN was lost.
+    pub(super) listener: Option<TcpListener>,
 }
 
 /// The start, without what this kernel does not have: that is told.
@@ -48,32 +54,40 @@ pub(super) fn possible_here(ctx: &Context, setup: Setup) -> Result<Setup, Stop> 
     }
 }
 
-pub(super) fn open(ctx: &Context, hosts: &Place, setup: &Setup) -> Result<Open, Stop> {
+pub(super) fn open(
+    ctx: &Context,
+    hosts: &Place,
+    setup: &Setup,
+    faults: &mut Faults,
+) -> Result<Open, Stop> {
     let open = match setup.opening {
         Opening::Handshake => by_handshake(hosts, setup)?,
+        Opening::Lost { subject } => attempt(hosts, setup, subject, faults)?,
         Opening::Forged {
             subject,
             peer,
             clock,
         } => forged(hosts, setup, [subject, peer], clock)?,
     };
-    for socket in &open.sockets {
+    // Who is accepted has what the one has that listens.
+    let listeners = open.listener.iter().map(AsFd::as_fd);
+    for socket in open.sockets.iter().map(AsFd::as_fd).chain(listeners) {
         // Urgent data stays where it stands in the stream.
-        raw::set_int(socket, raw::Opt::SO_OOBINLINE, 1)?;
+        raw::set_int(&socket, raw::Opt::SO_OOBINLINE, 1)?;
         control(ctx, socket, setup.congestion)?;
     }
     Ok(open)
 }
 
 /// Chooses who decides how much is in flight; where the kernel does not have it, that is told, and its default stays.
-fn control(ctx: &Context, socket: &TcpStream, congestion: Congestion) -> Verdict {
+fn control(ctx: &Context, socket: BorrowedFd<'_>, congestion: Congestion) -> Verdict {
     let name = match congestion {
         Congestion::Usual => return Ok(()),
         Congestion::Reno => "reno",
         Congestion::Cubic => "cubic",
         Congestion::Bbr => "bbr",
     };
-    match raw::set(socket, raw::Opt::TCP_CONGESTION, name.as_bytes()) {
+    match raw::set(&socket, raw::Opt::TCP_CONGESTION, name.as_bytes()) {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
             ctx.note(
                 "congestion control",
@@ -110,39 +124,25 @@ fn by_handshake(hosts: &Place, setup: &Setup) -> Result<Open, Stop> {
     Ok(Open {
         sockets: [connection.client, connection.server],
         flow,
+        listener: None,
     })
 }
 
 /// Restores both ends from snapshots that were written by hand.
 fn forged(hosts: &Place, setup: &Setup, first: [u32; 2], clock: u32) -> Result<Open, Stop> {
-    let address = |end, port, mapped: bool| {
-        let ip = match (&**hosts, end) {
-            (Hosts::Move(trio), End::Subject) => trio.address(setup.family),
-            _ => hosts.of(end).address(setup.family),
-        };
-        let ip = match ip {
-            IpAddr::V4(v4) if mapped => IpAddr::V6(v4.to_ipv6_mapped()),
-            ip => ip,
-        };
-        SocketAddr::new(ip, port)
-    };
-    let mapped = setup.family == Family::V4Mapped;
-    // One end of an earlier connection may be in TIME-WAIT.
-    let earlier = 2 * hosts.visits();
-    let mine = |mapped| address(End::Subject, SUBJECT_PORT + earlier, mapped);
-    let theirs = |mapped| address(End::Peer, PEER_PORT + earlier, mapped);
-    let flow = Flow::new(mine(false), theirs(false));
+    let [mine, theirs] = addresses(hosts, setup);
+    let flow = Flow::new(mine, theirs);
     let restore = |end: End, endpoints: Endpoints| {
         let snapshot = by_hand(setup, end, endpoints, first, clock);
         hosts.of(end).enter(|| snapshot.restore())
     };
     let subject = Endpoints {
-        local: mine(mapped),
-        remote: theirs(mapped),
+        local: of_subject(setup, mine),
+        remote: of_subject(setup, theirs),
     };
     let peer = Endpoints {
-        local: theirs(false),
-        remote: mine(false),
+        local: theirs,
+        remote: mine,
     };
     let subject = restore(End::Subject, subject)??;
     let peer = restore(End::Peer, peer)??;
@@ -152,7 +152,85 @@ fn forged(hosts: &Place, setup: &Setup, first: [u32; 2], clock: u32) -> Result<O
             raw::set_int(socket, raw::Opt::SO_RCVBUF, bytes as i32)?;
         }
     }
-    Ok(Open { sockets, flow })
+    Ok(Open {
+        sockets,
+        flow,
+        listener: None,
+    })
+}
+
+/// The addresses of subject and peer, as they stand in their packets.
+fn addresses(hosts: &Place, setup: &Setup) -> [SocketAddr; 2] {
+    let mine = match &**hosts {
+        Hosts::Move(trio) => trio.address(setup.family),
+        Hosts::Wire(_) => hosts.of(End::Subject).address(setup.family),
+    };
+    let theirs = hosts.of(End::Peer).address(setup.family);
+    // One end of an earlier connection may be in TIME-WAIT.
+    let earlier = 2 * hosts.visits();
+    [(mine, SUBJECT_PORT), (theirs, PEER_PORT)]
+        .map(|(ip, port)| SocketAddr::new(ip, port + earlier))
+}
+
+/// An address as the socket of the subject has it.
+pub(super) fn of_subject(setup: &Setup, address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(v4) if setup.family == Family::V4Mapped => {
+            SocketAddr::from((v4.to_ipv6_mapped(), address.port()))
+        }
+        _ => address,
+    }
+}
+
+/// Sends a SYN with this number, which is lost.
+fn attempt(hosts: &Place, setup: &Setup, number: u32, faults: &mut Faults) -> Result<Open, Stop> {
+    let [mine, theirs] = addresses(hosts, setup);
+    let [my_buffer, their_buffer] = setup.receive_buffers;
+    let socket = |end, address: SocketAddr, buffer: Option<u32>| {
+        let family = match address {
+            SocketAddr::V4(_) => soccr::Family::V4,
+            SocketAddr::V6(_) => soccr::Family::V6,
+        };
+        let socket = Socket::from(hosts.of(end).enter(|| raw::tcp_socket(family))??);
+        if let Some(bytes) = buffer {
+            socket.set_recv_buffer_size(bytes as usize)?;
+        }
+        Ok::<_, Stop>(socket)
+    };
+    let listener = socket(End::Peer, theirs, their_buffer)?;
+    if let Some(mss) = setup.mss {
+        listener.set_tcp_mss(mss.into())?;
+    }
+    listener.bind(&theirs.into())?;
+    listener.listen(1)?;
+    let flow = Flow::new(mine, theirs);
+    faults.add(hosts, flow, &Step::Lose(End::Subject, None))?;
+    let subject = socket(End::Subject, of_subject(setup, mine), my_buffer)?;
+    subject.bind(&of_subject(setup, mine).into())?;
+    choose_number(hosts.of(End::Subject), &subject, number)?;
+    subject.set_nonblocking(true)?;
+    match subject.connect(&of_subject(setup, theirs).into()) {
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+        other => other?,
+    }
+    // Nobody, until there is somebody to accept.
+    let peer = socket(End::Peer, theirs, None)?;
+    Ok(Open {
+        sockets: [subject.into(), peer.into()],
+        flow,
+        listener: Some(listener.into()),
+    })
+}
+
+/// The number of the SYN that a socket will send.
+fn choose_number(host: &Host, socket: &Socket, number: u32) -> Verdict {
+    host.enter(|| {
+        raw::set_int(socket, raw::Opt::TCP_REPAIR, 1)?;
+        raw::set_int(socket, raw::Opt::TCP_REPAIR_QUEUE, raw::TCP_SEND_QUEUE)?;
+        raw::set_int(socket, raw::Opt::TCP_QUEUE_SEQ, number as i32)?;
+        raw::set_int(socket, raw::Opt::TCP_REPAIR, 0)
+    })??;
+    Ok(())
 }
 
 /// The snapshot of an end that was written by hand: from the first sequence numbers of subject and peer, and the clock of the

@@ -13,6 +13,7 @@ macro_rules! file {
 pub(super) const ALL: &[(&str, &str)] = &[
     file!("answered-before-the-resume"),
     file!("both-ways-closed"),
+    file!("closed-again"),
     file!("closed-over-flight"),
     file!("cut-off-before-the-end"),
     file!("disorder-at-the-end"),

@@ -46,6 +46,11 @@ pub enum Network {
 pub enum Opening {
     /// By a handshake: the numbers are the kernel's choice.
     Handshake,
+    /// By a handshake of which nothing arrives until the network is clear: the subject is in SYN-SENT, and has no peer.
+    Lost {
+        /// The sequence number of the subject's SYN.
+        subject: u32,
+    },
     /// Both ends are restored from snapshots that were written by hand.
     Forged {
         /// The first sequence number of the subject.

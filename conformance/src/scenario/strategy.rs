@@ -74,6 +74,7 @@ fn setup() -> impl Strategy<Value = Setup> {
     let mtu = prop_oneof![3 => Just(1500), 1 => Just(1280), 1 => Just(9000), 1 => 1281..4000_u32];
     let opening = prop_oneof![
         2 => Just(Opening::Handshake),
+        1 => number().prop_map(|subject| Opening::Lost { subject }),
         2 => (number(), number(), number()).prop_map(|(subject, peer, clock)| Opening::Forged {
             subject,
             peer,
@@ -129,7 +130,7 @@ fn setup() -> impl Strategy<Value = Setup> {
 
 /// A connection with a handshake has what a handshake can negotiate.
 fn consistent(setup: Setup) -> Setup {
-    if setup.opening != Opening::Handshake {
+    if matches!(setup.opening, Opening::Forged { .. }) {
         return setup;
     }
     Setup {
@@ -159,6 +160,11 @@ fn end() -> impl Strategy<Value = End> {
     prop_oneof![Just(End::Subject), Just(End::Peer)]
 }
 
+/// Whose segments something happens to: those of the subject are lost as it is where only its SYN was sent.
+fn faulty(open: bool) -> impl Strategy<Value = End> {
+    prop_oneof![u32::from(open) => Just(End::Subject), 1 => Just(End::Peer)]
+}
+
 /// So many bytes that something changes from one to the next: segments, windows, buffers.
 fn bytes(model: &Model) -> impl Strategy<Value = u32> + use<> {
     let segment = model.setup.segment();
@@ -178,7 +184,8 @@ fn bytes(model: &Model) -> impl Strategy<Value = u32> + use<> {
 fn step(model: &Model) -> BoxedStrategy<Step> {
     let mut steps: Vec<(u32, BoxedStrategy<Step>)> = Vec::new();
     let mut add = |weight, step: BoxedStrategy<Step>| steps.push((weight, step));
-    for end in [End::Subject, End::Peer] {
+    let talking = [End::Subject, End::Peer].into_iter().filter(|_| model.open);
+    for end in talking {
         if !model.ended[end as usize] {
             add(
                 9,
@@ -197,13 +204,18 @@ fn step(model: &Model) -> BoxedStrategy<Step> {
         );
         add(3, Just(Step::Read(end, None)).boxed());
     }
-    add(
-        2,
-        (end(), setting())
-            .prop_map(|(end, setting)| Step::Set(end, setting))
-            .boxed(),
-    );
-    add(1, (1280..4_000_u32).prop_map(Step::Mtu).boxed());
+    if model.open {
+        add(
+            2,
+            (end(), setting())
+                .prop_map(|(end, setting)| Step::Set(end, setting))
+                .boxed(),
+        );
+    }
+    // What a SYN offers, it can be sent.
+    let links = if model.open { 4_000 } else { model.setup.mtu };
+    add(1, (1280..=links).prop_map(Step::Mtu).boxed());
+    let end = || faulty(model.open);
     add(3, end().prop_map(|end| Step::Lose(end, None)).boxed());
     if model.setup.network == Network::Wire {
         let some = || (end(), 1..4_u32);
@@ -223,11 +235,12 @@ fn step(model: &Model) -> BoxedStrategy<Step> {
     if !model.is_clear() {
         add(4, Just(Step::Clear).boxed());
     }
+    let others = u32::from(model.open);
     let who = || {
         prop_oneof![
             6 => Just(Who::One(End::Subject)),
-            2 => Just(Who::One(End::Peer)),
-            1 => Just(Who::Both),
+            2 * others => Just(Who::One(End::Peer)),
+            others => Just(Who::Both),
         ]
     };
     let saves = if model.is_clear() { 1 } else { 2 };

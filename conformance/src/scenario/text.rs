@@ -51,6 +51,7 @@ impl fmt::Display for Setup {
         writeln!(f, "offload {}", on(self.offload))?;
         match self.opening {
             Opening::Handshake => writeln!(f, "open handshake")?,
+            Opening::Lost { subject } => writeln!(f, "open lost {subject}")?,
             Opening::Forged {
                 subject,
                 peer,
@@ -195,6 +196,11 @@ fn set_up(setup: &mut Setup, words: &[&str]) -> Result<bool, String> {
         ["mtu", bytes] => setup.mtu = number(bytes)?,
         ["offload", word] => setup.offload = switch(word)?,
         ["open", "handshake"] => setup.opening = Opening::Handshake,
+        ["open", "lost", subject] => {
+            setup.opening = Opening::Lost {
+                subject: number(subject)?,
+            };
+        }
         ["open", "forged", subject, peer, clock] => {
             setup.opening = Opening::Forged {
                 subject: number(subject)?,
@@ -342,6 +348,11 @@ mod tests {
             (after_head("scaling 3 3"), "forged"),
             (after_head("open forged 1 2 3\nscaling 15 3"), "at most 14"),
             (after_head("timestamps us"), "forged"),
+            (after_head("open lost"), "conformance/regressions"),
+            (after_head("open lost 7\npeer writes 1"), "only the SYN"),
+            (after_head("open lost 7\nrestore both"), "only the SYN"),
+            (after_head("open lost 7\nhold all of subject"), "is lost"),
+            (after_head("open lost 7\nlinks take 1501"), "offer more"),
             (after_head("mss 40000"), "32767"),
             (after_head("nobody writes 7"), "subject and peer"),
             (after_head("restore all"), "subject, peer and both"),

@@ -17,7 +17,7 @@ use crate::verdict::{Stop, Verdict, expect};
 use lab::{Capture, Counters, Family, Flow, Host, wait};
 use soccr::raw::{self, Opt};
 use soccr::{Seq, TcpState};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,6 +100,8 @@ pub(super) struct World {
     pub(super) homes: [Vec<usize>; 2],
     faults: Faults,
     stock: Arc<Stock>,
+    /// Where the peer will be accepted, until the connection has come about.
+    listener: Option<TcpListener>,
     /// Whether a window was ever closed over what was in flight: what was dropped is sent again then, and a FIN twice.
     cut_off: bool,
     counters: Vec<Counters>,
@@ -120,15 +122,9 @@ impl World {
                 }
             }
         }
-        let open = opening::open(ctx, &hosts, &setup)?;
-        let counters = hosts.all().into_iter().map(Host::counters);
-        let counters = counters.collect::<Result<_, _>>()?;
-        let [subject, peer] = &open.sockets;
-        let shifts = [
-            raw::tcp_info(subject)?.rcv_wscale,
-            raw::tcp_info(peer)?.rcv_wscale,
-        ];
-        let world = Self {
+        let mut faults = Faults::default();
+        let open = opening::open(ctx, &hosts, &setup, &mut faults)?;
+        let mut world = Self {
             hosts,
             sockets: open.sockets,
             flow: open.flow,
@@ -139,15 +135,46 @@ impl World {
             moments: Vec::new(),
             captures,
             homes: [vec![0], vec![0]],
-            faults: Faults::default(),
+            faults,
             stock: Arc::clone(ctx.stock()),
+            listener: open.listener,
             cut_off: false,
-            counters,
-            shifts,
+            counters: Vec::new(),
+            shifts: [0; 2],
         };
+        world.count()?;
+        world.read_shifts()?;
         world.settle()?;
         world.judge()?;
         Ok(world)
+    }
+
+    /// Counts from now on what the hosts notice.
+    pub(super) fn count(&mut self) -> Verdict {
+        let counters = self.hosts.all().into_iter().map(Host::counters);
+        self.counters = counters.collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    fn read_shifts(&mut self) -> Verdict {
+        for end in [End::Subject, End::Peer] {
+            self.shifts[end as usize] = raw::tcp_info(self.socket(end))?.rcv_wscale;
+        }
+        Ok(())
+    }
+
+    /// Accepts the peer of a connection whose SYN was lost until now: it is sent again.
+    fn come_about(&mut self) -> Verdict {
+        let Some(listener) = self.listener.take() else {
+            return Ok(());
+        };
+        wait::readable("the connection to come about", PATIENCE, &listener)?;
+        let (peer, _) = listener.accept()?;
+        self.sockets[End::Peer as usize] = peer;
+        // A SYN that has waited for long on its way was sent again meanwhile; what answers the second is challenged.
+        self.quiet()?;
+        self.count()?;
+        self.read_shifts()
     }
 
     pub(super) fn socket(&self, end: End) -> &TcpStream {
@@ -195,7 +222,10 @@ impl World {
             Step::Lose(..) | Step::Hold(_) | Step::Reorder(..) | Step::Duplicate(..) => {
                 self.faults.add(&self.hosts, self.flow, step)?;
             }
-            Step::Clear => self.faults.clear(&self.hosts)?,
+            Step::Clear => {
+                self.faults.clear(&self.hosts)?;
+                self.come_about()?;
+            }
             Step::Mtu(bytes) => self.hosts.set_mtu(bytes)?,
             Step::Checkpoint(who) => self.checkpoint(step, who)?,
             Step::Restore(who) => self.restore(step, who)?,
@@ -292,7 +322,7 @@ impl World {
     }
 
     /// No host has counted what an undisturbed connection does not cause.
-    fn expect_undisturbed(&self) -> Verdict {
+    pub(super) fn expect_undisturbed(&self) -> Verdict {
         let disordered = self.is_disordered();
         // What a timer sends on one processor may be overtaken by what an application sends on another, and only a clock of
         // microseconds tells. What the clocks say is judged on the wire, where it was sent.
@@ -326,6 +356,7 @@ impl World {
         let setup = self.model.setup;
         let first = match setup.opening {
             Opening::Handshake => None,
+            Opening::Lost { subject } => (end == End::Subject).then_some(Seq(subject) + 1),
             Opening::Forged { subject, peer, .. } => Some(match end {
                 End::Subject => Seq(subject),
                 End::Peer => Seq(peer),

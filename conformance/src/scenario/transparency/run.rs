@@ -99,7 +99,7 @@ fn definite(world: &World, step: &Step) -> Result<Step, Stop> {
 /// Where the numbers of both ends begin. Those of a handshake are the kernel's choice: the SYNs tell them.
 fn origins(world: &World, setup: &Setup) -> Result<[Origin; 2], Stop> {
     let [subject, peer] = match setup.opening {
-        Opening::Handshake => [None, None],
+        Opening::Handshake | Opening::Lost { .. } => [None, None],
         Opening::Forged { subject, peer, .. } => [Some(Seq(subject)), Some(Seq(peer))],
     };
     let origin = |end, first| {
