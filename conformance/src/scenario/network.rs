@@ -3,8 +3,8 @@
 use super::setup::{Clock, Network, Scaling, Setup};
 use crate::context::Context;
 use crate::oracle::stream::End;
-use crate::verdict::{Stop, Verdict};
-use lab::{Builder, Host, PairWithWire, Trio};
+use crate::verdict::{Stop, Verdict, expect};
+use lab::{Builder, Host, PairWithWire, TcpState, Trio};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -180,6 +180,26 @@ impl Hosts {
             Self::Wire(pair) => Some(pair),
             Self::Move(_) => None,
         }
+    }
+
+    /// Nothing is left in the tables of any host, but for what is in TIME-WAIT.
+    pub(super) fn expect_nothing_left(&self) -> Verdict {
+        for host in self.all() {
+            let sockets = host.sockets()?;
+            let left: Vec<_> = sockets
+                .iter()
+                .filter(|socket| socket.state != TcpState::TimeWait)
+                .map(ToString::to_string)
+                .collect();
+            let what = format!("the TCP sockets of host {}", host.name());
+            expect(
+                what,
+                "none, but in TIME-WAIT",
+                left.join("; "),
+                left.is_empty(),
+            )?;
+        }
+        Ok(())
     }
 
     /// Lets every link take packets of another size.

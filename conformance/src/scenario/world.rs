@@ -307,8 +307,17 @@ impl World {
         for end in [End::Subject, End::Peer] {
             self.judge_life(end)?;
         }
-        self.stock.put(self.hosts);
-        Ok(self.moments)
+        let Self {
+            hosts,
+            sockets,
+            stock,
+            moments,
+            ..
+        } = self;
+        drop(sockets);
+        hosts.expect_nothing_left()?;
+        stock.put(hosts);
+        Ok(moments)
     }
 
     fn expect_over(&self, end: End) -> Verdict {
