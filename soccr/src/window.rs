@@ -7,6 +7,10 @@ use crate::seq::Seq;
 /// How far apart two sequence numbers of one window can honestly be: the largest scaled window (RFC 7323,
 /// section 2.3) is just under 2^30 bytes.
 const MAX_WINDOW: u32 = 1 << 30;
+/// The largest window that a kernel counts for itself: what there is room for in the buffer, an `int`. It is more than can be
+/// told to a peer where the buffer is larger than the largest scaled window (`tcp_select_window` cuts what it tells, and not
+/// what it keeps).
+const MAX_RCV_WND: u32 = i32::MAX as u32;
 
 /// The send and the receive window (`struct tcp_repair_window`, kernel 4.8), in bytes and sequence numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -68,14 +72,26 @@ impl Window {
                 format!("must be at least window.snd_wnd, {}", self.snd_wnd),
             ));
         }
-        for (field, bytes) in [
-            ("window.max_window", self.max_window),
-            ("window.rcv_wnd", self.rcv_wnd),
+        let unknown = "the window is one that no peer can have been told of";
+        let uncounted = "the window is one that no kernel counts";
+        for (field, bytes, most, effect, must) in [
+            (
+                "window.max_window",
+                self.max_window,
+                MAX_WINDOW,
+                unknown,
+                "must be at most 2^30",
+            ),
+            (
+                "window.rcv_wnd",
+                self.rcv_wnd,
+                MAX_RCV_WND,
+                uncounted,
+                "must be less than 2^31",
+            ),
         ] {
-            if bytes > MAX_WINDOW {
-                let unknown = "the window is one that no peer can have been told of";
-                let taken = (Rule::Window, step, unknown);
-                let must = "must be at most 2^30";
+            if bytes > most {
+                let taken = (Rule::Window, step, effect);
                 found.push(Finding::taken_by_the_kernel(taken, field, bytes, must));
             }
         }
@@ -230,6 +246,12 @@ mod tests {
             }),
             "window.snd_wl1"
         );
+        // The kernel's own, of a socket with a buffer of 2 GiB.
+        let large = Window {
+            rcv_wnd: (1 << 30) + 1152,
+            ..window()
+        };
+        assert!(found(large).is_empty());
         assert!(found(window()).is_empty());
     }
 }

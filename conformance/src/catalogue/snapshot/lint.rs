@@ -115,12 +115,17 @@ const SPOILS: [(&str, &str, Fate, Spoil); 23] = [
             });
         },
     ),
-    ("window-never-told", "window.rcv_wnd", Fate::Refused, |it| {
-        it.window = Some(Window {
-            rcv_wnd: (1 << 30) + 1,
-            ..window(it)
-        });
-    }),
+    (
+        "window-never-counted",
+        "window.rcv_wnd",
+        Fate::Refused,
+        |it| {
+            it.window = Some(Window {
+                rcv_wnd: 1 << 31,
+                ..window(it)
+            });
+        },
+    ),
     (
         "received-after-the-end",
         "window.rcv_wup",
