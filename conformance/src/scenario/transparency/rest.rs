@@ -50,12 +50,8 @@ pub(super) fn read(
         let socket = world.socket(end);
         let info = raw::tcp_info(socket)?;
         let over = info.state == TcpState::Close as u8;
-        // A socket that is over has no queues to be asked for.
-        let count = |number: std::io::Result<i32>| match over {
-            true => Ok(0),
-            false => number,
-        };
-        let queued = count(raw::siocoutq(socket))?;
+        // One that is over has nothing to send, whatever its numbers say. What it has received can still be read.
+        let queued = if over { 0 } else { raw::siocoutq(socket)? };
         let (written, read) = (world.talk.written(end), world.talk.was_read(end.other()));
         let held_up_before = before.is_some_and(|it| it.held_up[end as usize]);
         section.held_up[end as usize] = queued > 0 || (held_up_before && read < written);
@@ -72,7 +68,7 @@ pub(super) fn read(
         tell(About::Connection, "bytes written", written.to_string());
         tell(theirs, "bytes read", world.talk.was_read(end).to_string());
         tell(mine, "SIOCOUTQ", queued.to_string());
-        tell(theirs, "SIOCINQ", count(raw::siocinq(socket))?.to_string());
+        tell(theirs, "SIOCINQ", raw::siocinq(socket)?.to_string());
         tell(
             theirs,
             "poll",
