@@ -12,6 +12,7 @@ use crate::scenario::bins::Coverage;
 use crate::subject::Subject;
 use crate::summary::Summary;
 use crate::verdict::Failure;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroUsize;
@@ -32,12 +33,33 @@ const EVIDENCE_BOUND: Duration = Duration::from_secs(5);
 /// as others end, a case that hangs says nothing about them.
 const HANGING_IN_A_ROW: usize = 3;
 
-/// How many cases run at the same time unless the caller says otherwise: eight for each core.
+/// More than a case has, all of its networks included.
+const DESCRIPTORS_OF_A_CASE: usize = 256;
+
+/// How many cases run at the same time unless the caller says otherwise: sixteen for each core.
 ///
-/// A case mostly waits: for its peer, for a timer, for the kernel to take its network down.
+/// A case mostly waits: for its peer, for a timer, for the kernel to take its network down. They are fewer where the process may
+/// not have descriptors enough.
 #[must_use]
 pub fn default_jobs() -> usize {
-    8 * std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    (16 * cores)
+        .min(descriptors() / DESCRIPTORS_OF_A_CASE)
+        .max(1)
+}
+
+fn descriptors() -> usize {
+    let now = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(now, _)| now);
+    usize::try_from(now).unwrap_or(usize::MAX)
+}
+
+/// Lets the process have as many descriptors as it may ask for: almost everywhere it begins with 1024, which is four cases at
+/// a time.
+pub fn ask_for_descriptors() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Without, it is fewer cases.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
 }
 
 /// What a run is asked to do.

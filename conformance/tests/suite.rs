@@ -9,7 +9,7 @@ use conformance::machine::Machine;
 use conformance::outcome::{Outcome, Record};
 use conformance::probe::{Answer, Needs, Unmet};
 use conformance::report::{Silent, failure, style::Styles};
-use conformance::runner::{Options, default_jobs, run_cases};
+use conformance::runner::{Options, ask_for_descriptors, default_jobs, run_cases};
 use conformance::scenario;
 use conformance::subject::Subject;
 use lab::harness::{self, Requirement};
@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         eprintln!("error: the spawner of victims cannot be started: {error}");
         return ExitCode::FAILURE;
     }
+    ask_for_descriptors();
     let mut args = Arguments::from_args();
     args.test_threads.get_or_insert_with(default_jobs);
     let mut cases = catalogue::all();

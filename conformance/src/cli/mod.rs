@@ -10,6 +10,7 @@ mod self_test;
 
 use crate::catalogue;
 use crate::report::text::width;
+use crate::runner::ask_for_descriptors;
 use crate::summary::Exit;
 use clap::{Parser, Subcommand};
 use std::fmt::Display;
@@ -67,6 +68,7 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    ask_for_descriptors();
     let exit = match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => run::run(args),
         Command::List(args) => tell(list::list(&args, catalogue::all())),

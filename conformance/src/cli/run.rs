@@ -28,7 +28,7 @@ use std::sync::Arc;
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) selection: Selection,
-    /// How many cases run at the same time [default: eight for each core]
+    /// How many cases run at the same time [default: sixteen for each core]
     #[arg(long, short, value_name = "N")]
     jobs: Option<NonZeroUsize>,
     /// Write a report for programs as well
@@ -54,7 +54,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// How many scenarios are generated and run besides the cases of the catalogue
-    #[arg(long, value_name = "N", default_value_t = 300)]
+    #[arg(long, value_name = "N", default_value_t = 1000)]
     scenarios: usize,
     /// Go on with scenarios until so many percent of the pairs of circumstances are reached, such as `100%`
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
