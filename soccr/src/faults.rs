@@ -11,12 +11,12 @@
 mod interceptor;
 
 #[cfg(feature = "faults")]
-pub use enabled::{Fault, meanwhile_at, record, strike_at};
+pub use enabled::{Fault, Lack, lacking, meanwhile_at, record, strike_at};
 #[cfg(feature = "faults")]
 pub use interceptor::{AlreadyIntercepted, Call, Interceptor, intercept};
 
 #[cfg(feature = "faults")]
-pub(crate) use enabled::{shorten, strike};
+pub(crate) use enabled::{missing, shorten, strike};
 #[cfg(feature = "faults")]
 pub(crate) use interceptor::{by_hand, fill, give, imaged, refused, released, resumed, saved};
 
@@ -113,9 +113,17 @@ mod enabled {
         short: bool,
         /// What happens before the call with this number.
         meanwhile: Option<(usize, Meanwhile)>,
+        /// What the kernel does not have.
+        lack: Option<Lack>,
+        /// How many calls were about that.
+        lacked: usize,
     }
 
     type Meanwhile = Box<dyn FnOnce()>;
+
+    /// Something that a kernel does not have: the `errno` of a call that is about it, by its name and the bytes that the
+    /// kernel is given.
+    pub type Lack = fn(&'static str, &[u8]) -> Option<i32>;
 
     thread_local! {
         static PLAN: RefCell<Option<Plan>> = const { RefCell::new(None) };
@@ -132,7 +140,8 @@ mod enabled {
 
     /// Runs `f` and tells the names of the system calls that it has made on this thread, in their order.
     pub fn record<T>(f: impl FnOnce() -> T) -> (T, Vec<&'static str>) {
-        run(Plan::default(), f)
+        let (result, plan) = run(Plan::default(), f);
+        (result, plan.seen)
     }
 
     /// Runs `f` with a fault in the place of its system call number `number`, counted from 0; tells the names of the
@@ -146,7 +155,8 @@ mod enabled {
             strike: Some((number, fault)),
             ..Plan::default()
         };
-        run(plan, f)
+        let (result, plan) = run(plan, f);
+        (result, plan.seen)
     }
 
     /// Runs `f`, and `meanwhile` just before its system call number `number`, counted from 0: something that the world
@@ -163,13 +173,24 @@ mod enabled {
         run(plan, f).0
     }
 
-    fn run<T>(plan: Plan, f: impl FnOnce() -> T) -> (T, Vec<&'static str>) {
+    /// Runs `f` as on a kernel that does not have something: every call that is about it fails. Returns how many did, too.
+    pub fn lacking<T>(lack: Lack, f: impl FnOnce() -> T) -> (T, usize) {
+        let plan = Plan {
+            lack: Some(lack),
+            ..Plan::default()
+        };
+        let (result, plan) = run(plan, f);
+        (result, plan.lacked)
+    }
+
+    /// Runs `f` by a plan; what is left of the plan.
+    fn run<T>(plan: Plan, f: impl FnOnce() -> T) -> (T, Plan) {
         PLAN.set(Some(plan));
         let reset = Reset;
         let result = f();
-        let seen = PLAN.with_borrow_mut(|plan| plan.take().map(|plan| plan.seen));
+        let plan = PLAN.take().unwrap_or_default();
         drop(reset);
-        (result, seen.unwrap_or_default())
+        (result, plan)
     }
 
     /// What becomes of the call that is about to be made.
@@ -209,6 +230,20 @@ mod enabled {
             meanwhile();
             PLAN.set(plan);
         }
+    }
+
+    /// Fails for a call that is about something that the kernel does not have.
+    pub(crate) fn missing(name: &'static str, bytes: &[u8]) -> io::Result<()> {
+        PLAN.with_borrow_mut(|plan| {
+            let Some(plan) = plan else { return Ok(()) };
+            match plan.lack.and_then(|lack| lack(name, bytes)) {
+                Some(errno) => {
+                    plan.lacked += 1;
+                    Err(io::Error::from_raw_os_error(errno))
+                }
+                None => Ok(()),
+            }
+        })
     }
 
     /// How many bytes the call that is being made is given.

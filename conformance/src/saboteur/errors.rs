@@ -76,6 +76,12 @@ pub(super) static SABOTEURS: &[Saboteur] = &[
         |call| swallowed(call, "setsockopt(TCP_REPAIR)"),
     ),
     Saboteur::call(
+        "refused-silence-ignored",
+        "goes on where the kernel does not leave repair mode without a probe",
+        &["fault/older-kernel/quiet-off/*"],
+        |call| swallowed(call, "setsockopt(TCP_REPAIR)"),
+    ),
+    Saboteur::call(
         "another-errno",
         "tells another reason than the kernel has given",
         &[

@@ -1,5 +1,6 @@
 //! Somebody between the library and the kernel: what a defect of the library would do, done on purpose.
 
+use super::missing;
 use crate::error::Error;
 use crate::snapshot::Snapshot;
 use std::cell::Cell;
@@ -154,6 +155,10 @@ pub(crate) fn give(
     bytes: &[u8],
     mut make: impl FnMut(&[u8]) -> io::Result<usize>,
 ) -> io::Result<usize> {
+    let mut make = |bytes: &[u8]| {
+        missing(name, bytes)?;
+        make(bytes)
+    };
     let Some(interceptor) = interceptor() else {
         return make(bytes);
     };
@@ -172,6 +177,10 @@ pub(crate) fn fill(
     room: &mut [u8],
     mut make: impl FnMut(&mut [u8]) -> io::Result<usize>,
 ) -> io::Result<usize> {
+    let mut make = |room: &mut [u8]| {
+        missing(name, &[])?;
+        make(room)
+    };
     let Some(interceptor) = interceptor() else {
         return make(room);
     };

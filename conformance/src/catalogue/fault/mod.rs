@@ -3,6 +3,7 @@
 mod every_call;
 mod helper;
 mod kill;
+mod older;
 mod resume;
 mod through_c;
 
@@ -28,6 +29,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(kill::cases());
     cases.extend(helper::cases());
     cases.extend(through_c::cases());
+    cases.extend(older::cases());
     cases
 }
 

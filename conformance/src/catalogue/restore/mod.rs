@@ -44,7 +44,10 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Fails unless the library has refused to restore, and says what is wrong.
-fn expect_refusal<T>(outcome: Result<T, Error>, says: fn(&ErrorKind) -> bool) -> Verdict {
+pub(super) fn expect_refusal<T>(
+    outcome: Result<T, Error>,
+    says: fn(&ErrorKind) -> bool,
+) -> Verdict {
     match outcome {
         Ok(_) => Err(Failure::new("the restore", "a refusal", "success").into()),
         Err(error) => {
