@@ -11,8 +11,9 @@ use crate::journey::{Ending, Plan, Saved, Send, Traveller};
 use crate::oracle::state::KernelView;
 use crate::oracle::table::{expect_sockets, sockets_used};
 use crate::oracle::wire::Probes;
-use crate::verdict::{Failure, Stop, Verdict, expect_eq};
+use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
 use soccr::faults::{self, Fault};
+use soccr::{Error, ErrorKind};
 
 const FAULTS: [Fault; 7] = [
     Fault::Errno(libc::EPERM),
@@ -69,8 +70,9 @@ fn saves(traveller: &Traveller) -> Result<usize, Stop> {
     for (number, call, fault) in all(&calls) {
         let (result, _) = faults::strike_at(number, fault, save);
         let told = format!("{fault:?} at call {number}, {call}, of a save");
-        if let Ok(snapshot) = result? {
-            expect_as_good(&told, &snapshot, &clean)?;
+        match result? {
+            Ok(snapshot) => expect_as_good(&told, &snapshot, &clean)?,
+            Err(error) => expect_told(&told, call, fault, &error)?,
         }
         let after = Before::read(subject)?;
         expect_eq(format!("the socket after {told}"), after, before.clone())?;
@@ -92,16 +94,32 @@ fn restores(traveller: &Traveller, saved: &Saved) -> Result<usize, Stop> {
     for (number, call, fault) in all(&calls) {
         let (result, _) = faults::strike_at(number, fault, restore);
         let told = format!("{fault:?} at call {number}, {call}, of a restore");
-        if let Ok(restored) = result? {
-            let view = KernelView::read(&restored)?;
-            traveller
-                .expect_view(saved, &view)
-                .map_err(|stop| told_with(&told, stop))?;
+        match result? {
+            Ok(restored) => {
+                let view = KernelView::read(&restored)?;
+                traveller
+                    .expect_view(saved, &view)
+                    .map_err(|stop| told_with(&told, stop))?;
+            }
+            Err(error) => expect_told(&told, call, fault, &error)?,
         }
         expect_sockets(&told, host, used)?;
         tried += 1;
     }
     Ok(tried)
+}
+
+/// What nobody expects is told as it is; a queue that finds no room, with how much of it did.
+fn expect_told(told: &str, call: &str, fault: Fault, error: &Error) -> Verdict {
+    let (expected, held) = match (call, fault) {
+        (_, Fault::Errno(errno @ libc::EIO)) => ("this errno", error.raw_os_error() == Some(errno)),
+        ("send", Fault::Errno(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM)) => {
+            let says = |kind: &ErrorKind| matches!(kind, ErrorKind::Buffer { wanted, accepted, .. } if accepted < wanted);
+            ("that the buffer is too small", says(error.kind()))
+        }
+        _ => return Ok(()),
+    };
+    expect(format!("the error after {told}"), expected, error, held)
 }
 
 fn told_with(told: &str, stop: Stop) -> Stop {

@@ -6,6 +6,7 @@ mod kill;
 mod older;
 mod resume;
 mod through_c;
+mod told;
 
 use crate::case::Case;
 use crate::context::Context;
@@ -30,6 +31,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(helper::cases());
     cases.extend(through_c::cases());
     cases.extend(older::cases());
+    cases.extend(told::cases());
     cases
 }
 
