@@ -3,7 +3,7 @@
 use super::Saboteur;
 use super::meddling::{Made, forget, forget_int, is, number};
 use soccr::faults::Call;
-use soccr::raw::{self, Opt, TCP_REPAIR_ON};
+use soccr::raw::{self, Opt, TCP_REPAIR_OFF, TCP_REPAIR_ON};
 use std::collections::BTreeMap;
 use std::os::fd::AsRawFd;
 use std::sync::{Mutex, PoisonError};
@@ -37,6 +37,12 @@ fn reads_once(call: &mut Call<'_>) -> Made {
 
 /// All of this group.
 pub(super) static SABOTEURS: &[Saboteur] = &[
+    Saboteur::call(
+        "given-up-stays-paused",
+        "does not resume a connection whose save is given up",
+        &["save/given-up/*"],
+        |call| forget_int(call, "setsockopt(TCP_REPAIR)", TCP_REPAIR_OFF),
+    ),
     Saboteur::call(
         "peek-offset-not-set-aside",
         "peeks at the queue from where the application would",

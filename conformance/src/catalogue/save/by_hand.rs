@@ -8,8 +8,9 @@ use crate::verdict::{Failure, Stop, Verdict, expect_eq};
 use lab::{Family, wait};
 use nix::sys::socket::{MsgFlags, send};
 use soccr::raw::{self, Opt};
-use soccr::{ErrorKind, Held, SaveSettings, Unsupported};
+use soccr::{ErrorKind, Held, SaveSettings, Step, Unsupported};
 use std::io;
+use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 
 const ONLY: SaveSettings = SaveSettings::new().connection_only(true);
@@ -45,6 +46,12 @@ pub(super) fn cases() -> Vec<Case> {
             "a socket that somebody has paused already can be taken over, saved and resumed",
             &["A7"],
             paused_already,
+        ),
+        Case::new(
+            "save/by-hand/listening/v4",
+            "a listening socket cannot be paused by hand: the error is that of entering repair mode",
+            &["A2"],
+            listening,
         ),
         Case::new(
             "save/by-hand/same-connection/v4",
@@ -101,6 +108,8 @@ fn reuse_address(ctx: &Context) -> Verdict {
     {
         set(before)?;
         let held = Held::pause(&traveller.subject)?;
+        let told = held.reuses_address().into();
+        expect_eq("SO_REUSEADDR, as told in the pause", told, before)?;
         held.save(&traveller.subject, ONLY)?;
         meanwhile.map_or(Ok(()), set)?;
         held.resume(&traveller.subject)?;
@@ -163,6 +172,18 @@ fn paused_already(ctx: &Context) -> Verdict {
     held.resume(&traveller.subject)?;
     let after = raw::get_int(&traveller.subject, Opt::TCP_REPAIR)?;
     expect_eq("TCP_REPAIR after the resume", after, 0)
+}
+
+fn listening(ctx: &Context) -> Verdict {
+    let pair = ctx.pair()?;
+    let listener = pair.a().enter(|| TcpListener::bind("0.0.0.0:0"))??;
+    let error = Held::pause(&listener).err();
+    let told = error.map(|error| (error.step(), error.raw_os_error()));
+    expect_eq(
+        "the step that fails, and its errno",
+        told,
+        Some((Step::Pause, Some(libc::EPERM))),
+    )
 }
 
 fn same_connection(ctx: &Context) -> Verdict {

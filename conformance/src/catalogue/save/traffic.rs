@@ -7,7 +7,7 @@ use crate::oracle::stream::End;
 use crate::subject::Refusal;
 use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::{Family, wait};
-use soccr::{ErrorKind, SaveSettings, Snapshot, faults, raw};
+use soccr::{ErrorKind, PauseReport, SaveSettings, Snapshot, faults, raw};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::mpsc::{self, TryRecvError};
@@ -36,6 +36,15 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .in_c()
     });
+    let each_call = families.clone().map(|family| {
+        Case::new(
+            format!("save/traffic/before-each-call/{family}"),
+            "data that comes in before any system call of a pause leaves the snapshot consistent with itself",
+            &["A9", "G10", "E12"],
+            move |ctx| before_each_call(ctx, family),
+        )
+        .not_in_c("the moment is found by counting the calls of the Rust library")
+    });
     let acknowledged = families.map(|family| {
         Case::new(
             format!("save/traffic/acknowledged-meanwhile/{family}"),
@@ -46,7 +55,7 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .not_in_c("the moment is found by counting the calls of the Rust library")
     });
-    arriving.chain(acknowledged).collect()
+    arriving.chain(each_call).chain(acknowledged).collect()
 }
 
 /// The peer speaks at the worst time: just before the bytes of the send queue are read.
@@ -60,12 +69,7 @@ fn acknowledged(ctx: &Context, family: Family) -> Verdict {
     })?;
     expect_all_unsent(&snapshot, unsent)?;
     ctx.note("bytes that the kernel took as sent", report.taken_as_sent);
-    let left = raw::siocoutqnsd(&traveller.subject)?.unsigned_abs();
-    expect_eq(
-        "what is unsent still, and what was taken as sent",
-        left + report.taken_as_sent,
-        unsent,
-    )?;
+    expect_told(&traveller, report, unsent)?;
     traveller.talk.drain(&traveller.subject, &traveller.peer)?;
 
     let unsent = write_more_than_a_flight(&mut traveller)?;
@@ -74,10 +78,12 @@ fn acknowledged(ctx: &Context, family: Family) -> Verdict {
     traveller
         .lock
         .block_egress(&traveller.pair, traveller.flow)?;
-    let snapshot = spoken_to(&mut traveller, |subject| {
-        Ok(soccr::pause(subject)?.read_data()?.queue_bytes()?.release())
+    let (report, snapshot) = spoken_to(&mut traveller, |subject| {
+        let saved = soccr::pause(subject)?.read_data()?.queue_bytes()?;
+        Ok((saved.report(), saved.release()))
     })?;
     expect_all_unsent(&snapshot, unsent)?;
+    expect_told(&traveller, report, unsent)?;
     traveller
         .lock
         .block_ingress(&traveller.pair, traveller.flow)?;
@@ -102,6 +108,16 @@ fn expect_all_unsent(snapshot: &Snapshot, unsent: u32) -> Verdict {
         "the saved send queue, and what of it is unsent",
         saved,
         (unsent as usize, unsent),
+    )
+}
+
+/// What the kernel took as sent is told.
+fn expect_told(traveller: &Traveller, report: PauseReport, unsent: u32) -> Verdict {
+    let left = raw::siocoutqnsd(&traveller.subject)?.unsigned_abs();
+    expect_eq(
+        "what is unsent still, and what was taken as sent",
+        left + report.taken_as_sent,
+        unsent,
     )
 }
 
@@ -136,6 +152,71 @@ fn spoken_to<T>(
         Err(_) => return Err(Stop::Broken("the save made other calls".to_owned())),
     }
     Ok(saved)
+}
+
+/// What comes in between two readings may be in the one and not in the other.
+fn before_each_call(ctx: &Context, family: Family) -> Verdict {
+    let traveller = Traveller::open(ctx, family)?;
+    let Traveller {
+        pair,
+        subject,
+        peer,
+        talk,
+        ..
+    } = &traveller;
+    peer.set_nodelay(true)?;
+    let save = || pair.a().enter(|| soccr::save(subject));
+    let (clean, calls) = faults::record(save);
+    let origin = clean??.receive.end;
+    let switches = |call: &&str| *call == "setsockopt(TCP_REPAIR)";
+    let from = calls.iter().position(switches).unwrap_or(0);
+    let until = calls.iter().rposition(switches).unwrap_or(0);
+    expect("the calls", "a pause", format!("{calls:?}"), until > from)?;
+    for (number, call) in calls.iter().enumerate().take(until + 1).skip(from + 1) {
+        let snapshot = spoken_to_before(&traveller, number, save)?;
+        talk.check_received(&snapshot.receive.bytes)?;
+        expect_eq(
+            format!(
+                "the start of the receive queue, where data came in before {call}, call {number}"
+            ),
+            snapshot.receive.start(),
+            origin + talk.was_read(End::Subject) as u32,
+        )?;
+        let valid = snapshot.validate().map_err(|refusal| refusal.to_string());
+        expect_eq("the saved snapshot is valid", valid, Ok(()))?;
+        talk.drain(subject, peer)?;
+    }
+    talk.exchange(subject, peer, AFTERWARDS)?;
+    talk.close(subject, peer)
+}
+
+/// Saves by a thread that lets the peer speak, and be heard, before its system call of this number.
+fn spoken_to_before(
+    traveller: &Traveller,
+    number: usize,
+    save: impl FnOnce() -> Result<Result<Snapshot, soccr::Error>, lab::Error> + Send,
+) -> Result<Snapshot, Stop> {
+    let (ask, asked) = mpsc::channel();
+    let (answer, answered) = mpsc::channel::<()>();
+    let meanwhile = move || {
+        // Whoever does not answer has ended with an error of its own.
+        let _ = ask.send(());
+        let _ = answered.recv();
+    };
+    std::thread::scope(|scope| {
+        let saving = scope.spawn(move || faults::meanwhile_at(number, meanwhile, save));
+        asked
+            .recv()
+            .map_err(|_| Stop::Broken("the save made other calls".to_owned()))?;
+        let wanted = raw::siocinq(&traveller.subject)? + BURST as i32;
+        traveller.talk.write(End::Peer, &traveller.peer, BURST)?;
+        let arrived = || raw::siocinq(&traveller.subject).is_ok_and(|unread| unread == wanted);
+        wait::until("the peer has spoken", PATIENCE, arrived)?;
+        // Or where this ends otherwise.
+        drop(answer);
+        let saved = saving.join();
+        Ok(saved.map_err(|_| Stop::Broken("the save panicked".to_owned()))???)
+    })
 }
 
 /// One thread floods the subject while the other saves it.

@@ -52,6 +52,14 @@ pub(super) fn cases() -> Vec<Case> {
         &["H3"],
         cost,
     ));
+    for (name, read) in [("paused", false), ("read", true)] {
+        cases.push(Case::new(
+            format!("save/given-up/{name}"),
+            "a save that is given up after a part of it resumes the connection, with one window probe and no other packet",
+            &["A14", "E13"],
+            move |ctx| given_up(ctx, read),
+        ));
+    }
     cases.push(Case::new(
         "save/path/as-told",
         "what a connection has learned of its path is saved as the kernel tells it",
@@ -224,6 +232,34 @@ fn cost(ctx: &Context) -> Verdict {
         ctx.note("microseconds of a pause", report.nanoseconds / 1_000);
     }
     expect_eq("calls for a queue twice as long", costs[1], costs[0])
+}
+
+fn given_up(ctx: &Context, read: bool) -> Verdict {
+    let mut traveller = Traveller::open(ctx, Family::V4)?;
+    traveller.fill(Receive::Small, crate::journey::Send::Empty)?;
+    raw::set_int(&traveller.subject, Opt::SO_REUSEADDR, 1)?;
+    traveller.capture.mark("pausing")?;
+    let paused = soccr::pause(&traveller.subject)?;
+    match read {
+        true => paused.read_data()?.resume()?,
+        false => paused.resume()?,
+    }
+    traveller.capture.mark("resumed")?;
+    let trace = traveller.capture.trace()?.of(&traveller.flow);
+    let left = trace.between("pausing", "resumed")?.outgoing();
+    expect_eq("segments that left", left.segments().count(), 1)?;
+    for (option, wanted) in [(Opt::TCP_REPAIR, 0), (Opt::SO_REUSEADDR, 1)] {
+        let found = raw::get_int(&traveller.subject, option)?;
+        expect_eq(
+            format!("{} after the resume", option.label()),
+            found,
+            wanted,
+        )?;
+    }
+    let talk = &traveller.talk;
+    talk.drain(&traveller.subject, &traveller.peer)?;
+    talk.exchange(&traveller.subject, &traveller.peer, 10_000)?;
+    talk.close(&traveller.subject, &traveller.peer)
 }
 
 fn many(ctx: &Context) -> Verdict {
