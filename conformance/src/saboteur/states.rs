@@ -220,6 +220,16 @@ pub(super) static SABOTEURS: &[Saboteur] = &[
         },
     ),
     Saboteur::saved(
+        "bound-anywhere-lost",
+        "forgets the port of a socket that has one of every address",
+        &["state/closed/bound-anywhere/*"],
+        |snapshot| {
+            if snapshot.endpoints.local.ip().is_unspecified() {
+                snapshot.endpoints.local.set_port(0);
+            }
+        },
+    ),
+    Saboteur::saved(
         "closed-queue-lost",
         "does not save what is left to read of a connection that is over",
         &["state/closed/*"],

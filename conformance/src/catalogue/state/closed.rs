@@ -3,71 +3,23 @@
 //! Each is compared with a second one that came to the same end and was never saved: whatever the application can see of
 //! the one, it must see of the other.
 
+use super::over::{Over, UNREAD, bring};
 use crate::case::Case;
 use crate::context::Context;
 use crate::helper;
-use crate::journey::{PATIENCE, Privileges};
+use crate::journey::Privileges;
 use crate::oracle::wire;
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
-use lab::{Direction, Family, Match, Pair, wait};
+use lab::Family;
 use soccr::raw::{self, MSG_DONTWAIT};
 use soccr::{ErrorKind, Lost, PendingError, Restored, SaveSettings, Settings, Snapshot, TcpState};
-use std::io::{self, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::AsFd;
-use std::time::Duration;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
 
 const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::V4Mapped];
 
 /// The port of a peer that is no more.
 const REMEMBERED_PORT: u16 = 40_002;
-
-/// Bytes that are left to read.
-pub(super) const UNREAD: usize = 5_000;
-
-/// How a socket came to have no connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Over {
-    /// The peer closed, then we did.
-    Ended,
-    /// We closed, then the peer did: the connection is in TIME-WAIT.
-    EndedFirst,
-    /// The peer reset the connection.
-    Reset,
-    /// The peer closed its side, then reset the connection.
-    BrokenPipe,
-    /// The peer was not heard any more.
-    TimedOut,
-    /// There was nobody to connect to.
-    Refused,
-    /// It never had one.
-    Never,
-    /// It never had one, and has an address.
-    NeverBound,
-}
-
-impl Over {
-    const ALL: [(Self, &'static str); 8] = [
-        (Self::Ended, "ended"),
-        (Self::EndedFirst, "ended-first"),
-        (Self::Reset, "reset"),
-        (Self::BrokenPipe, "broken-pipe"),
-        (Self::TimedOut, "timed-out"),
-        (Self::Refused, "refused"),
-        (Self::Never, "never-connected"),
-        (Self::NeverBound, "bound"),
-    ];
-
-    fn errno(self) -> Option<i32> {
-        match self {
-            Self::Reset => Some(libc::ECONNRESET),
-            Self::BrokenPipe => Some(libc::EPIPE),
-            Self::TimedOut => Some(libc::ETIMEDOUT),
-            Self::Refused => Some(libc::ECONNREFUSED),
-            _ => None,
-        }
-    }
-}
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -84,7 +36,7 @@ pub(super) fn cases() -> Vec<Case> {
                 Over::Ended | Over::EndedFirst => {
                     case.in_todays_c("CLOSE is refused by it, as its header says")
                 }
-                Over::Never | Over::NeverBound => {
+                Over::Never | Over::NeverBound | Over::NeverBoundAnywhere | Over::NeverShut => {
                     case.not_in_c("a socket without a connection is its caller's to make")
                 }
                 _ => case.not_in_c("the numbers have no place for an error that waits"),
@@ -105,7 +57,12 @@ pub(super) fn cases() -> Vec<Case> {
             ));
         }
     }
-    for (over, name) in [(Over::Reset, "reset"), (Over::TimedOut, "timed-out")] {
+    for (over, name) in [
+        (Over::Reset, "reset"),
+        (Over::TimedOut, "timed-out"),
+        // Nothing is left to read before it.
+        (Over::Refused, "refused"),
+    ] {
         cases.push(Case::new(
             format!("state/closed/{name}/left-to-the-application"),
             "a save that lets the socket live does not take its pending error from the application",
@@ -113,6 +70,12 @@ pub(super) fn cases() -> Vec<Case> {
             move |ctx| error_stays(ctx, over),
         ));
     }
+    cases.push(Case::new(
+        "state/closed/ended/left-to-the-application",
+        "a save that lets a socket live whose connection has ended makes no error up",
+        &["A60", "D10"],
+        no_error,
+    ));
     cases.push(Case::new(
         "state/closed/ended-first/time-wait",
         "what a connection leaves in TIME-WAIT is named as left behind, and an image of that state is refused",
@@ -142,6 +105,8 @@ fn comes_back(ctx: &Context, over: Over, family: Family, privileges: &Privileges
     expect_eq("the state", snapshot.state, TcpState::Close)?;
     let error = over.errno().map(PendingError::Errno);
     expect_eq("the pending error", snapshot.pending_error, error)?;
+    let shut = library.is_rust() && over == Over::NeverShut;
+    expect_eq("shutdown_read", snapshot.shutdown_read, shut)?;
     let restore = || library.restore(pair.a(), &snapshot, Settings::new(), privileges);
     let restored = restore()??;
     if over == Over::TimedOut {
@@ -183,7 +148,7 @@ fn address(socket: &TcpStream, over: Over) -> Result<SocketAddr, Stop> {
 }
 
 fn address_of(mut address: SocketAddr, over: Over) -> SocketAddr {
-    if over == Over::Never {
+    if matches!(over, Over::Never | Over::NeverShut) {
         address.set_port(0);
     }
     address
@@ -232,100 +197,6 @@ fn errno(number: i32) -> String {
     nix::errno::Errno::from_raw(number).to_string()
 }
 
-/// Brings a socket to where it has no connection.
-pub(super) fn bring(pair: &Pair, over: Over, family: Family) -> Result<TcpStream, Stop> {
-    match over {
-        Over::Never | Over::NeverBound => {
-            let socket = unconnected(pair, family)?;
-            if over == Over::NeverBound {
-                let address = super::local(pair, family);
-                let wildcard = SocketAddr::new(address.ip(), 0);
-                socket.bind(&wildcard.into())?;
-            }
-            return Ok(socket.into());
-        }
-        Over::Refused => return refused(pair, family),
-        _ => {}
-    }
-    let connection = pair.connection(family).open()?;
-    let (socket, peer) = (connection.client, connection.server);
-    (&peer).write_all(&lab::Stream::numbered(0).bytes(0, UNREAD))?;
-    let arrived = || raw::siocinq(&socket).is_ok_and(|unread| unread == UNREAD as i32);
-    wait::until("everything has arrived", PATIENCE, arrived)?;
-    match over {
-        Over::Ended => {
-            peer.shutdown(Shutdown::Write)?;
-            reaches(&socket, TcpState::CloseWait)?;
-            socket.shutdown(Shutdown::Write)?;
-        }
-        Over::EndedFirst => {
-            socket.shutdown(Shutdown::Write)?;
-            reaches(&peer, TcpState::CloseWait)?;
-            peer.shutdown(Shutdown::Write)?;
-        }
-        Over::Reset => reset(peer)?,
-        Over::BrokenPipe => {
-            peer.shutdown(Shutdown::Write)?;
-            reaches(&socket, TcpState::CloseWait)?;
-            reset(peer)?;
-        }
-        _ => {
-            let flow = lab::Flow::new(
-                super::canonical(socket.local_addr()?),
-                super::canonical(socket.peer_addr()?),
-            );
-            let _hole = pair
-                .a()
-                .blackhole(Direction::Egress, Match::tcp().flow(flow))?;
-            socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(Duration::from_millis(1)))?;
-            (&socket).write_all(b"lost")?;
-            reaches(&socket, TcpState::Close)?;
-        }
-    }
-    reaches(&socket, TcpState::Close)?;
-    Ok(socket)
-}
-
-fn unconnected(pair: &Pair, family: Family) -> Result<socket2::Socket, Stop> {
-    let domain = match family {
-        Family::V4 => socket2::Domain::IPV4,
-        Family::V6 | Family::V4Mapped => socket2::Domain::IPV6,
-    };
-    let socket = pair
-        .a()
-        .enter(|| socket2::Socket::new(domain, socket2::Type::STREAM, None))??;
-    Ok(socket)
-}
-
-fn refused(pair: &Pair, family: Family) -> Result<TcpStream, Stop> {
-    let socket = unconnected(pair, family)?;
-    socket.set_nonblocking(true)?;
-    // Nobody listens there.
-    let nobody = super::remote(pair, family, 1);
-    match socket.connect(&nobody.into()) {
-        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
-        other => other?,
-    }
-    reaches(&socket, TcpState::Close)?;
-    Ok(socket.into())
-}
-
-/// Closes with a RST.
-fn reset(socket: TcpStream) -> Verdict {
-    socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
-    drop(socket);
-    Ok(())
-}
-
-pub(super) fn reaches(socket: &impl AsFd, state: TcpState) -> Verdict {
-    let reached = || raw::tcp_info(socket).is_ok_and(|info| info.state == state as u8);
-    Ok(wait::until(
-        format!("the state is {state}"),
-        PATIENCE,
-        reached,
-    )?)
-}
-
 pub(super) fn names(restored: &Restored, what: Lost) -> bool {
     restored.losses().iter().any(|loss| loss.what == what)
 }
@@ -361,6 +232,13 @@ fn error_stays(ctx: &Context, over: Over) -> Verdict {
         found.join(", "),
         found.contains(&reset),
     )
+}
+
+fn no_error(ctx: &Context) -> Verdict {
+    let pair = ctx.pair()?;
+    let socket = bring(&pair, Over::Ended, Family::V4)?;
+    let snapshot = soccr::save(&socket)?;
+    expect_eq("the pending error", snapshot.pending_error, None)
 }
 
 fn time_wait(ctx: &Context) -> Verdict {

@@ -85,6 +85,8 @@ fn one_segment(ctx: &Context, plan: Plan) -> Verdict {
     traveller.settings = traveller.settings.fin(FinMode::Inject);
     traveller.fill_and_end(plan.receive, plan.send, plan.ending)?;
     let saved = traveller.save()?;
+    // The FIN says the same, and it is the peer's.
+    expect_eq("shutdown_read", saved.snapshot.shutdown_read, false)?;
     let counted = |counters: &Counters| {
         let (in_, out) = (counters.get("Tcp.InSegs"), counters.get("Tcp.OutSegs"));
         in_.zip(out)

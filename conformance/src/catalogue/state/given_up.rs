@@ -1,6 +1,7 @@
 //! Connections that are given up: their application gets its socket back, what had come in, and an error.
 
-use super::closed::{Over, UNREAD, bring, names, observe, reaches};
+use super::closed::{names, observe};
+use super::over::{Over, UNREAD, bring, reaches};
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Ending, Plan, Receive, Send};
@@ -10,7 +11,7 @@ use lab::{Family, Host, Pair};
 use soccr::raw::{self, Opt};
 use soccr::{Lost, PendingError, Snapshot, TcpState};
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
 
 const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::V4Mapped];
 
@@ -69,6 +70,7 @@ fn given_up(ctx: &Context, family: Family, elsewhere: bool) -> Verdict {
     for capture in &captures {
         capture.mark(wire::PAUSED)?;
     }
+    let local = socket.local_addr()?.ip();
     let reset = Some(PendingError::Errno(libc::ECONNRESET));
     let snapshot = save_and_close(&pair, socket)?.into_ended(reset);
     let host: &Host = if elsewhere { pair.b() } else { pair.a() };
@@ -84,6 +86,8 @@ fn given_up(ctx: &Context, family: Family, elsewhere: bool) -> Verdict {
         true,
     )?;
     let socket = restored.resume()?;
+    let own = if elsewhere { loopback(family) } else { local };
+    expect_eq("the local address", socket.local_addr()?.ip(), own)?;
     let found = observe(&socket)?;
     expect_eq(
         "what the application sees",
@@ -96,6 +100,15 @@ fn given_up(ctx: &Context, family: Family, elsewhere: bool) -> Verdict {
         expect("the wire", "no packet", &leaked, leaked.is_empty())?;
     }
     Ok(())
+}
+
+/// The address of a host itself, as a socket of this family names it.
+fn loopback(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::LOCALHOST.into(),
+        Family::V4Mapped => Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(),
+        Family::V6 => Ipv6Addr::LOCALHOST.into(),
+    }
 }
 
 fn any_state(ctx: &Context, family: Family) -> Verdict {

@@ -6,6 +6,7 @@ mod closed;
 mod closing;
 mod given_up;
 mod half;
+mod over;
 mod seen;
 
 use crate::case::Case;
