@@ -283,20 +283,24 @@ impl Traveller {
     }
 
     /// What is another way than it was is named, and nothing else is.
-    fn expect_losses(&self, snapshot: &Snapshot, restored: &Restored) -> Verdict {
+    ///
+    /// # Errors
+    /// [`Stop::Fail`] with what is named.
+    pub fn expect_losses(&self, snapshot: &Snapshot, restored: &Restored) -> Verdict {
         let Some(losses) = restored.losses() else {
             return Ok(());
         };
-        let named = |what| losses.iter().any(|loss| loss.what == what);
-        let other_state = self.expected_state(snapshot) != snapshot.state;
+        let named = |what| losses.iter().find(|loss| loss.what == what);
+        let expected = self.expected_state(snapshot);
+        let told = named(Lost::State).and_then(|loss| loss.detail.split(' ').next());
         expect_eq(
-            "a loss of the state is named",
-            named(Lost::State),
-            other_state,
+            "the state that a loss names",
+            told,
+            (expected != snapshot.state).then(|| expected.name()),
         )?;
         expect_eq(
             "a repeated FIN is named",
-            named(Lost::RepeatedFin),
+            named(Lost::RepeatedFin).is_some(),
             self.repeats_fin(snapshot),
         )
     }

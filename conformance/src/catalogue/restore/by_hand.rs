@@ -10,7 +10,7 @@ use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::Family;
 use soccr::raw::{self, Opt};
 use soccr::restore::{connected, create_from};
-use soccr::{Error, ErrorKind, Held, Settings, Snapshot, TcpState, Unsupported};
+use soccr::{Error, ErrorKind, FinMode, Held, Settings, Snapshot, TcpState, Unsupported};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -52,6 +52,18 @@ pub(super) fn cases() -> Vec<Case> {
             move |ctx| not_that_connection(ctx, spoil, says),
         ));
     }
+    cases.push(Case::new(
+        "restore/by-hand/not-that-connection/other-network",
+        "a socket of another network is refused where a packet has to put a FIN back, which would come in here",
+        &["F1", "C17"],
+        other_network,
+    ));
+    cases.push(Case::new(
+        "restore/by-hand/reuse-address/ended",
+        "SO_REUSEADDR of a connection that is over is as it was once it is handed over: no resume puts it back",
+        &["A6", "E7"],
+        reuse_of_the_ended,
+    ));
     cases.push(
         Case::new(
             "restore/by-hand/settings/v4",
@@ -199,6 +211,37 @@ fn not_that_connection(ctx: &Context, spoil: Spoil, says: Says) -> Verdict {
         Ok(connected(snapshot, socket, Settings::new()).map(drop))
     })??;
     expect_refusal(outcome, says)
+}
+
+fn other_network(ctx: &Context) -> Verdict {
+    let mut traveller = Traveller::open(ctx, Family::V4)?;
+    traveller.fill_and_end(Receive::Small, Send::Empty, Ending::CloseWait)?;
+    let saved = traveller.save()?;
+    let (a, b) = (traveller.pair.a(), traveller.pair.b());
+    let socket = a.enter(|| new_socket(&saved.snapshot))??;
+    let inject = Settings::new().fin(FinMode::Inject);
+    let outcome = b.enter(|| {
+        let created = create_from(&saved.snapshot, socket)?;
+        created.settings(inject).pause()?.all_steps()
+    })?;
+    expect_refusal(
+        outcome,
+        |kind| matches!(kind, ErrorKind::Mismatch { what, .. } if what.contains("network namespace")),
+    )?;
+    saved.expect_undisturbed(&traveller.pair)
+}
+
+fn reuse_of_the_ended(ctx: &Context) -> Verdict {
+    let mut traveller = Traveller::open(ctx, Family::V4)?;
+    let mut ended = traveller.save()?.snapshot.into_ended(None);
+    for reuse in [false, true] {
+        ended.reuse_address = reuse;
+        let over = || -> Result<_, Stop> { Ok(hand_over(&ended, new_socket(&ended)?)?) };
+        let (socket, _) = traveller.pair.a().enter(over)??;
+        let found = raw::get_int(&socket, Opt::SO_REUSEADDR)?;
+        expect_eq("SO_REUSEADDR once handed over", found, reuse.into())?;
+    }
+    Ok(())
 }
 
 /// Sizes that are smaller than the queue needs, and fixed; a blocking mode and a reuse that the snapshot does not have.

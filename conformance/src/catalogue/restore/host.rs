@@ -7,9 +7,9 @@ use crate::journey::{Lock, Receive, Saved, Send, Traveller};
 use crate::oracle::stream::End;
 use crate::oracle::wire::{Probes, RESTORED};
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
-use lab::{Direction, Family, Match, Pair};
+use lab::{Blackhole, Direction, Family, Match, Pair};
 use soccr::raw::{self, Opt};
-use soccr::{InFlight, Settings};
+use soccr::{InFlight, Settings, TcpState};
 use std::net::Ipv6Addr;
 
 /// Shares its last three words with a v4-mapped address.
@@ -78,6 +78,14 @@ pub(super) fn cases() -> Vec<Case> {
             move |ctx| lost_flight_as_unsent(ctx, family),
         );
         cases.push(case.not_in_c("there is no way to choose what becomes of data in flight"));
+        let case = Case::new(
+            format!("restore/lost/fin-as-unsent/{family}"),
+            "data and the FIN behind it that were lost are sent by the resume, in their order, where data in flight is restored as \
+             unsent",
+            &["G3", "E2"],
+            move |ctx| lost_fin_as_unsent(ctx, family),
+        );
+        cases.push(case.not_in_c("there is no way to choose what becomes of data in flight"));
     }
     cases
 }
@@ -141,33 +149,56 @@ fn lost_flight(ctx: &Context, family: Family) -> Verdict {
 
 /// No timer has to end: the resume sends it.
 fn lost_flight_as_unsent(ctx: &Context, family: Family) -> Verdict {
-    let (mut traveller, saved) = with_lost_flight(ctx, family)?;
+    let (traveller, saved) = with_lost_flight(ctx, family)?;
+    as_unsent(ctx, traveller, saved, Probes::One)
+}
+
+fn lost_fin_as_unsent(ctx: &Context, family: Family) -> Verdict {
+    let mut traveller = Traveller::open(ctx, family)?;
+    let hole = lose(&mut traveller)?;
+    traveller.talk.end(End::Subject, &traveller.subject)?;
+    traveller.reaches(TcpState::FinWait1)?;
+    let saved = traveller.save()?;
+    expect_eq("an unsent FIN", saved.snapshot.send.fin_unsent, false)?;
+    drop(hole);
+    as_unsent(ctx, traveller, saved, Probes::NoneDue)
+}
+
+fn as_unsent(ctx: &Context, mut traveller: Traveller, saved: Saved, probes: Probes) -> Verdict {
+    traveller.lock.unblock_egress();
     traveller.settings = Settings::new().in_flight(InFlight::AsUnsent);
     let restored = traveller.restore(&saved.snapshot)?;
     traveller.capture.mark(RESTORED)?;
     let restored = restored.resume()?;
     let trace = traveller.capture.trace()?.of(&traveller.flow);
     let sent = trace.after(RESTORED)?.outgoing();
-    let sent: u32 = sent.segments().map(|segment| segment.payload_len).sum();
-    expect_eq("bytes sent by the resume", sent, FLIGHT as u32)?;
+    let bytes: u32 = sent.segments().map(|segment| segment.payload_len).sum();
+    expect_eq("bytes sent by the resume", bytes, FLIGHT as u32)?;
+    let fin = sent.segments().last().is_some_and(|it| it.flags.fin());
+    let ends = saved.snapshot.state.has_own_fin();
+    expect_eq("the resume ends with a FIN", fin, ends)?;
     traveller.lock = Lock::default();
-    traveller.conclude(ctx, &saved, &restored, Probes::One)
+    traveller.conclude(ctx, &saved, &restored, probes)
 }
 
 /// A connection whose last flight never arrived, saved.
 fn with_lost_flight(ctx: &Context, family: Family) -> Result<(Traveller, Saved), Stop> {
     let mut traveller = Traveller::open(ctx, family)?;
-    let hole = traveller
-        .pair
-        .b()
-        .blackhole(Direction::Ingress, Match::tcp().flow(traveller.flow))?;
-    traveller
-        .talk
-        .write(End::Subject, &traveller.subject, FLIGHT)?;
+    let hole = lose(&mut traveller)?;
     let saved = traveller.save()?;
     expect_eq("bytes in flight", saved.snapshot.send.sent().len(), FLIGHT)?;
     drop(hole);
     Ok((traveller, saved))
+}
+
+/// Writes a flight that does not arrive, nor does anything else for as long as the hole is there.
+fn lose(traveller: &mut Traveller) -> Result<Blackhole, Stop> {
+    let outward = Match::tcp().flow(traveller.flow);
+    let hole = traveller.pair.b().blackhole(Direction::Ingress, outward)?;
+    traveller
+        .talk
+        .write(End::Subject, &traveller.subject, FLIGHT)?;
+    Ok(hole)
 }
 
 /// The host that the connection comes back to has the smallest of buffers by default.

@@ -2,7 +2,7 @@
 
 use crate::case::{Case, Need};
 use crate::context::Context;
-use crate::journey::{Receive, Send, Traveller};
+use crate::journey::{Ending, Receive, Send, Traveller};
 use crate::oracle::wire::Probes;
 use crate::verdict::{Verdict, expect};
 use lab::Family;
@@ -10,6 +10,9 @@ use soccr::raw;
 
 /// What the peer's receive buffer is set to: its window is less than two full segments.
 const BUFFER: usize = 2_048;
+
+/// Sizes with which the peer's window is as narrow, and scaled, since it might grow: `net.ipv4.tcp_rmem`.
+const MIGHT_GROW: &str = "4096 4096 6291456";
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -31,6 +34,17 @@ pub(super) fn cases() -> Vec<Case> {
                 .in_c(),
             );
         }
+        cases.push(
+            Case::new(
+                format!("restore/narrow/close-wait/{family}"),
+                "the segment that puts a FIN back tells the narrow window of the peer at its scale: segments are as small as they \
+                 were",
+                &["A66", "G4"],
+                move |ctx| close_wait(ctx, family),
+            )
+            .needs(&[Need::RepairWindow])
+            .in_c(),
+        );
     }
     cases
 }
@@ -43,17 +57,34 @@ fn narrow(ctx: &Context, family: Family, send: Send) -> Verdict {
         .on_server(|socket| socket.set_recv_buffer_size(BUFFER))
         .open()?;
     let mut traveller = Traveller::new(ctx, pair, capture, connection);
-    let info = raw::tcp_info(&traveller.subject)?;
-    expect(
-        "segments before the save",
-        "smaller than the peer's clamp lets them be",
-        info.snd_mss,
-        info.snd_mss < 1_200,
-    )?;
+    expect_small(&traveller)?;
     traveller.fill(Receive::Small, send)?;
     let probes = match send {
         Send::Empty => Probes::One,
         _ => Probes::AtLeastOne,
     };
     traveller.travel(ctx, probes)
+}
+
+fn close_wait(ctx: &Context, family: Family) -> Verdict {
+    let pair = ctx.pair()?;
+    pair.b().sysctl("net.ipv4.tcp_rmem", MIGHT_GROW)?;
+    let capture = ctx.capture(pair.a())?;
+    let connection = pair.connection(family).open()?;
+    let mut traveller = Traveller::new(ctx, pair, capture, connection);
+    expect_small(&traveller)?;
+    let scale = raw::tcp_info(&traveller.subject)?.snd_wscale;
+    expect("the scale of the peer's window", "some", scale, scale > 0)?;
+    traveller.fill_and_end(Receive::Small, Send::Empty, Ending::CloseWait)?;
+    traveller.travel(ctx, Probes::NoneDue)
+}
+
+fn expect_small(traveller: &Traveller) -> Verdict {
+    let size = raw::tcp_info(&traveller.subject)?.snd_mss;
+    expect(
+        "segments before the save",
+        "smaller than the peer's clamp lets them be",
+        size,
+        size < 1_200,
+    )
 }

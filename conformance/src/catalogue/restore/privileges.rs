@@ -3,7 +3,9 @@
 use crate::case::Case;
 use crate::context::Context;
 use crate::helper;
-use crate::journey::{Ending, PATIENCE, Plan, Privileges, Receive, Send};
+use crate::journey::{Ending, PATIENCE, Plan, Privileges, Receive, Send, Traveller};
+use crate::oracle::state::KernelView;
+use crate::oracle::wire::Probes;
 use crate::verdict::{Stop, Verdict};
 use lab::{Family, wait};
 use rustix::thread::CapabilitySet;
@@ -51,6 +53,12 @@ pub(super) fn cases() -> Vec<Case> {
         }
     }
     for family in FAMILIES {
+        cases.push(Case::new(
+            format!("restore/net-admin-only/no-choice/{family}"),
+            "where no packet can put a FIN back and the caller has not chosen, it is put back by none, and that is named",
+            &["A1", "F6"],
+            move |ctx| no_choice(ctx, family),
+        ));
         let plan = Plan {
             family,
             receive: Receive::Small,
@@ -75,6 +83,21 @@ fn net_admin_only(ctx: &Context, plan: Plan) -> Verdict {
         helper: None,
     };
     travel(ctx, plan, only)
+}
+
+/// A raw socket takes CAP_NET_RAW.
+fn no_choice(ctx: &Context, family: Family) -> Verdict {
+    let mut traveller = Traveller::open(ctx, family)?;
+    traveller.privileges.only = Some(CapabilitySet::NET_ADMIN);
+    traveller.fill_and_end(Receive::Small, Send::Empty, Ending::CloseWait)?;
+    let saved = traveller.save()?;
+    let restored = traveller.restore(&saved.snapshot)?;
+    // So it is judged as if the caller had.
+    traveller.settings = Settings::new().fin(FinMode::Emulate);
+    traveller.expect_view(&saved, &KernelView::read(&restored)?)?;
+    traveller.expect_losses(&saved.snapshot, &restored)?;
+    let restored = traveller.resume(restored)?;
+    traveller.conclude(ctx, &saved, &restored, Probes::NoneDue)
 }
 
 fn by_helper(ctx: &Context, plan: Plan) -> Verdict {
