@@ -18,7 +18,7 @@ pub use plan::{Negotiated, Plan, Receive, Send};
 pub use privileges::Privileges;
 
 pub(crate) use self::settled::by_image;
-use self::settled::{expect_buffers, expect_settled};
+use self::settled::{expect_buffers, expect_settled, expect_usual_losses};
 use crate::context::Context;
 use crate::oracle::peer::{self, OLDER_CLOCKS, PEER_TELLTALES, TELLTALES};
 use crate::oracle::state::KernelView;
@@ -126,6 +126,9 @@ impl Traveller {
     /// [`Stop`] with what was not as it should be.
     pub fn travel(mut self, ctx: &Context, probes: Probes) -> Verdict {
         let saved = self.save()?;
+        if self.library.is_rust() {
+            expect_usual_losses(&saved.snapshot)?;
+        }
         let restored = self.arrive(&saved)?;
         self.conclude(ctx, &saved, &restored, probes)
     }

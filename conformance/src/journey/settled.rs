@@ -1,7 +1,7 @@
 //! What has to be true of every snapshot, and of every socket that was resumed.
 
 use crate::verdict::{Failure, Stop, Verdict, expect_eq};
-use soccr::{Snapshot, raw};
+use soccr::{Lost, Snapshot, raw};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 
@@ -16,6 +16,19 @@ pub(crate) fn by_image(snapshot: Snapshot) -> Result<Snapshot, Stop> {
         }
         Err(error) => Err(Failure::new("the image of the snapshot", "is read", error).into()),
     }
+}
+
+/// Of a connection to which nothing has happened nothing is lost but what no restore brings back.
+pub(super) fn expect_usual_losses(snapshot: &Snapshot) -> Verdict {
+    let losses = snapshot.losses();
+    let unusual = losses
+        .iter()
+        .filter(|loss| !matches!(loss.what, Lost::Path | Lost::PeerTimestamp));
+    expect_eq(
+        "losses of a save that nothing has caused",
+        unusual.map(|loss| &loss.detail).collect(),
+        Vec::<&String>::new(),
+    )
 }
 
 /// What a resumed socket must be, besides what its peer sees.
