@@ -42,3 +42,30 @@ fn too_small(fd: BorrowedFd<'_>, queue: Queue, wanted: usize, left: usize) -> Er
     };
     Error::new(Step::WriteQueue(queue), kind)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoints::Family;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_queue_that_does_not_fit_tells_how_much_of_it_did() {
+        let socket = sys::tcp_socket(Family::V4).unwrap();
+        for (queue, option) in [
+            (Queue::Receive, Opt::SO_RCVBUF),
+            (Queue::Send, Opt::SO_SNDBUF),
+        ] {
+            let size = sys::get_int(socket.as_fd(), option).unwrap();
+            let error = too_small(socket.as_fd(), queue, 10, 4);
+            assert!(
+                matches!(
+                    error.kind(),
+                    ErrorKind::Buffer { queue: of, wanted: 10, accepted: 6, granted }
+                        if *of == queue && *granted == size as usize
+                ),
+                "{error}"
+            );
+        }
+    }
+}

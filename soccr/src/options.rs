@@ -224,6 +224,46 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_passed_on_has_the_bit_of_its_unit_and_is_not_behind() {
+        let clock = |value, microseconds| {
+            let clock = Timestamps {
+                value,
+                microseconds,
+            };
+            clock.to_pass_on()
+        };
+        assert_eq!((clock(1000, false), clock(1001, false)), (1000, 1002));
+        assert_eq!((clock(1000, true), clock(1001, true)), (1001, 1001));
+        assert_eq!(clock(u32::MAX, false), 0);
+    }
+
+    #[test]
+    fn a_clock_is_put_on_by_as_many_of_its_units_as_a_restore_takes() {
+        for (microseconds, units) in [(false, 150), (true, 150_000)] {
+            let clock = Timestamps {
+                value: u32::MAX,
+                microseconds,
+            };
+            assert_eq!(clock.ahead().value, units - 1);
+        }
+    }
+
+    #[test]
+    fn the_largest_shift_is_one_that_a_kernel_takes() {
+        let mut options = Options {
+            mss_clamp: 1,
+            window_scale: Some(WindowScale { snd: 14, rcv: 14 }),
+            ..Options::default()
+        };
+        let mut found = Vec::new();
+        options.lint(&mut found);
+        assert!(found.is_empty(), "{found:?}");
+        options.window_scale = Some(WindowScale { snd: 15, rcv: 14 });
+        options.lint(&mut found);
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
+
+    #[test]
     fn the_window_shift_is_sent_even_where_none_was_negotiated() {
         let options = Options {
             mss_clamp: 1460,

@@ -71,7 +71,7 @@ impl ReceiveQueue {
     }
 
     pub(crate) fn lint(&self, found: &mut Vec<Finding>) {
-        lint_length("receive.bytes", Queue::Receive, &self.bytes, found);
+        lint_length("receive.bytes", Queue::Receive, self.bytes.len(), found);
     }
 }
 
@@ -100,7 +100,7 @@ impl SendQueue {
     }
 
     pub(crate) fn lint(&self, found: &mut Vec<Finding>) {
-        lint_length("send.bytes", Queue::Send, &self.bytes, found);
+        lint_length("send.bytes", Queue::Send, self.bytes.len(), found);
         if self.unsent as usize > self.bytes.len() {
             let foreign = "whoever trusts the number sends memory that is not of the queue";
             found.push(Finding::taken_by_the_kernel(
@@ -121,13 +121,13 @@ fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 
-fn lint_length(field: &'static str, queue: Queue, bytes: &[u8], found: &mut Vec<Finding>) {
-    if bytes.len() > MAX_LENGTH {
+fn lint_length(field: &'static str, queue: Queue, bytes: usize, found: &mut Vec<Finding>) {
+    if bytes > MAX_LENGTH {
         let unordered = "its sequence numbers have no order any more";
         found.push(Finding::taken_by_the_kernel(
             (Rule::Length, Step::WriteQueue(queue), unordered),
             field,
-            format!("{} bytes", bytes.len()),
+            format!("{bytes} bytes"),
             "must be shorter than 2^31 bytes",
         ));
     }
@@ -176,6 +176,15 @@ mod tests {
             fin_unsent: false,
         };
         assert_eq!((queue.sent(), queue.unsent()), (&b"abc"[..], &b"de"[..]));
+    }
+
+    #[test]
+    fn a_queue_is_as_long_as_its_numbers_have_an_order() {
+        let mut found = Vec::new();
+        lint_length("send.bytes", Queue::Send, (1 << 31) - 1, &mut found);
+        assert!(found.is_empty(), "{found:?}");
+        lint_length("send.bytes", Queue::Send, 1 << 31, &mut found);
+        assert_eq!(found[0].field, "send.bytes");
     }
 
     #[test]

@@ -225,3 +225,35 @@ fn unsent_length(fd: BorrowedFd<'_>) -> Result<u32, Error> {
     let unsent = sys::siocoutqnsd(fd).at(Step::ReadData, "ioctl(SIOCOUTQNSD)")?;
     Ok(unsent.unsigned_abs())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a kernel writes it that counts what has left.
+    fn info(unsent: u32, sent: u64, again: u64) -> TcpInfo {
+        let mut info = TcpInfo::decode(&[]);
+        info.length = COUNTS_WHAT_LEFT;
+        info.notsent_bytes = unsent;
+        (info.bytes_sent, info.bytes_retrans) = (sent, again);
+        info
+    }
+
+    #[test]
+    fn only_what_has_left_since_is_sent_now() {
+        let before = Untouched::of(&info(700, 5_000, 1_000));
+        // The kernel says that nothing is unsent, and what has left tells how much of it is true.
+        assert_eq!(before.unsent_now(&info(0, 5_000, 1_000)), 700);
+        assert_eq!(before.unsent_now(&info(0, 5_300, 1_000)), 400);
+        assert_eq!(before.unsent_now(&info(0, 5_300, 1_300)), 700);
+        assert_eq!(before.unsent_now(&info(0, 5_900, 1_000)), 0);
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_count_is_believed() {
+        let before = Untouched::of(&info(700, 0, 0));
+        let mut older = info(0, 0, 0);
+        older.length -= 1;
+        assert_eq!(before.unsent_now(&older), 0);
+    }
+}
