@@ -1,5 +1,7 @@
 //! The runner: cases in, a summary out.
 
+mod order;
+
 use crate::case::Case;
 use crate::context::Context;
 use crate::execute::{execute, keep};
@@ -129,7 +131,9 @@ pub fn run_cases(
 /// What the workers share.
 struct Shared {
     cases: Vec<Case>,
-    /// The first case that no worker has taken.
+    /// The order in which they are begun.
+    order: Vec<usize>,
+    /// The place in it of the first case that no worker has taken.
     next: AtomicUsize,
     needs: Needs,
     options: Options,
@@ -166,6 +170,7 @@ impl Run {
         Self {
             records: cases.iter().map(|_| None).collect(),
             shared: Arc::new(Shared {
+                order: order::order(&cases),
                 cases,
                 next: AtomicUsize::new(0),
                 needs,
@@ -304,10 +309,11 @@ impl Shared {
     /// Takes cases until there are no more. Ends as well when nobody listens any longer.
     fn work(&self, events: &Sender<Event>) {
         loop {
-            let index = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(case) = self.cases.get(index) else {
+            let place = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(&index) = self.order.get(place) else {
                 return;
             };
+            let case = &self.cases[index];
             let ctx = Context::new(self.options.seed)
                 .about(self.options.subject.clone())
                 .reaching(Arc::clone(&self.coverage));
