@@ -348,8 +348,8 @@ fn main() -> Result {
         .sysctl("net.ipv4.tcp_early_retrans", "0")
         .build()?;
     let mut subject = soccr::Snapshot::new(soccr::Endpoints {
-        local: "[fd77::100]:40001".parse()?,
-        remote: "[fd77::1]:40002".parse()?,
+        local: "[fd77::100]:20001".parse()?,
+        remote: "[fd77::1]:20002".parse()?,
     });
     subject.send.end = soccr::Seq(4294967000);
     subject.receive.end = soccr::Seq(2147483000);
@@ -368,8 +368,8 @@ fn main() -> Result {
         rcv_wup: subject.receive.end,
     });
     let mut peer = soccr::Snapshot::new(soccr::Endpoints {
-        local: "[fd77::1]:40002".parse()?,
-        remote: "[fd77::100]:40001".parse()?,
+        local: "[fd77::1]:20002".parse()?,
+        remote: "[fd77::100]:20001".parse()?,
     });
     peer.send.end = soccr::Seq(2147483000);
     peer.receive.end = soccr::Seq(4294967000);
@@ -390,7 +390,7 @@ fn main() -> Result {
     let subject = hosts.old_host().enter(|| subject.restore())??;
     let peer = hosts.client().enter(|| peer.restore())??;
     let sockets = [subject.resume()?, peer.resume()?];
-    let flow = lab::Flow::new("[fd77::100]:40001".parse()?, "[fd77::1]:40002".parse()?);
+    let flow = lab::Flow::new("[fd77::100]:20001".parse()?, "[fd77::1]:20002".parse()?);
     for socket in &sockets {
         if let Err(error) = raw::set(socket, Opt::TCP_CONGESTION, b"reno") {
             eprintln!("note: no reno here: {error}");

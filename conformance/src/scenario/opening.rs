@@ -16,9 +16,9 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// The port of a subject that was forged, on hosts that nobody has used before.
-pub(crate) const SUBJECT_PORT: u16 = 40_001;
+pub(crate) const SUBJECT_PORT: u16 = 20_001;
 /// The port of a peer that was forged, on such hosts.
-pub(crate) const PEER_PORT: u16 = 40_002;
+pub(crate) const PEER_PORT: u16 = 20_002;
 
 /// The clock of a peer that was forged.
 const PEER_CLOCK: u32 = 100_000;

@@ -130,7 +130,7 @@ static int tcp_socket(int end)
 }
 //- address
 
-static const uint16_t port[] = {40001, 40002};
+static const uint16_t port[] = {20001, 20002};
 
 /* The address of this host, as the socket of an end has it. */
 static struct sockaddr_storage address(int end, uint16_t number)
