@@ -238,9 +238,6 @@ impl World {
         for (it, _) in &mut restored {
             it.ingress.clear();
         }
-        let over = restored
-            .iter()
-            .any(|(it, _)| it.snapshot.state == TcpState::Close);
         let mut resumed = Vec::new();
         for (it, back) in restored {
             let end = it.end;
@@ -258,10 +255,10 @@ impl World {
             self.sockets[end as usize] = socket;
             self.expect_settled(&it)?;
             self.homes[end as usize].push(self.hosts.home(end));
+            if it.snapshot.state == TcpState::Close {
+                self.count_at(end)?;
+            }
             resumed.push(end);
-        }
-        if over {
-            self.count()?;
         }
         self.settle()?;
         resumed

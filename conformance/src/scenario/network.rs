@@ -3,8 +3,9 @@
 use super::setup::{Clock, Network, Scaling, Setup};
 use crate::context::Context;
 use crate::oracle::stream::End;
-use crate::verdict::{Stop, Verdict, expect};
-use lab::{Builder, Host, PairWithWire, TcpState, Trio};
+use crate::oracle::table;
+use crate::verdict::{Stop, Verdict};
+use lab::{Builder, Flow, Host, PairWithWire, Trio};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -182,22 +183,11 @@ impl Hosts {
         }
     }
 
-    /// Nothing is left in the tables of any host, but for what is in TIME-WAIT.
-    pub(super) fn expect_nothing_left(&self) -> Verdict {
+    /// No host has a socket of the connection any more, but in TIME-WAIT.
+    pub(super) fn expect_nothing_left(&self, flow: &Flow) -> Verdict {
         for host in self.all() {
-            let sockets = host.sockets()?;
-            let left: Vec<_> = sockets
-                .iter()
-                .filter(|socket| socket.state != TcpState::TimeWait)
-                .map(ToString::to_string)
-                .collect();
-            let what = format!("the TCP sockets of host {}", host.name());
-            expect(
-                what,
-                "none, but in TIME-WAIT",
-                left.join("; "),
-                left.is_empty(),
-            )?;
+            table::expect_over(host, flow)?;
+            table::expect_over(host, &flow.reversed())?;
         }
         Ok(())
     }

@@ -150,9 +150,21 @@ impl World {
     }
 
     /// Counts from now on what the hosts notice.
-    pub(super) fn count(&mut self) -> Verdict {
+    fn count(&mut self) -> Verdict {
         let counters = self.hosts.all().into_iter().map(Host::counters);
         self.counters = counters.collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    /// Counts from now on what the host of an end notices.
+    pub(super) fn count_at(&mut self, end: End) -> Verdict {
+        let host = self.hosts.of(end);
+        let all = self.hosts.all().into_iter();
+        for (it, counters) in all.zip(&mut self.counters) {
+            if it.name() == host.name() {
+                *counters = host.counters()?;
+            }
+        }
         Ok(())
     }
 
@@ -223,6 +235,10 @@ impl World {
                 self.faults.add(&self.hosts, self.flow, step)?;
             }
             Step::Clear => {
+                if self.listener.is_some() {
+                    // What answers a SYN that comes twice is counted.
+                    self.expect_undisturbed()?;
+                }
                 self.faults.clear(&self.hosts)?;
                 self.come_about()?;
             }
@@ -310,12 +326,13 @@ impl World {
         let Self {
             hosts,
             sockets,
+            flow,
             stock,
             moments,
             ..
         } = self;
         drop(sockets);
-        hosts.expect_nothing_left()?;
+        hosts.expect_nothing_left(&flow)?;
         stock.put(hosts);
         Ok(moments)
     }
