@@ -60,6 +60,10 @@ impl Counts {
     }
 }
 
+fn cut_off(counts: &[Counts; 2]) -> bool {
+    counts.iter().any(Counts::is_cut_off)
+}
+
 impl World {
     /// Waits until nothing moves any more: nothing is on its way, and, where nothing keeps the ends apart, each has said
     /// what it can say.
@@ -81,14 +85,13 @@ impl World {
             // Else the last segment is acknowledged by a timer.
             SockRef::from(socket).set_tcp_quickack(true)?;
         }
-        let [subject, peer] = self.counts()?;
-        Ok(self.is_cut_off()? || subject.is_at_rest() && peer.is_at_rest())
+        let counts = self.counts()?;
+        Ok(cut_off(&counts) || counts.iter().all(Counts::is_at_rest))
     }
 
     /// Whether a window is closed over what is in flight.
     pub(super) fn is_cut_off(&self) -> Result<bool, Stop> {
-        let [subject, peer] = self.counts()?;
-        Ok(subject.is_cut_off() || peer.is_cut_off())
+        Ok(cut_off(&self.counts()?))
     }
 
     fn counts(&self) -> Result<[Counts; 2], Stop> {
