@@ -123,7 +123,7 @@ pub fn pairs() -> impl Iterator<Item = Pair> {
 impl Moment {
     /// What was saved, and in which circumstances.
     pub(super) fn of(model: &Model, step: &Step, end: End, snapshot: &Snapshot) -> Self {
-        let mut moment = known(model, step, end);
+        let mut moment = told_by(model, step, end);
         let segment = model.setup.segment();
         let window = snapshot.window;
         moment[STATE] = Some(match snapshot.state {
@@ -190,48 +190,48 @@ impl Moment {
     }
 }
 
-/// What is known of a save before it is made, by dimension.
-fn known(model: &Model, step: &Step, end: End) -> [Option<u8>; DIMENSIONS.len()] {
+/// What the model tells of a save, by dimension.
+fn told_by(model: &Model, step: &Step, end: End) -> [Option<u8>; DIMENSIONS.len()] {
     let setup = &model.setup;
-    let mut known = [None; DIMENSIONS.len()];
-    known[HOW] = Some(match step {
+    let mut told = [None; DIMENSIONS.len()];
+    told[HOW] = Some(match step {
         Step::Checkpoint(_) => 0,
         Step::Restore(Who::Both) => 2,
         Step::Move => 3,
         _ => 1,
     });
     let mapped = setup.family == lab::Family::V4Mapped && end == End::Subject;
-    known[FAMILY] = Some(match setup.family {
+    told[FAMILY] = Some(match setup.family {
         lab::Family::V6 => 1,
         _ if mapped => 2,
         _ => 0,
     });
-    known[TIMESTAMPS] = Some(match setup.timestamps {
+    told[TIMESTAMPS] = Some(match setup.timestamps {
         Clock::Off => 0,
         // The peer's count milliseconds.
         Clock::Microseconds if end == End::Subject => 2,
         _ => 1,
     });
-    known[SACK] = Some(setup.sack.into());
-    known[NETWORK] = Some(match (model.is_clear(), model.disordered) {
+    told[SACK] = Some(setup.sack.into());
+    told[NETWORK] = Some(match (model.is_clear(), model.disordered) {
         (true, _) => 0,
         (false, false) => 1,
         (false, true) => 2,
     });
-    known[LINK] = Some(match (model.mtu == setup.mtu, setup.mtu) {
+    told[LINK] = Some(match (model.mtu == setup.mtu, setup.mtu) {
         (false, _) => 4,
         (true, 1280) => 0,
         (true, 1500) => 1,
         (true, 9000) => 2,
         (true, _) => 3,
     });
-    known[CONGESTION] = Some(match setup.congestion {
+    told[CONGESTION] = Some(match setup.congestion {
         Congestion::Usual => 0,
         Congestion::Reno => 1,
         Congestion::Cubic => 2,
         Congestion::Bbr => 3,
     });
-    known
+    told
 }
 
 fn insert_pairs(pairs: &mut BTreeSet<Pair>, values: &[Value]) {

@@ -105,7 +105,7 @@ fn comes_back(ctx: &Context, over: Over, family: Family, privileges: &Privileges
     expect_eq("the state", snapshot.state, TcpState::Close)?;
     let error = over.errno().map(PendingError::Errno);
     expect_eq("the pending error", snapshot.pending_error, error)?;
-    let shut = library.is_rust() && over == Over::NeverShut;
+    let shut = over == Over::NeverShut;
     expect_eq("shutdown_read", snapshot.shutdown_read, shut)?;
     let restore = || library.restore(pair.a(), &snapshot, Settings::new(), privileges);
     let restored = restore()??;
