@@ -243,7 +243,12 @@ impl World {
             let end = it.end;
             let snapshot = &it.snapshot;
             let window = snapshot.window.map_or(0, |window| window.snd_wnd);
+            let never_sent = it
+                .view
+                .as_ref()
+                .is_some_and(|it| self.hides_unsent_fin(snapshot, it));
             self.restores[end as usize].push(Restored {
+                sent_fin: never_sent.then(|| snapshot.write_seq()),
                 snd_una: (snapshot.state != TcpState::Close).then(|| snapshot.snd_una()),
                 has_peer_fin: snapshot.state.has_peer_fin(),
                 probe: snapshot.state == TcpState::Established,
@@ -276,8 +281,7 @@ impl World {
         let view = KernelView::read(back)?;
         let mut expected = before.clone();
         expected.allow_raised_window();
-        if !self.library.is_rust() && before.unsent == 1 && snapshot.send.unsent == 0 {
-            // A FIN that was never sent, which has no place in the structure of C: it counts as sent.
+        if self.hides_unsent_fin(snapshot, before) {
             expected.unsent = 0;
         }
         if snapshot.state.has_peer_fin() {
@@ -289,6 +293,12 @@ impl World {
             expected.snd_mss = view.snd_mss;
         }
         view.expect_equal(&expected)
+    }
+
+    /// Whether a FIN was never sent, with nothing unsent in front of it: that has no place in the structure of C, and the
+    /// FIN counts as sent.
+    fn hides_unsent_fin(&self, snapshot: &Snapshot, before: &KernelView) -> bool {
+        !self.library.is_rust() && before.unsent == 1 && snapshot.send.unsent == 0
     }
 
     fn restore_end(&self, gone: &Gone) -> Result<subject::Restored, Stop> {

@@ -47,6 +47,8 @@ pub(super) struct Restored {
     /// The oldest byte that the peer had not acknowledged; none where the connection is over, of which the socket keeps no
     /// numbers.
     pub(super) snd_una: Option<Seq>,
+    /// The end of a FIN that counts as sent from then on, and never was.
+    pub(super) sent_fin: Option<Seq>,
     /// Whether the peer's FIN had come: what of it comes again is acknowledged again, paused or not (guide E4, E6).
     pub(super) has_peer_fin: bool,
     /// Whether a window probe is due at the resume.
@@ -183,6 +185,7 @@ impl Said {
                 self.probes = 0;
                 let restored = life.restores.get(self.restores);
                 self.snd_una = restored.and_then(|it| it.snd_una).or(self.snd_una);
+                self.snd_nxt = restored.and_then(|it| it.sent_fin).or(self.snd_nxt);
                 self.restores += 1;
                 Phase::Talking
             }

@@ -23,6 +23,9 @@ pub struct Model {
     pub faulty: [bool; 2],
     /// Whether segments can have arrived late or twice: old timestamps are seen then, and counted.
     pub disordered: bool,
+    /// Whether segments can have been lost at the end of the connection: what is sent again then, and is acknowledged twice,
+    /// may find an end that is over, which answers by a RST (RFC 9293, section 3.10.7.1).
+    pub lossy_end: bool,
     /// Which ends hold small writes back for a while.
     pub corked: [bool; 2],
     /// Which ends may probe an idle peer of their own accord.
@@ -43,6 +46,7 @@ impl Model {
             urged: [false; 2],
             faulty: [!open, false],
             disordered: false,
+            lossy_end: false,
             corked: [false; 2],
             keeps_alive: [false; 2],
             mtu: setup.mtu,
@@ -135,6 +139,7 @@ impl Model {
             | Step::Restore(_)
             | Step::Move => {}
         }
+        self.lossy_end |= !self.is_clear() && self.ended != [false; 2];
     }
 
     /// The payload of the largest segment that the links take by now, bytes.
@@ -216,6 +221,20 @@ mod tests {
         assert_eq!(states(&model, false, true), [FinWait2, Close]);
         model.apply(&Step::Clear);
         assert_eq!(states(&model, false, false), [Close]);
+    }
+
+    #[test]
+    fn what_is_lost_at_the_end_may_be_sent_twice_and_what_was_lost_before_may_not() {
+        let mut model = Model::new(Setup::PLAIN);
+        let lose = Step::Lose(End::Peer, None);
+        for step in [lose.clone(), Step::Clear, Step::End(End::Subject)] {
+            model.apply(&step);
+            assert!(!model.lossy_end, "{step:?}");
+        }
+        for step in [lose, Step::Clear] {
+            model.apply(&step);
+            assert!(model.lossy_end, "{step:?}");
+        }
     }
 
     #[test]

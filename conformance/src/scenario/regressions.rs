@@ -11,12 +11,14 @@ macro_rules! file {
 
 /// Their names, and what is in the files.
 pub(super) const ALL: &[(&str, &str)] = &[
+    file!("acknowledged-twice-at-the-end"),
     file!("answered-before-the-resume"),
     file!("both-ways-closed"),
     file!("closed-again"),
     file!("closed-over-flight"),
     file!("cut-off-before-the-end"),
     file!("disorder-at-the-end"),
+    file!("fin-behind-its-window"),
     file!("fin-of-a-lossy-peer"),
     file!("held-and-too-large"),
     file!("moved-in-close-wait"),

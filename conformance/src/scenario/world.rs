@@ -28,13 +28,13 @@ const AFTERWARDS: usize = 10_000;
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Counters that move when segments arrive late or twice.
-const MOVED_BY_DISORDER: [&str; 4] = [
+const MOVED_BY_DISORDER: [&str; 3] = [
     "TcpExt.PAWSEstab",
     "TcpExt.TCPChallengeACK",
     "TcpExt.TCPSYNChallenge",
-    // What comes late to an end that is over by then is answered by a RST.
-    "Tcp.OutRsts",
 ];
+/// What comes late to an end that is over by then is answered by a RST.
+const RESETS: &str = "Tcp.OutRsts";
 
 /// Carries out a scenario; `taken` is told of each step before it is taken.
 ///
@@ -208,6 +208,11 @@ impl World {
         self.model.disordered || self.cut_off
     }
 
+    /// Whether something can come to an end that is over by then.
+    fn may_reset_late(&self) -> bool {
+        self.is_disordered() || self.model.lossy_end
+    }
+
     /// Waits until nothing is on its way any more.
     pub(super) fn quiet(&self) -> Verdict {
         match self.hosts.wire() {
@@ -354,7 +359,9 @@ impl World {
         // microseconds tells. What the clocks say is judged on the wire, where it was sent.
         let fine = self.model.setup.timestamps == Clock::Microseconds;
         let moves = |name: &str| {
-            disordered && MOVED_BY_DISORDER.contains(&name) || fine && name == OLDER_CLOCKS
+            disordered && MOVED_BY_DISORDER.contains(&name)
+                || fine && name == OLDER_CLOCKS
+                || self.may_reset_late() && name == RESETS
         };
         let telltales = TELLTALES.iter().copied().filter(|name| !moves(name));
         let telltales: Vec<_> = telltales.collect();
@@ -392,7 +399,7 @@ impl World {
             flow: self.flow_of(end),
             stream: end.stream(),
             written: self.talk.written(end),
-            late_reset: self.is_disordered(),
+            late_reset: self.may_reset_late(),
             timestamps: setup.timestamps != Clock::Off,
             sack: setup.sack,
             shift: self.shifts[end as usize],

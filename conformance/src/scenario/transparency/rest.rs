@@ -12,7 +12,7 @@ use soccr::{TcpState, raw};
 const NEGOTIATED: u8 = raw::TCPI_OPT_TIMESTAMPS | raw::TCPI_OPT_SACK | raw::TCPI_OPT_USEC_TS;
 
 /// Counters of which two runs without a checkpoint do not agree whether they move: they count packets, acknowledgements, what
-/// is joined or cut on its way, and what is measured of the path.
+/// is joined or cut on its way, what a timer meets, and what is measured of the path.
 const OF_ONE_RUN: &[&str] = &[
     "Ip.",
     "IpExt.",
@@ -20,6 +20,7 @@ const OF_ONE_RUN: &[&str] = &[
     "Tcp.OutSegs",
     "TcpExt.TW",
     "TcpExt.DelayedACKs",
+    "TcpExt.DelayedACKLocked",
     "TcpExt.TCPPureAcks",
     "TcpExt.TCPHPHits",
     "TcpExt.TCPHPAcks",
