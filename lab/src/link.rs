@@ -3,6 +3,7 @@
 use crate::error::{Doing, Error};
 use crate::netlink::Netlink;
 use crate::network::Node;
+use crate::settings::Settings;
 use crate::wait;
 use futures_util::TryStreamExt;
 use rtnetlink::packet_route::AddressFamily;
@@ -48,7 +49,9 @@ pub(crate) struct End<'a> {
 }
 
 /// Makes a veth pair with one end on each node; returns the index of each end.
-pub(crate) fn create_veth([a, b]: &[End<'_>; 2], mtu: u32) -> Result<[u32; 2], Error> {
+pub(crate) fn create_veth([a, b]: &[End<'_>; 2], settings: &Settings) -> Result<[u32; 2], Error> {
+    let mtu = settings.mtu;
+    let gso_max_size = LinkAttribute::GsoMaxSize(settings.gso_max_size);
     let fd = b
         .node
         .namespace
@@ -61,11 +64,13 @@ pub(crate) fn create_veth([a, b]: &[End<'_>; 2], mtu: u32) -> Result<[u32; 2], E
         .mtu(mtu)
         .address(b.mac.0.to_vec())
         .setns_by_fd(fd.as_raw_fd())
+        .append_extra_attribute(gso_max_size.clone())
         .build();
     let mut pair = LinkMessageBuilder::<LinkVeth>::new(a.link, b.link)
         .mtu(mtu)
         .address(a.mac.0.to_vec())
         .set_info_data(InfoData::Veth(InfoVeth::Peer(far)))
+        .append_extra_attribute(gso_max_size)
         .build();
     pair.header.index = a.number.unwrap_or(0);
     a.node.netlink.run(

@@ -246,7 +246,7 @@ pub(crate) fn join_numbered(
         number,
     };
     let ends = [end(a, link_a, mac_a, number), end(b, link_b, mac_b, None)];
-    let [index_a, index_b] = link::create_veth(&ends, settings.mtu)?;
+    let [index_a, index_b] = link::create_veth(&ends, settings)?;
     let port = |end: &End<'_>, index| Port {
         index,
         mac: end.mac,

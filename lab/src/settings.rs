@@ -36,6 +36,9 @@ impl Families {
 /// In bits per second.
 const SLOWEST: u64 = 8000;
 
+/// What the kernel lets a packet that is still to be cut have, unless told, in bytes (`GSO_MAX_SIZE`).
+const LARGEST_GSO: u32 = 65_536;
+
 /// A sysctl that a test sets.
 #[derive(Clone, Debug)]
 pub(crate) struct Sysctl {
@@ -51,6 +54,8 @@ pub(crate) struct Settings {
     /// In bytes.
     pub(crate) mtu: u32,
     pub(crate) offload: bool,
+    /// What a packet that is still to be cut has at most, in bytes.
+    pub(crate) gso_max_size: u32,
     /// The number of the VLAN that all hosts are in.
     pub(crate) vlan: Option<u16>,
     pub(crate) families: Families,
@@ -69,6 +74,7 @@ impl Default for Settings {
         Self {
             mtu: 1500,
             offload: true,
+            gso_max_size: LARGEST_GSO,
             vlan: None,
             families: Families::Both,
             rate: None,
@@ -88,6 +94,13 @@ impl Settings {
                 what: "the MTU",
                 value: format!("{} bytes", self.mtu),
                 why: "IPv6 needs 1280 bytes, and a veth takes 65535 at most",
+            });
+        }
+        if !(self.mtu..=LARGEST_GSO).contains(&self.gso_max_size) {
+            return Err(Error::Invalid {
+                what: "the largest packet that is left to the link to cut",
+                value: format!("{} bytes", self.gso_max_size),
+                why: "it has the MTU at least, and 65536 bytes at most",
             });
         }
         self.vlan.map_or(Ok(()), vlan::check)?;
@@ -155,6 +168,16 @@ impl<T> Builder<T> {
     /// With `false` every packet on the wire is at most as large as the MTU and carries its checksum.
     pub fn offload(mut self, on: bool) -> Self {
         self.settings.offload = on;
+        self
+    }
+
+    /// The largest IP packet that is left to the link to cut into segments, in bytes; from the MTU to 65536, which it is
+    /// unless told.
+    ///
+    /// Where it is small, a wire has room for more frames in the [same memory](Builder::memory).
+    #[doc(alias = "IFLA_GSO_MAX_SIZE")]
+    pub fn gso_max_size(mut self, bytes: u32) -> Self {
+        self.settings.gso_max_size = bytes;
         self
     }
 

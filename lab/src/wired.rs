@@ -59,8 +59,9 @@ impl Pair {
 impl Builder<PairWithWire> {
     /// How much memory the wire takes for the frames of each host that it has not moved yet, in bytes; 32 MiB unless told.
     ///
-    /// A frame takes a power of two: 2 KiB where the MTU is 1500, 128 KiB with offloads. A wire that has no room for one
-    /// has [failed](Error::Wire). Less memory makes a network that is built many times quicker to build.
+    /// A frame takes a power of two: 2 KiB where the MTU is 1500; with offloads 128 KiB, or as much as the
+    /// [largest](Self::gso_max_size) needs. A wire that has no room for one has [failed](Error::Wire). Less memory makes a
+    /// network that is built many times quicker to build.
     pub fn memory(mut self, bytes: usize) -> Self {
         self.settings.wire_memory = bytes;
         self

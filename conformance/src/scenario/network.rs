@@ -9,13 +9,18 @@ use lab::{Builder, Flow, Host, PairWithWire, Trio};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Room for 4096 frames of 1500 bytes on each side of the wire, or for 128 that are yet to be cut: more than a send buffer lets
-/// be on their way.
+/// Room for 4096 frames of 1500 bytes on each side of the wire, or for 2048 that are yet to be cut: more than a send buffer
+/// lets be on their way.
 const MEMORY: [usize; 2] = [8 << 20, 16 << 20];
 
-/// The MTUs that wires are built for, the smallest that will do: what a wire keeps for a frame goes by it. With offloads, or
-/// without a wire, all are for the last.
-const LARGEST: [u32; 4] = [1500, 4000, 9000, 65_535];
+/// The MTUs that wires are built for, the smallest that will do, and what is left to them to cut: what a wire keeps for a
+/// frame goes by it. Without a wire all are for the last.
+const LARGEST: [(u32, u32); 4] = [
+    (1500, 7500),
+    (4000, 15_000),
+    (9000, 32_000),
+    (65_535, 65_536),
+];
 
 /// The hosts of a scenario.
 #[derive(Clone)]
@@ -31,7 +36,7 @@ pub(super) enum Hosts {
 struct Kind {
     network: Network,
     offload: bool,
-    largest: u32,
+    largest: (u32, u32),
     steady: bool,
 }
 
@@ -74,8 +79,8 @@ impl Stock {
 impl Place {
     /// A network for a scenario: one that is there already, or one that is built.
     pub(super) fn find(ctx: &Context, setup: &Setup, steady: bool) -> Result<Self, Stop> {
-        let by_size = setup.network == Network::Wire && !setup.offload;
-        let fits = |mtu: &u32| by_size && setup.mtu <= *mtu;
+        let by_size = setup.network == Network::Wire;
+        let fits = |(mtu, _): &(u32, u32)| by_size && setup.mtu <= *mtu;
         let kind = Kind {
             network: setup.network,
             offload: setup.offload,
@@ -213,8 +218,10 @@ fn with_settings<T>(builder: Builder<T>, kind: Kind) -> Builder<T> {
             .sysctl_if_known("net.ipv4.tcp_rto_min_us", "1000000"),
         false => builder,
     };
+    let (mtu, gso_max_size) = kind.largest;
     builder
-        .mtu(kind.largest)
+        .mtu(mtu)
+        .gso_max_size(gso_max_size)
         .offload(kind.offload)
         // A tail loss probe sends new data at a time of its own, in repair mode too: how much is unsent would change
         // while it is looked at.

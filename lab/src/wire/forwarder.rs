@@ -26,8 +26,6 @@ use std::time::{Duration, Instant};
 
 /// After so many frames of one port the other one has its turn.
 const BATCH: usize = 64;
-/// Room for the largest frame that the kernel leaves to the link to cut.
-const WHOLE_SLOT: usize = 128 << 10;
 /// What the ring needs of a slot for itself.
 const SLOT_HEADER: usize = 256;
 
@@ -59,13 +57,9 @@ impl Shared {
         ports: [&Port; 2],
         around: [Around; 2],
         largest: usize,
-        offload: bool,
         memory: usize,
     ) -> Result<(Self, [Ring; 2]), Error> {
-        let slot = match offload {
-            true => WHOLE_SLOT,
-            false => (largest + SLOT_HEADER).next_power_of_two(),
-        };
+        let slot = (largest + SLOT_HEADER).next_power_of_two();
         let open = |port: &Port| {
             let doing = || format!("forward at port {} of the wire", port.link);
             let socket = node.namespace.enter(sys::forwarding_socket)?.doing(doing)?;

@@ -66,15 +66,12 @@ impl Wire {
     ) -> Result<Self, Error> {
         let [a, b] = hosts;
         let around = [Around::new(a)?, Around::new(b)?];
-        let largest = a.mtu() as usize + ETHERNET_HEADER;
-        let (shared, rings) = Shared::new(
-            &node,
-            ports,
-            around,
-            largest,
-            settings.offload,
-            settings.wire_memory,
-        )?;
+        let largest = match settings.offload {
+            true => settings.gso_max_size,
+            false => settings.mtu,
+        };
+        let largest = largest as usize + ETHERNET_HEADER;
+        let (shared, rings) = Shared::new(&node, ports, around, largest, settings.wire_memory)?;
         let shared = Arc::new(shared);
         let doing = || "start the forwarder of a wire".to_owned();
         let (stopped, stop) = io::pipe().doing(doing)?;

@@ -17,6 +17,10 @@ pub(crate) const CASES: &[Case] = &[
         on_it_leaves_segments_to_cut,
     ),
     (
+        "offload/what_is_to_be_cut_is_as_large_as_asked",
+        what_is_to_be_cut_is_as_large_as_asked,
+    ),
+    (
         "offload/off_every_packet_is_finished",
         off_every_packet_is_finished,
     ),
@@ -108,6 +112,31 @@ fn on_it_leaves_segments_to_cut() -> Result<(), Failed> {
         cut.segments()
             .all(|it| it.payload.len() < it.payload_len as usize)
     );
+    Ok(())
+}
+
+fn what_is_to_be_cut_is_as_large_as_asked() -> Result<(), Failed> {
+    const SIZE: u32 = 8000;
+    let largest = |pair: &Pair| {
+        let traces = bulk(pair, CaptureOptions::default())?;
+        let lengths = traces.iter().map(|trace| {
+            let lengths = trace.packets().map(|it| it.original_len - ETHERNET);
+            lengths.max().ok_or("a packet")
+        });
+        Ok::<_, Failed>(lengths.collect::<Result<Vec<_>, _>>()?)
+    };
+    let pair = Pair::builder().gso_max_size(SIZE).build()?;
+    for length in largest(&pair)? {
+        assert!((pair.a().mtu() + 1..=SIZE).contains(&length), "{length}");
+    }
+    for length in largest(&Pair::new()?)? {
+        assert!(length > SIZE, "{length}");
+    }
+    for size in [0, 1499, 65_537] {
+        let built = Pair::builder().gso_max_size(size).build().map(drop);
+        let refused = matches!(&built, Err(Error::Invalid { value, .. }) if *value == format!("{size} bytes"));
+        assert!(refused, "{built:?}");
+    }
     Ok(())
 }
 

@@ -110,8 +110,13 @@ fn drops_what_a_link_no_longer_takes() -> Result<(), Failed> {
 }
 
 fn passes_everything() -> Result<(), Failed> {
-    for offload in [false, true] {
-        let pair = PairWithWire::builder().offload(offload).build()?;
+    let wire = PairWithWire::builder;
+    for builder in [
+        wire().offload(false),
+        wire(),
+        wire().gso_max_size(8000).memory(8 << 20),
+    ] {
+        let pair = builder.build()?;
         for family in Family::ALL {
             let mut connection = pair.connection(family).open()?;
             talk(&connection)?;
