@@ -12,7 +12,7 @@ use crate::ns::Namespace;
 use crate::sender::Sender;
 use crate::settings::{Families, Settings};
 use crate::sockets::Diag;
-use crate::{offload, shaping, sysctl};
+use crate::{offload, qdisc, shaping, sysctl};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32};
@@ -144,6 +144,9 @@ impl Node {
                 offload::disable(&port.link)
             }
         })??;
+        qdisc::prepare_filters(&self.netlink, port.index, || {
+            format!("prepare link {} for filters", port.link)
+        })?;
         shaping::shape(
             &self.netlink,
             port.index,

@@ -47,6 +47,46 @@ impl Filter {
     }
 }
 
+/// Lets a link have filters, while it is down: one that is up loses what is sent meanwhile (`qdisc_graft`, `dev_deactivate`).
+///
+/// A kernel that cannot says so when there is to be a filter.
+pub(crate) fn prepare_filters(
+    netlink: &Netlink,
+    index: u32,
+    doing: impl Fn() -> String,
+) -> Result<(), Error> {
+    netlink.run(doing, |handle| async move {
+        match add_clsact(&handle, index).await {
+            Err(error)
+                if [libc::ENOENT, libc::EOPNOTSUPP]
+                    .iter()
+                    .any(|&it| has_code(&error, it)) =>
+            {
+                Ok(())
+            }
+            other => other,
+        }
+    })
+}
+
+/// Where there is none yet.
+async fn add_clsact(handle: &Handle, index: u32) -> Result<(), rtnetlink::Error> {
+    let mut message = link_message(index);
+    message.header.handle = TcHandle {
+        major: TcHandle::CLSACT.major,
+        minor: 0,
+    };
+    message.header.parent = TcHandle::CLSACT;
+    message
+        .attributes
+        .push(TcAttribute::Kind("clsact".to_owned()));
+    let message = RouteNetlinkMessage::NewQueueDiscipline(message);
+    match send(handle, message, NLM_F_CREATE | NLM_F_EXCL).await {
+        Err(error) if has_code(&error, libc::EEXIST) => Ok(()),
+        other => other,
+    }
+}
+
 /// Attaches a classic BPF program, as the bytes of its instructions, whose answer is the verdict on the packet.
 pub(crate) fn add_filter(
     netlink: &Netlink,
@@ -54,16 +94,6 @@ pub(crate) fn add_filter(
     program: &[u8],
     doing: impl Fn() -> String,
 ) -> Result<(), Error> {
-    let mut qdisc = link_message(filter.index);
-    qdisc.header.handle = TcHandle {
-        major: TcHandle::CLSACT.major,
-        minor: 0,
-    };
-    qdisc.header.parent = TcHandle::CLSACT;
-    qdisc
-        .attributes
-        .push(TcAttribute::Kind("clsact".to_owned()));
-
     let length = (program.len() / INSTRUCTION) as u16;
     let options = [
         TcFilterBpfOption::Other(DefaultNla::new(OPS_LEN, length.to_ne_bytes().to_vec())),
@@ -79,13 +109,10 @@ pub(crate) fn add_filter(
         .push(TcAttribute::Options(options.map(TcOption::Bpf).to_vec()));
 
     netlink.run(doing, |handle| async move {
-        let new = NLM_F_CREATE | NLM_F_EXCL;
-        match send(&handle, RouteNetlinkMessage::NewQueueDiscipline(qdisc), new).await {
-            // An earlier filter of this link made it.
-            Err(error) if is_there_already(&error) => {}
-            other => other?,
-        }
-        send(&handle, RouteNetlinkMessage::NewTrafficFilter(message), new).await
+        // `prepare_filters` has done it, unless the kernel could not.
+        add_clsact(&handle, filter.index).await?;
+        let message = RouteNetlinkMessage::NewTrafficFilter(message);
+        send(&handle, message, NLM_F_CREATE | NLM_F_EXCL).await
     })
 }
 
@@ -148,6 +175,6 @@ async fn send(
     Ok(())
 }
 
-fn is_there_already(error: &rtnetlink::Error) -> bool {
-    matches!(error, rtnetlink::Error::NetlinkError(message) if message.raw_code() == -libc::EEXIST)
+fn has_code(error: &rtnetlink::Error, code: i32) -> bool {
+    matches!(error, rtnetlink::Error::NetlinkError(message) if message.raw_code() == -code)
 }

@@ -5,7 +5,9 @@ use crate::connect::talk;
 use lab::{Capture, Connection, Direction, Error, Family, Flags, Flow, Host, Match, Pair, wait};
 use libtest_mimic::Failed;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 pub(crate) const CASES: &[Case] = &[
@@ -20,6 +22,10 @@ pub(crate) const CASES: &[Case] = &[
     ("blackhole/all_of_tcp", all_of_tcp),
     ("blackhole/several_at_once", several_at_once),
     ("blackhole/resets_only", resets_only),
+    (
+        "blackhole/others_lose_nothing_while_one_is_made",
+        others_lose_nothing_while_one_is_made,
+    ),
     (
         "blackhole/gone_when_dropped_inside_a_runtime",
         gone_when_dropped_inside_a_runtime,
@@ -98,6 +104,44 @@ fn ingress_swallows_one_flow() -> Result<(), Failed> {
         drop(blackhole);
         receive(&mut scene.chosen.server, b"lost")?;
         talk(&scene.chosen)?;
+    }
+    Ok(())
+}
+
+fn others_lose_nothing_while_one_is_made() -> Result<(), Failed> {
+    for _ in 0..8 {
+        let Scene {
+            pair,
+            chosen,
+            mut other,
+            ..
+        } = Scene::new(Family::V4)?;
+        let before = pair.a().counters()?;
+        let (written, done) = (AtomicBool::new(false), AtomicBool::new(false));
+        thread::scope(|scope| {
+            let Connection { client, server, .. } = &mut other;
+            scope.spawn(|| io::copy(server, &mut io::sink()));
+            let writer = scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    client.write_all(&[7; 4096])?;
+                    written.store(true, Ordering::Relaxed);
+                }
+                client.shutdown(Shutdown::Write)
+            });
+            let begun = wait::until("a write", LONG, || written.load(Ordering::Relaxed));
+            let made = [Direction::Ingress, Direction::Egress].map(|way| {
+                let others = Match::tcp().flow(chosen.flow());
+                pair.a().blackhole(way, others).map(drop)
+            });
+            done.store(true, Ordering::Relaxed);
+            writer.join().map_err(|_| "the writer has panicked")??;
+            begun?;
+            made.into_iter().collect::<Result<(), _>>()?;
+            Ok::<_, Failed>(())
+        })?;
+        let moved = pair.a().counters()?.since(&before);
+        let again = moved.only(|name| name == "Tcp.RetransSegs");
+        assert!(again.is_empty(), "{again}");
     }
     Ok(())
 }
