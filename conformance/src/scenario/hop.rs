@@ -186,11 +186,12 @@ impl World {
             .library
             .pause(host, socket, SaveSettings::new(), &privileges)?;
         self.mark(end, PAUSED)?;
-        let saved = paused.save(host, &privileges)?;
         let synchronized = TcpState::from_kernel(raw::tcp_info(socket)?.state)
             .is_some_and(TcpState::is_synchronized);
+        // Not behind the save: a timer that acknowledges in between, in repair mode too, would be in the view alone
+        // (guide A9).
         let view = synchronized.then(|| KernelView::read(socket)).transpose()?;
-        let mut snapshot = saved.release()?;
+        let mut snapshot = paused.save(host, &privileges)?.release()?;
         if !snapshot.endpoints.has_remote() {
             // getpeername() does not tell it before the connection has come about: a caller has to remember it.
             snapshot.endpoints.remote = of_subject(&self.model.setup, self.flow.destination);

@@ -10,7 +10,7 @@ use std::io;
 use std::net::TcpStream;
 
 /// What the kernel counts of one end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Counts {
     state: TcpState,
     /// Bytes, and a FIN, that are not acknowledged.
@@ -94,9 +94,18 @@ impl World {
         Ok(cut_off(&self.counts()?))
     }
 
+    /// As both ends were at one moment: a segment that comes in while they are asked is in some of the answers only.
     fn counts(&self) -> Result<[Counts; 2], Stop> {
         let [subject, peer] = self.sockets();
-        Ok([Counts::read(subject)?, Counts::read(peer)?])
+        let read = || Ok::<_, Stop>([Counts::read(subject)?, Counts::read(peer)?]);
+        let mut last = read()?;
+        loop {
+            let counts = read()?;
+            if counts == last {
+                return Ok(counts);
+            }
+            last = counts;
+        }
     }
 
     /// Asks whether both ends are in a state that the model allows, and whether no byte is lost or made up: what one end has

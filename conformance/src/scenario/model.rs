@@ -227,7 +227,7 @@ mod tests {
     fn what_is_lost_at_the_end_may_be_sent_twice_and_what_was_lost_before_may_not() {
         let mut model = Model::new(Setup::PLAIN);
         let lose = Step::Lose(End::Peer, None);
-        for step in [lose.clone(), Step::Clear, Step::End(End::Subject)] {
+        for step in [lose, Step::Clear, Step::End(End::Subject)] {
             model.apply(&step);
             assert!(!model.lossy_end, "{step:?}");
         }

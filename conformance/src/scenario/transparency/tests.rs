@@ -180,6 +180,30 @@ fn other_segments_are_noticed() {
 }
 
 #[test]
+fn other_segments_are_allowed_where_only_a_wider_window_has_room_for_all() {
+    // What the end that is saved sends goes by the window of the other one, and the other way round.
+    for (saved, allowed) in [(Subject, false), (Peer, true)] {
+        let text = SCENARIO.replace("restore subject", &format!("restore {saved}"));
+        let scenario: Scenario = text.parse().unwrap();
+        let account = |narrow: bool, wide: [u32; 2]| {
+            let mut segments = segments(false);
+            segments[1][1].edge = Some(100 + if narrow { 30 } else { 65_536 });
+            segments[3][0].bytes = wide[0];
+            segments[3].insert(1, segment(Subject, 100 + i64::from(wide[0]), wide[1], 0));
+            Account::of_segments(segments, &scenario)
+        };
+        let noticed = |one: &Account, other: &Account| {
+            let comparison = Comparison::of(&scenario.steps, one, other);
+            let mut differences = comparison.differences.iter().map(ToString::to_string);
+            differences.any(|it| it.contains("segments end at"))
+        };
+        let (narrow, wide) = (account(true, [30, 20]), account(false, [40, 10]));
+        assert_eq!(noticed(&narrow, &wide), !allowed, "{saved}");
+        assert!(noticed(&wide, &narrow), "{saved}");
+    }
+}
+
+#[test]
 fn another_face_is_noticed() {
     let header = |change: fn(&mut Header)| {
         move |with: &mut Vec<Vec<Sighting>>| {

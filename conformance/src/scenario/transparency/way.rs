@@ -11,6 +11,9 @@ const ONE_FLIGHT: usize = 10;
 /// An application writes no more at once: what a larger write is cut into depends on when each part is taken.
 const ONE_WRITE: i64 = 1 << 16;
 
+/// Behind the boundaries of segments of which not all found room at once.
+pub(super) const BEYOND_THE_WINDOW: &str = ", beyond the window";
+
 /// What one end has sent.
 pub(super) struct Way {
     end: End,
@@ -41,6 +44,8 @@ struct New {
     probes: usize,
     /// Where what it sends begins.
     start: i64,
+    /// How much the other end had room for by then.
+    room: i64,
     /// Where its segments end.
     boundaries: Vec<i64>,
     with_data: BTreeSet<String>,
@@ -109,7 +114,7 @@ impl Way {
         }
         if segment.end() > self.sent {
             if new.boundaries.is_empty() {
-                new.start = self.sent;
+                (new.start, new.room) = (self.sent, other.edge - self.sent);
             }
             self.sent = segment.end();
             new.boundaries.push(segment.end());
@@ -156,11 +161,11 @@ impl Way {
             let bytes = new.boundaries.last().map_or(0, |end| end - new.start);
             if new.boundaries.len() <= ONE_FLIGHT && bytes <= ONE_WRITE {
                 let boundaries = new.boundaries.iter().map(ToString::to_string);
-                tell(
-                    About::Course(end),
-                    "segments end at",
-                    or_none(boundaries.collect()),
-                );
+                let mut boundaries = or_none(boundaries.collect());
+                if bytes > new.room {
+                    boundaries.push_str(BEYOND_THE_WINDOW);
+                }
+                tell(About::Course(end), "segments end at", boundaries);
             }
         }
         let manner = [
