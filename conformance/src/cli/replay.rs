@@ -47,6 +47,7 @@ fn case(number: usize, path: String, scenario: Scenario, compared: bool) -> Case
             false => scenario::run(ctx, &scenario, || {}),
         },
     )
+    .bound(scenario::BOUND)
     .in_c()
 }
 

@@ -24,7 +24,7 @@ const STEERED_SCENARIOS: usize = 500;
 const AIMED: usize = 1 << 32;
 
 /// A bound against hanging, for a batch of which each scenario may lose its last segment several times.
-const BOUND: Duration = Duration::from_secs(600);
+pub const BOUND: Duration = Duration::from_secs(600);
 /// The same, where there is no number of scenarios to go by.
 const STEERED_BOUND: Duration = Duration::from_secs(4 * 3600);
 
@@ -137,6 +137,7 @@ pub fn known() -> Vec<Case> {
                     world::run(ctx, &scenario, || {})
                 },
             )
+            .bound(BOUND)
             .in_c()
         })
         .collect()

@@ -22,7 +22,7 @@ mod transparency;
 mod visible;
 mod world;
 
-pub use campaign::{BATCH, cases, known, scenario, steered};
+pub use campaign::{BATCH, BOUND, cases, known, scenario, steered};
 pub use model::Model;
 pub(crate) use opening::{PEER_PORT, SUBJECT_PORT, by_hand};
 pub use setup::{Clock, Congestion, MAX_SHIFT, Network, Opening, Scaling, Setup};

@@ -32,6 +32,9 @@ pub struct Model {
     pub keeps_alive: [bool; 2],
     /// The largest packet that the links take by now, bytes.
     pub mtu: u32,
+    /// Whether that was ever more: an end that asks its route again only when it sends, as after its options have changed,
+    /// loses a larger segment at its own link, and then sends it again, in smaller ones.
+    pub narrowed: bool,
 }
 
 impl Model {
@@ -50,6 +53,7 @@ impl Model {
             corked: [false; 2],
             keeps_alive: [false; 2],
             mtu: setup.mtu,
+            narrowed: false,
         }
     }
 
@@ -131,7 +135,10 @@ impl Model {
             }
             Step::Set(end, Setting::Cork(on)) => self.corked[end as usize] = on,
             Step::Set(end, Setting::KeepAlive) => self.keeps_alive[end as usize] = true,
-            Step::Mtu(bytes) => self.mtu = bytes,
+            Step::Mtu(bytes) => {
+                self.narrowed |= bytes < self.mtu;
+                self.mtu = bytes;
+            }
             Step::Write(..)
             | Step::Read(..)
             | Step::Set(..)

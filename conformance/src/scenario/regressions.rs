@@ -21,6 +21,7 @@ pub(super) const ALL: &[(&str, &str)] = &[
     file!("fin-behind-its-window"),
     file!("fin-of-a-lossy-peer"),
     file!("held-and-too-large"),
+    file!("larger-than-its-link"),
     file!("moved-in-close-wait"),
     file!("raised-over-flight"),
     file!("smaller-mtu"),

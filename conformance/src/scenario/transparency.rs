@@ -17,7 +17,7 @@ mod sighting;
 mod tests;
 mod way;
 
-use super::campaign::{self, BATCH};
+use super::campaign::{self, BATCH, BOUND};
 use super::setup::Opening;
 use super::step::{Setting, Step, Who};
 use super::{MAX_STEPS, Scenario};
@@ -29,13 +29,9 @@ use comparison::{Allowances, Comparison};
 use lab::{Family, on_one_cpu};
 use run::{is_checkpoint, observe};
 use std::cell::RefCell;
-use std::time::Duration;
 
 /// Of so many scenarios that are generated one is run with and without its checkpoints, too.
 pub const COMPARED_OF: usize = 10;
-
-/// A bound against hanging, for a batch in which each scenario is run twice.
-const BOUND: Duration = Duration::from_secs(600);
 
 /// A write is no larger in a scenario that is compared: all of it has to fit into the send buffer, or how much is taken
 /// differs from run to run.

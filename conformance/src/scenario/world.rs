@@ -23,9 +23,9 @@ use std::time::Duration;
 
 /// Bytes that each end writes once all is over.
 const AFTERWARDS: usize = 10_000;
-/// How long nothing may move: a bound against hanging, not an expectation. Where something was lost more than once, a
-/// connection that was restored sends again after 3, 6, 12 and 24 s (guide A64).
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long nothing may move: a bound against hanging, not an expectation. Where something was lost more than once, or waits
+/// for a window, a timer of TCP lets it go on after ever more time (guide A64), 120 s at most (`TCP_RTO_MAX`).
+pub(super) const PATIENCE: Duration = Duration::from_secs(130);
 
 /// Counters that move when segments arrive late or twice.
 const MOVED_BY_DISORDER: [&str; 3] = [
@@ -400,6 +400,7 @@ impl World {
             stream: end.stream(),
             written: self.talk.written(end),
             late_reset: self.may_reset_late(),
+            lost_at_home: self.model.narrowed,
             timestamps: setup.timestamps != Clock::Off,
             sack: setup.sack,
             shift: self.shifts[end as usize],
