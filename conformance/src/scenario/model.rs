@@ -30,6 +30,8 @@ pub struct Model {
     pub corked: [bool; 2],
     /// Which ends may probe an idle peer of their own accord.
     pub keeps_alive: [bool; 2],
+    /// Which ends may let the other one send less than a segment at a time.
+    pub small: [bool; 2],
     /// The largest packet that the links take by now, bytes.
     pub mtu: u32,
     /// Whether that was ever more: an end that asks its route again only when it sends, as after its options have changed,
@@ -52,6 +54,7 @@ impl Model {
             lossy_end: false,
             corked: [false; 2],
             keeps_alive: [false; 2],
+            small: setup.receive_buffers.map(|bytes| bytes.is_some()),
             mtu: setup.mtu,
             narrowed: false,
         }
@@ -134,6 +137,9 @@ impl Model {
                 self.open = true;
             }
             Step::Set(end, Setting::Cork(on)) => self.corked[end as usize] = on,
+            Step::Set(end, Setting::ReceiveBuffer(_) | Setting::WindowClamp(_)) => {
+                self.small[end as usize] = true;
+            }
             Step::Set(end, Setting::KeepAlive) => self.keeps_alive[end as usize] = true,
             Step::Mtu(bytes) => {
                 self.narrowed |= bytes < self.mtu;

@@ -23,6 +23,8 @@ use std::time::Duration;
 
 /// Bytes that each end writes once all is over.
 const AFTERWARDS: usize = 10_000;
+/// A receive buffer in which there is room for all that is written then, bytes.
+const ROOMY: u32 = 200_000;
 /// How long nothing may move: a bound against hanging, not an expectation. Where something was lost more than once, or waits
 /// for a window, a timer of TCP lets it go on after ever more time (guide A64), 120 s at most (`TCP_RTO_MAX`).
 pub(super) const PATIENCE: Duration = Duration::from_secs(130);
@@ -305,6 +307,13 @@ impl World {
         for end in [End::Subject, End::Peer] {
             if self.model.corked[end as usize] {
                 self.take(&Step::Set(end, Setting::Cork(false)))?;
+            }
+        }
+        for end in [End::Subject, End::Peer] {
+            if self.model.small[end as usize] {
+                // What has to wait for a window of less than a segment takes minutes a kilobyte (RFC 9293, section 3.8.6.2.1).
+                self.set(end, Setting::ReceiveBuffer(ROOMY))?;
+                self.set(end, Setting::WindowClamp(ROOMY))?;
             }
         }
         let [subject, peer] = self.sockets();
