@@ -6,6 +6,7 @@
 mod aim;
 pub mod bins;
 mod campaign;
+mod conclusion;
 mod faults;
 mod hop;
 mod judge;

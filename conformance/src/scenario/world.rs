@@ -3,40 +3,25 @@
 use super::Scenario;
 use super::bins::Moment;
 use super::faults::Faults;
-use super::life::{Life, Restored};
+use super::life::Restored;
 use super::model::Model;
 use super::network::{Place, Stock};
 use super::opening;
-use super::setup::{Clock, Opening, Setup};
+use super::setup::Setup;
 use super::step::{Setting, Step};
 use crate::context::Context;
-use crate::oracle::peer::{self, OLDER_CLOCKS, PEER_TELLTALES, TELLTALES};
 use crate::oracle::stream::{End, Talk};
 use crate::subject::Library;
-use crate::verdict::{Stop, Verdict, expect};
+use crate::verdict::{Stop, Verdict};
 use lab::{Capture, Counters, Family, Flow, Host, wait};
 use soccr::raw::{self, Opt};
-use soccr::{Seq, TcpState};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bytes that each end writes once all is over.
-const AFTERWARDS: usize = 10_000;
-/// A receive buffer in which there is room for all that is written then, bytes.
-const ROOMY: u32 = 200_000;
 /// How long nothing may move: a bound against hanging, not an expectation. Where something was lost more than once, or waits
 /// for a window, a timer of TCP lets it go on after ever more time (guide A64), 120 s at most (`TCP_RTO_MAX`).
 pub(super) const PATIENCE: Duration = Duration::from_secs(130);
-
-/// Counters that move when segments arrive late or twice.
-const MOVED_BY_DISORDER: [&str; 3] = [
-    "TcpExt.PAWSEstab",
-    "TcpExt.TCPChallengeACK",
-    "TcpExt.TCPSYNChallenge",
-];
-/// What comes late to an end that is over by then is answered by a RST.
-const RESETS: &str = "Tcp.OutRsts";
 
 /// Carries out a scenario; `taken` is told of each step before it is taken.
 ///
@@ -101,14 +86,14 @@ pub(super) struct World {
     /// On which of these hosts each end is, from the beginning and after each restore.
     pub(super) homes: [Vec<usize>; 2],
     faults: Faults,
-    stock: Arc<Stock>,
+    pub(super) stock: Arc<Stock>,
     /// Where the peer will be accepted, until the connection has come about.
     listener: Option<TcpListener>,
     /// Whether a window was ever closed over what was in flight: what was dropped is sent again then, and a FIN twice.
-    cut_off: bool,
-    counters: Vec<Counters>,
+    pub(super) cut_off: bool,
+    pub(super) counters: Vec<Counters>,
     /// The shifts of the windows that each end announces.
-    shifts: [u8; 2],
+    pub(super) shifts: [u8; 2],
 }
 
 impl World {
@@ -205,16 +190,6 @@ impl World {
         end.flow(self.flow)
     }
 
-    /// Whether segments can have come late or twice.
-    fn is_disordered(&self) -> bool {
-        self.model.disordered || self.cut_off
-    }
-
-    /// Whether something can come to an end that is over by then.
-    fn may_reset_late(&self) -> bool {
-        self.is_disordered() || self.model.lossy_end
-    }
-
     /// Waits until nothing is on its way any more.
     pub(super) fn quiet(&self) -> Verdict {
         match self.hosts.wire() {
@@ -281,7 +256,7 @@ impl World {
         }
     }
 
-    fn set(&self, end: End, setting: Setting) -> Verdict {
+    pub(super) fn set(&self, end: End, setting: Setting) -> Verdict {
         let socket = self.socket(end);
         let set = |option, value| raw::set_int(socket, option, value);
         match setting {
@@ -299,125 +274,5 @@ impl World {
             },
         }
         Ok(())
-    }
-
-    /// Lets everything arrive, lets both ends talk and close, and asks what can only be asked of the whole.
-    pub(super) fn conclude(mut self) -> Result<Vec<Moment>, Stop> {
-        self.take(&Step::Clear)?;
-        for end in [End::Subject, End::Peer] {
-            if self.model.corked[end as usize] {
-                self.take(&Step::Set(end, Setting::Cork(false)))?;
-            }
-        }
-        for end in [End::Subject, End::Peer] {
-            if self.model.small[end as usize] {
-                // What has to wait for a window of less than a segment takes minutes a kilobyte (RFC 9293, section 3.8.6.2.1).
-                self.set(end, Setting::ReceiveBuffer(ROOMY))?;
-                self.set(end, Setting::WindowClamp(ROOMY))?;
-            }
-        }
-        let [subject, peer] = self.sockets();
-        self.talk.drain(subject, peer)?;
-        self.talk.exchange(subject, peer, AFTERWARDS)?;
-        for end in [End::Subject, End::Peer] {
-            let error = self.socket(end).take_error()?;
-            expect(
-                format!("SO_ERROR at the {end}"),
-                "none",
-                format!("{error:?}"),
-                error.is_none(),
-            )?;
-        }
-        self.talk.close(subject, peer)?;
-        for end in [End::Subject, End::Peer] {
-            self.expect_over(end)?;
-        }
-        self.quiet()?;
-        self.expect_undisturbed()?;
-        for end in [End::Subject, End::Peer] {
-            self.judge_life(end)?;
-        }
-        let Self {
-            hosts,
-            sockets,
-            flow,
-            stock,
-            moments,
-            ..
-        } = self;
-        drop(sockets);
-        hosts.expect_nothing_left(&flow)?;
-        stock.put(hosts);
-        Ok(moments)
-    }
-
-    fn expect_over(&self, end: End) -> Verdict {
-        let socket = self.socket(end);
-        let over = || raw::tcp_info(socket).is_ok_and(|info| info.state == TcpState::Close as u8);
-        let what = format!("the state of the {end} after the close");
-        let held = wait::until(&what, PATIENCE, over).is_ok();
-        let actual = raw::tcp_info(socket)?.state;
-        let actual = format!("{:?}", TcpState::from_kernel(actual));
-        expect(what, TcpState::Close, actual, held)
-    }
-
-    /// No host has counted what an undisturbed connection does not cause.
-    pub(super) fn expect_undisturbed(&self) -> Verdict {
-        let disordered = self.is_disordered();
-        // What a timer sends on one processor may be overtaken by what an application sends on another, and only a clock of
-        // microseconds tells. What the clocks say is judged on the wire, where it was sent.
-        let fine = self.model.setup.timestamps == Clock::Microseconds;
-        let moves = |name: &str| {
-            disordered && MOVED_BY_DISORDER.contains(&name)
-                || fine && name == OLDER_CLOCKS
-                || self.may_reset_late() && name == RESETS
-        };
-        let telltales = TELLTALES.iter().copied().filter(|name| !moves(name));
-        let telltales: Vec<_> = telltales.collect();
-        for (host, before) in self.hosts.all().into_iter().zip(&self.counters) {
-            peer::expect_unmoved(host, before, &telltales)?;
-        }
-        // A silent close counts as a reset: where the peer was never closed, none is due.
-        if self.restores[End::Peer as usize].is_empty() && !disordered {
-            let peer = self.hosts.of(End::Peer);
-            let all = self.hosts.all().into_iter().zip(&self.counters);
-            for (_, before) in all.filter(|(host, _)| host.name() == peer.name()) {
-                peer::expect_unmoved(peer, before, PEER_TELLTALES)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn judge_life(&self, end: End) -> Verdict {
-        let captures = &self.captures[end as usize];
-        if captures.is_empty() {
-            return Ok(());
-        }
-        let traces = captures.iter().map(|capture| capture.trace());
-        let traces = traces.collect::<Result<Vec<_>, _>>()?;
-        let setup = self.model.setup;
-        let first = match setup.opening {
-            Opening::Handshake => None,
-            Opening::Lost { subject } => (end == End::Subject).then_some(Seq(subject) + 1),
-            Opening::Forged { subject, peer, .. } => Some(match end {
-                End::Subject => Seq(subject),
-                End::Peer => Seq(peer),
-            }),
-        };
-        let life = Life {
-            flow: self.flow_of(end),
-            stream: end.stream(),
-            written: self.talk.written(end),
-            late_reset: self.may_reset_late(),
-            lost_at_home: self.model.narrowed,
-            timestamps: setup.timestamps != Clock::Off,
-            sack: setup.sack,
-            shift: self.shifts[end as usize],
-            first,
-            homes: &self.homes[end as usize],
-            restores: &self.restores[end as usize],
-        };
-        life.judge(&traces)
-            .map_err(|stop| at(stop, &format!("the {end}")))
     }
 }

@@ -1,0 +1,157 @@
+//! What a scenario ends with, and what can only be asked of the whole.
+
+use super::bins::Moment;
+use super::life::Life;
+use super::setup::{Clock, Opening};
+use super::step::{Setting, Step};
+use super::world::{PATIENCE, World, at};
+use crate::oracle::peer::{self, OLDER_CLOCKS, PEER_TELLTALES, TELLTALES};
+use crate::oracle::stream::End;
+use crate::verdict::{Stop, Verdict, expect};
+use lab::wait;
+use soccr::{Seq, TcpState, raw};
+
+/// Bytes that each end writes once all is over.
+const AFTERWARDS: usize = 10_000;
+/// A receive buffer in which there is room for all that is written then, bytes.
+const ROOMY: u32 = 200_000;
+/// Counters that move when segments arrive late or twice.
+const MOVED_BY_DISORDER: [&str; 3] = [
+    "TcpExt.PAWSEstab",
+    "TcpExt.TCPChallengeACK",
+    "TcpExt.TCPSYNChallenge",
+];
+/// What comes late to an end that is over by then is answered by a RST.
+const RESETS: &str = "Tcp.OutRsts";
+
+impl World {
+    /// Whether segments can have come late or twice.
+    fn is_disordered(&self) -> bool {
+        self.model.disordered || self.cut_off
+    }
+
+    /// Whether something can come to an end that is over by then.
+    fn may_reset_late(&self) -> bool {
+        self.is_disordered() || self.model.lossy_end
+    }
+
+    /// Lets everything arrive, lets both ends talk and close, and asks what can only be asked of the whole.
+    pub(super) fn conclude(mut self) -> Result<Vec<Moment>, Stop> {
+        self.take(&Step::Clear)?;
+        for end in [End::Subject, End::Peer] {
+            if self.model.corked[end as usize] {
+                self.take(&Step::Set(end, Setting::Cork(false)))?;
+            }
+        }
+        for end in [End::Subject, End::Peer] {
+            if self.model.small[end as usize] {
+                // What has to wait for a window of less than a segment takes minutes a kilobyte (RFC 9293, section 3.8.6.2.1).
+                self.set(end, Setting::ReceiveBuffer(ROOMY))?;
+                self.set(end, Setting::WindowClamp(ROOMY))?;
+            }
+        }
+        let [subject, peer] = self.sockets();
+        self.talk.drain(subject, peer)?;
+        self.talk.exchange(subject, peer, AFTERWARDS)?;
+        for end in [End::Subject, End::Peer] {
+            let error = self.socket(end).take_error()?;
+            expect(
+                format!("SO_ERROR at the {end}"),
+                "none",
+                format!("{error:?}"),
+                error.is_none(),
+            )?;
+        }
+        self.talk.close(subject, peer)?;
+        for end in [End::Subject, End::Peer] {
+            self.expect_over(end)?;
+        }
+        self.quiet()?;
+        self.expect_undisturbed()?;
+        for end in [End::Subject, End::Peer] {
+            self.judge_life(end)?;
+        }
+        let Self {
+            hosts,
+            sockets,
+            flow,
+            stock,
+            moments,
+            ..
+        } = self;
+        drop(sockets);
+        hosts.expect_nothing_left(&flow)?;
+        stock.put(hosts);
+        Ok(moments)
+    }
+
+    fn expect_over(&self, end: End) -> Verdict {
+        let socket = self.socket(end);
+        let over = || raw::tcp_info(socket).is_ok_and(|info| info.state == TcpState::Close as u8);
+        let what = format!("the state of the {end} after the close");
+        let held = wait::until(&what, PATIENCE, over).is_ok();
+        let actual = raw::tcp_info(socket)?.state;
+        let actual = format!("{:?}", TcpState::from_kernel(actual));
+        expect(what, TcpState::Close, actual, held)
+    }
+
+    /// No host has counted what an undisturbed connection does not cause.
+    pub(super) fn expect_undisturbed(&self) -> Verdict {
+        let disordered = self.is_disordered();
+        // What a timer sends on one processor may be overtaken by what an application sends on another, and only a clock of
+        // microseconds tells. What the clocks say is judged on the wire, where it was sent.
+        let fine = self.model.setup.timestamps == Clock::Microseconds;
+        let moves = |name: &str| {
+            disordered && MOVED_BY_DISORDER.contains(&name)
+                || fine && name == OLDER_CLOCKS
+                || self.may_reset_late() && name == RESETS
+        };
+        let telltales = TELLTALES.iter().copied().filter(|name| !moves(name));
+        let telltales: Vec<_> = telltales.collect();
+        for (host, before) in self.hosts.all().into_iter().zip(&self.counters) {
+            peer::expect_unmoved(host, before, &telltales)?;
+        }
+        // A silent close counts as a reset: where the peer was never closed, none is due.
+        if self.restores[End::Peer as usize].is_empty() && !disordered {
+            let peer = self.hosts.of(End::Peer);
+            let all = self.hosts.all().into_iter().zip(&self.counters);
+            for (_, before) in all.filter(|(host, _)| host.name() == peer.name()) {
+                peer::expect_unmoved(peer, before, PEER_TELLTALES)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_life(&self, end: End) -> Verdict {
+        let captures = &self.captures[end as usize];
+        if captures.is_empty() {
+            return Ok(());
+        }
+        let traces = captures.iter().map(|capture| capture.trace());
+        let traces = traces.collect::<Result<Vec<_>, _>>()?;
+        let setup = self.model.setup;
+        let first = match setup.opening {
+            Opening::Handshake => None,
+            Opening::Lost { subject } => (end == End::Subject).then_some(Seq(subject) + 1),
+            Opening::Forged { subject, peer, .. } => Some(match end {
+                End::Subject => Seq(subject),
+                End::Peer => Seq(peer),
+            }),
+        };
+        let life = Life {
+            flow: self.flow_of(end),
+            stream: end.stream(),
+            written: self.talk.written(end),
+            late_reset: self.may_reset_late(),
+            lost_at_home: self.model.narrowed,
+            timestamps: setup.timestamps != Clock::Off,
+            sack: setup.sack,
+            shift: self.shifts[end as usize],
+            first,
+            homes: &self.homes[end as usize],
+            restores: &self.restores[end as usize],
+        };
+        life.judge(&traces)
+            .map_err(|stop| at(stop, &format!("the {end}")))
+    }
+}
