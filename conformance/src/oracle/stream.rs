@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 /// How long nothing may arrive before a stream counts as stalled: a bound, well above the sum of the first few
-/// retransmission timeouts (1, 2 and 4 s after a restore, guide H8).
-const PATIENCE: Duration = Duration::from_secs(10);
+/// retransmission timeouts (1, 2 and 4 s after a restore, guide H8), also where a busy machine has let several go by.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One of the two ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
