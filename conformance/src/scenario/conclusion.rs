@@ -45,9 +45,8 @@ impl World {
         }
         for end in [End::Subject, End::Peer] {
             if self.model.small[end as usize] {
-                // What has to wait for a window of less than a segment takes minutes a kilobyte (RFC 9293, section 3.8.6.2.1).
+                // What has to wait for room for a segment takes minutes a kilobyte (RFC 9293, section 3.8.6.2.1).
                 self.set(end, Setting::ReceiveBuffer(ROOMY))?;
-                self.set(end, Setting::WindowClamp(ROOMY))?;
             }
         }
         let [subject, peer] = self.sockets();

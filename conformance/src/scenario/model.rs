@@ -30,8 +30,10 @@ pub struct Model {
     pub corked: [bool; 2],
     /// Which ends may probe an idle peer of their own accord.
     pub keeps_alive: [bool; 2],
-    /// Which ends may let the other one send less than a segment at a time.
+    /// Which ends have a receive buffer that was chosen, and may have room for less than a segment.
     pub small: [bool; 2],
+    /// What each end clamps its window to, bytes.
+    pub clamps: [u32; 2],
     /// The largest packet that the links take by now, bytes.
     pub mtu: u32,
     /// Whether that was ever more: an end that asks its route again only when it sends, as after its options have changed,
@@ -55,6 +57,7 @@ impl Model {
             corked: [false; 2],
             keeps_alive: [false; 2],
             small: setup.receive_buffers.map(|bytes| bytes.is_some()),
+            clamps: [u32::MAX; 2],
             mtu: setup.mtu,
             narrowed: false,
         }
@@ -115,6 +118,11 @@ impl Model {
             {
                 Some("a buffer is no larger than 4194304 bytes")
             }
+            // Clamped below a segment and then above one, the kernel of today offers no window at all, for ever: the
+            // threshold stays below (`tcp_set_window_clamp`, `__tcp_select_window`).
+            Step::Set(end, Setting::WindowClamp(bytes)) if bytes > self.clamps[end as usize] => {
+                Some("a window that was clamped is not let go again")
+            }
             _ => None,
         }
     }
@@ -137,9 +145,8 @@ impl Model {
                 self.open = true;
             }
             Step::Set(end, Setting::Cork(on)) => self.corked[end as usize] = on,
-            Step::Set(end, Setting::ReceiveBuffer(_) | Setting::WindowClamp(_)) => {
-                self.small[end as usize] = true;
-            }
+            Step::Set(end, Setting::ReceiveBuffer(_)) => self.small[end as usize] = true,
+            Step::Set(end, Setting::WindowClamp(bytes)) => self.clamps[end as usize] = bytes,
             Step::Set(end, Setting::KeepAlive) => self.keeps_alive[end as usize] = true,
             Step::Mtu(bytes) => {
                 self.narrowed |= bytes < self.mtu;
@@ -248,6 +255,14 @@ mod tests {
             model.apply(&step);
             assert!(model.lossy_end, "{step:?}");
         }
+    }
+
+    #[test]
+    fn a_clamp_only_closes() {
+        let mut model = Model::new(Setup::PLAIN);
+        let clamp = |bytes| Step::Set(End::Peer, Setting::WindowClamp(bytes));
+        model.apply(&clamp(3000));
+        assert!(model.forbids(&clamp(3000)).is_none() && model.forbids(&clamp(3001)).is_some());
     }
 
     #[test]
