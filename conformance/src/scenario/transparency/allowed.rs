@@ -180,6 +180,19 @@ pub(super) const ALLOWED: &[Allowed] = &[
         }),
     },
     Allowed {
+        name: "an end that is cut off",
+        why: "who waits for a window that was closed over what is in flight is heard by nobody, and is not waited for: what the \
+              other end has said last may not be acknowledged yet (B24)",
+        allows: Allows::Fact(|changed, context| {
+            [End::Subject, End::Peer].into_iter().any(|end| {
+                context.held_up(end.other())
+                    && context.saved != [false; 2]
+                    && changed.name == format!("{end}: waits for a window")
+                    && changed.values[1] == "yes"
+            })
+        }),
+    },
+    Allowed {
         name: "another flow label",
         why: "it is a hash that every socket draws for itself (net.ipv6.auto_flowlabels, sk_set_txhash); routers may \
               not take it for more (RFC 6437, section 2)",
