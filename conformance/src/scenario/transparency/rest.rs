@@ -25,6 +25,8 @@ const OF_ONE_RUN: &[&str] = &[
     "TcpExt.TCPHPHits",
     "TcpExt.TCPHPAcks",
     "TcpExt.TCPRcvCoalesce",
+    "TcpExt.TCPRcvCollapsed",
+    "TcpExt.PruneCalled",
     "TcpExt.TCPBacklogCoalesce",
     "TcpExt.TCPDelivered",
     "TcpExt.TCPOrigDataSent",
