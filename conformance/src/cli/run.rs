@@ -7,8 +7,10 @@ use crate::expectations::{Book, Date, Expected, Here};
 use crate::machine::Machine;
 use crate::probe::Needs;
 use crate::report::comparison::{self, Several};
+use crate::report::events::Lines;
 use crate::report::json::Document;
 use crate::report::text::{Text, colours};
+use crate::report::{Listeners, Report};
 use crate::runner::{CASE_BOUND, Options, default_jobs, run_cases};
 use crate::scenario;
 use crate::select::Selection;
@@ -34,6 +36,9 @@ pub(super) struct Args {
     /// Write a report for programs as well
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write what happens, as it happens: a line of JSON for each event (the format: conformance/src/report/events.rs)
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
     /// Count a skipped case as a failure
     #[arg(long)]
     expect_all: bool,
@@ -91,9 +96,13 @@ pub(super) fn run_these(args: Args, cases: Vec<Case>) -> Exit {
     };
     // Both before the run: after minutes is too late to say that there is no such directory. And before the sandbox,
     // which may hide it.
-    let json = match args.json.as_deref().map(create).transpose() {
-        Ok(json) => json,
-        Err(error) => return complain(Exit::Usage, error),
+    let files = [
+        args.json.as_deref().map(|path| create(path, "--json")),
+        args.events.as_deref().map(|path| create(path, "--events")),
+    ];
+    let [json, events] = match files.map(Option::transpose) {
+        [Ok(json), Ok(events)] => [json, events],
+        [Err(error), _] | [_, Err(error)] => return complain(Exit::Usage, error),
     };
     let subjects = match named(args.subjects) {
         Ok(subjects) => subjects,
@@ -129,30 +138,36 @@ pub(super) fn run_these(args: Args, cases: Vec<Case>) -> Exit {
         strict: args.strict,
         ..Options::default()
     };
-    let summaries = judge(&subjects, &cases, &options, &book);
+    let mut text = Text::on_stdout();
+    let mut events = events.map(|(path, file)| (path, Lines::new(file)));
+    let mut listeners: Vec<&mut dyn Report> = vec![&mut text];
+    listeners.extend(events.iter_mut().map(|(_, lines)| lines as &mut dyn Report));
+    let summaries = judge(&subjects, &cases, &options, &book, &mut listeners);
     if summaries.len() > 1 {
         print(&comparison::text(&summaries, args.all_rows, &colours()));
     }
-    let exit = comparison::exit(&summaries);
-    let Some((path, file)) = json else {
-        return exit;
-    };
-    let file = std::io::BufWriter::new(file);
-    let written = match &summaries[..] {
-        [one] => Document::new(one, &args.selection).write(file),
-        several => Several::new(several, &args.selection).write(file),
-    };
-    match written {
-        Ok(()) => exit,
-        Err(error) => {
-            let exit = match exit {
-                Exit::Failures => Exit::Failures,
-                _ => Exit::Harness,
-            };
-            let path = path.display();
-            complain(exit, format!("writing the report {path}: {error}"))
+    let written = events.map(|(path, lines)| (path, lines.finish()));
+    let document = json.map(|(path, file)| {
+        let file = std::io::BufWriter::new(file);
+        let written = match &summaries[..] {
+            [one] => Document::new(one, &args.selection).write(file),
+            several => Several::new(several, &args.selection).write(file),
+        };
+        (path, written)
+    });
+    let mut exit = comparison::exit(&summaries);
+    for (path, written) in written.into_iter().chain(document) {
+        if let Err(error) = written {
+            if exit != Exit::Failures {
+                exit = Exit::Harness;
+            }
+            complain(
+                exit,
+                format!("writing the report {}: {error}", path.display()),
+            );
         }
     }
+    exit
 }
 
 /// The libraries that were asked for, found from any directory: the Rust one unless others are named, and none twice.
@@ -175,7 +190,13 @@ fn named(asked: Vec<Subject>) -> Result<Vec<Subject>, String> {
 }
 
 /// Runs the cases for each library. Where there are several, each has a folder of its own for what is kept of its failures.
-fn judge(subjects: &[Subject], cases: &[Case], options: &Options, book: &Book) -> Vec<Summary> {
+fn judge(
+    subjects: &[Subject],
+    cases: &[Case],
+    options: &Options,
+    book: &Book,
+    listeners: &mut [&mut dyn Report],
+) -> Vec<Summary> {
     let needs = Needs::probe(cases);
     let several = subjects.len() > 1;
     let run = |(at, subject): (usize, &Subject)| {
@@ -189,12 +210,8 @@ fn judge(subjects: &[Subject], cases: &[Case], options: &Options, book: &Book) -
             subject: subject.clone(),
             ..options.clone()
         };
-        run_cases(
-            cases.to_vec(),
-            needs.clone(),
-            &options,
-            &mut Text::on_stdout(),
-        )
+        let mut listeners = Listeners(listeners);
+        run_cases(cases.to_vec(), needs.clone(), &options, &mut listeners)
     };
     subjects.iter().enumerate().map(run).collect()
 }
@@ -232,11 +249,11 @@ fn expected(book: &Book, subject: &Subject) -> Expected {
     })
 }
 
-fn create(path: &Path) -> Result<(PathBuf, File), String> {
+fn create(path: &Path, option: &str) -> Result<(PathBuf, File), String> {
     match File::create(path) {
         Ok(file) => Ok((path.to_owned(), file)),
         Err(error) => Err(format!(
-            "creating the report {}: {error}\n  choose another file with --json",
+            "creating the report {}: {error}\n  choose another file with {option}",
             path.display()
         )),
     }

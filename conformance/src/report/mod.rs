@@ -1,6 +1,7 @@
 //! What is told about a run, while it runs and afterwards.
 
 pub mod comparison;
+pub mod events;
 pub mod failure;
 pub mod json;
 pub mod style;
@@ -35,6 +36,29 @@ pub trait Report {
     /// After the last case.
     fn finished(&mut self, summary: &Summary) {
         let _ = summary;
+    }
+}
+
+/// Several that listen to the same run, each told in this order.
+pub struct Listeners<'a, 'b>(pub &'a mut [&'b mut dyn Report]);
+
+impl Report for Listeners<'_, '_> {
+    fn begin(&mut self, machine: &Machine, options: &Options, cases: &[Case]) {
+        self.0
+            .iter_mut()
+            .for_each(|it| it.begin(machine, options, cases));
+    }
+
+    fn started(&mut self, index: usize, case: &Case) {
+        self.0.iter_mut().for_each(|it| it.started(index, case));
+    }
+
+    fn ended(&mut self, index: usize, record: &Record) {
+        self.0.iter_mut().for_each(|it| it.ended(index, record));
+    }
+
+    fn finished(&mut self, summary: &Summary) {
+        self.0.iter_mut().for_each(|it| it.finished(summary));
     }
 }
 

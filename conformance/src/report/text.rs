@@ -145,8 +145,12 @@ impl<W: Write> Text<W> {
 impl<W: Write> Report for Text<W> {
     fn begin(&mut self, machine: &Machine, options: &Options, cases: &[Case]) {
         self.run = options.clone();
-        if let Mode::Live(progress) = &mut self.mode {
-            *progress = Progress::new(cases.len());
+        match &mut self.mode {
+            Mode::Live(progress) => *progress = Progress::new(cases.len()),
+            Mode::Lines { waiting, next } => {
+                waiting.clear();
+                *next = 0;
+            }
         }
         self.write(&format!(
             "kernel {} ({}), {}, seed {}{}: {}, {} at a time\n",
