@@ -69,6 +69,25 @@ pub enum Exit {
     Nothing,
 }
 
+impl Exit {
+    /// How the process ends after several runs: as the worst of them would have ended it.
+    #[must_use]
+    pub fn worst(exits: impl IntoIterator<Item = Self>) -> Self {
+        // A promise that is not kept is more certain than a harness that broke, and that more than a run of no cases.
+        let badness = |exit: &Self| match exit {
+            Self::Passed => 0,
+            Self::Nothing => 1,
+            Self::Harness => 2,
+            Self::Usage => 3,
+            Self::Failures => 4,
+        };
+        exits
+            .into_iter()
+            .max_by_key(badness)
+            .unwrap_or(Self::Nothing)
+    }
+}
+
 impl Summary {
     /// How many cases ended in which way.
     #[must_use]
@@ -164,15 +183,32 @@ impl Summary {
 impl Totals {
     /// Adds one case.
     pub fn add(&mut self, outcome: &Outcome) {
-        *match outcome {
-            Outcome::Pass => &mut self.passed,
-            Outcome::Fail(_) => &mut self.failed,
-            Outcome::Info(_) => &mut self.info,
-            Outcome::Skip(_) => &mut self.skipped,
-            Outcome::Broken(_) => &mut self.broken,
-            Outcome::Known(..) => &mut self.known,
-            Outcome::Unexpected(_) => &mut self.unexpected,
+        self.add_word(outcome.word());
+    }
+
+    /// Adds one case, by the [word](Outcome::word) for what became of it. A word that nobody knows says that nothing was
+    /// learned.
+    pub fn add_word(&mut self, word: &str) {
+        *match word {
+            "pass" => &mut self.passed,
+            "fail" => &mut self.failed,
+            "info" => &mut self.info,
+            "skip" => &mut self.skipped,
+            "known" => &mut self.known,
+            "unexpected" => &mut self.unexpected,
+            _ => &mut self.broken,
         } += 1;
+    }
+
+    /// Adds all of another.
+    pub fn join(&mut self, other: &Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+        self.broken += other.broken;
+        self.info += other.info;
+        self.known += other.known;
+        self.unexpected += other.unexpected;
     }
 
     /// All cases.

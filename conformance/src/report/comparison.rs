@@ -1,16 +1,14 @@
 //! Several libraries side by side: what became of each case by each of them.
 
 use super::json::{Document, FORMAT};
-use super::style::{Styles, number, paint};
+use super::style::{Styles, number};
+use super::table::{self, Row};
 use crate::select::Selection;
 use crate::subject::Subject;
 use crate::summary::{Exit, Summary, Totals};
 use serde::{Deserialize, Serialize};
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::io::{self, Write};
-
-/// The word for a case that a library was not asked.
-const SKIPPED: &str = "skip";
 
 /// The report for programs about several libraries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,24 +23,6 @@ pub struct Several {
     pub exit: u8,
     /// The report of each.
     pub runs: Vec<Document>,
-}
-
-/// A case, and what became of it by each library, in their order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
-    /// Its id.
-    pub id: String,
-    /// The words for it, as in the report of each.
-    pub outcomes: Vec<String>,
-}
-
-impl Row {
-    /// Whether two libraries differ that were both asked.
-    fn differs(&self) -> bool {
-        let mut asked = self.outcomes.iter().filter(|word| *word != SKIPPED);
-        let first = asked.next();
-        asked.any(|word| Some(word) != first)
-    }
 }
 
 impl Several {
@@ -73,16 +53,7 @@ impl Several {
 /// How the process ends after several runs: as the worst of them would have ended it.
 #[must_use]
 pub fn exit(summaries: &[Summary]) -> Exit {
-    // A promise that is not kept is more certain than a harness that broke, and that more than a run of no cases.
-    let badness = |exit: &Exit| match exit {
-        Exit::Passed => 0,
-        Exit::Nothing => 1,
-        Exit::Harness => 2,
-        Exit::Usage => 3,
-        Exit::Failures => 4,
-    };
-    let exits = summaries.iter().map(Summary::exit);
-    exits.max_by_key(badness).unwrap_or(Exit::Nothing)
+    Exit::worst(summaries.iter().map(Summary::exit))
 }
 
 fn subjects(summaries: &[Summary]) -> impl Iterator<Item = &Subject> {
@@ -119,10 +90,11 @@ pub fn text(summaries: &[Summary], all: bool, styles: &Styles) -> String {
     let rows = rows(summaries, all);
     // Writing to a string cannot fail.
     if !rows.is_empty() {
-        let _ = cases(&mut out, &names, &rows, styles);
+        let _ = table::cases(&mut out, &names, &rows, styles);
         out.push('\n');
     }
-    let _ = areas(&mut out, &names, summaries);
+    let areas: Vec<_> = summaries.iter().map(owned_areas).collect();
+    let _ = table::areas(&mut out, &names, &areas);
     let differing = number(rows.iter().filter(|row| row.differs()).count());
     let _ = writeln!(
         out,
@@ -130,6 +102,13 @@ pub fn text(summaries: &[Summary], all: bool, styles: &Styles) -> String {
         summaries.len()
     );
     out
+}
+
+fn owned_areas(summary: &Summary) -> Vec<(String, Totals)> {
+    let areas = summary.areas().into_iter();
+    areas
+        .map(|(area, totals)| (area.to_owned(), totals))
+        .collect()
 }
 
 /// Short names for the heads of columns: that of a file, unless two are the same.
@@ -152,87 +131,6 @@ fn names(summaries: &[Summary]) -> Vec<String> {
         }
     })
     .collect()
-}
-
-fn cases(out: &mut String, names: &[String], rows: &[Row], styles: &Styles) -> fmt::Result {
-    let left = rows.iter().map(|row| row.id.len()).max().unwrap_or(0);
-    let widths: Vec<_> = names
-        .iter()
-        .map(|name| name.chars().count().max("unexpected".len()))
-        .collect();
-    write!(out, "{:left$}", "case")?;
-    for (name, width) in names.iter().zip(&widths) {
-        write!(out, "  {name:width$}")?;
-    }
-    trimmed(out);
-    for row in rows {
-        write!(out, "{:left$}", row.id)?;
-        for (word, width) in row.outcomes.iter().zip(&widths) {
-            write!(
-                out,
-                "  {}",
-                paint(styles.of_word(word), format!("{word:width$}"))
-            )?;
-        }
-        trimmed(out);
-    }
-    Ok(())
-}
-
-/// How many promises of each area are kept, of those that were judged.
-fn areas(out: &mut String, names: &[String], summaries: &[Summary]) -> fmt::Result {
-    let all: Vec<_> = summaries.iter().map(Summary::areas).collect();
-    let Some(first) = all.first() else {
-        return Ok(());
-    };
-    let cell = |totals: &Totals| {
-        let kept = totals.passed + totals.unexpected;
-        let judged = kept + totals.failed + totals.known + totals.broken;
-        match judged {
-            0 => "-".to_owned(),
-            judged => format!("{kept} of {judged}"),
-        }
-    };
-    let mut lines: Vec<(&str, Vec<String>)> = Vec::new();
-    for (at, (area, _)) in first.iter().enumerate() {
-        let cells = all.iter().filter_map(|areas| areas.get(at));
-        lines.push((area, cells.map(|(_, totals)| cell(totals)).collect()));
-    }
-    let totals = summaries.iter().map(|summary| cell(&summary.totals()));
-    lines.push(("total", totals.collect()));
-    let left = lines.iter().map(|(area, _)| area.len()).max().unwrap_or(0);
-    let width = |column: usize, name: &String| {
-        let cells = lines.iter().filter_map(|(_, cells)| cells.get(column));
-        cells
-            .map(String::len)
-            .chain([name.chars().count()])
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<_> = names
-        .iter()
-        .enumerate()
-        .map(|(column, name)| width(column, name))
-        .collect();
-    write!(out, "{:left$}", "area")?;
-    for (name, width) in names.iter().zip(&widths) {
-        write!(out, "  {name:>width$}")?;
-    }
-    trimmed(out);
-    for (area, cells) in &lines {
-        write!(out, "{area:left$}")?;
-        for (cell, width) in cells.iter().zip(&widths) {
-            write!(out, "  {cell:>width$}")?;
-        }
-        trimmed(out);
-    }
-    Ok(())
-}
-
-/// Ends a line, without blanks in front of its end.
-fn trimmed(out: &mut String) {
-    out.truncate(out.trim_end_matches(' ').len());
-    out.push('\n');
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod failure;
 pub mod json;
 pub mod style;
 pub mod summary;
+pub mod table;
 pub mod text;
 
 use crate::case::Case;
