@@ -77,6 +77,14 @@ pub(crate) fn self_test(context: &Context) -> Result<Outcome, Error> {
     cargo(context, &[&CONFORMANCE[..], &["--", "self-test"]].concat())
 }
 
+/// Step `matrix`. How kernels are told that go wrong is one of the tests; it takes a kernel.
+pub(crate) fn matrix(context: &Context) -> Result<Outcome, Error> {
+    cargo(
+        context,
+        &[&CONFORMANCE[..], &["--", "matrix", "--debian", "newest"]].concat(),
+    )
+}
+
 /// Step `bench`.
 pub(crate) fn bench(context: &Context) -> Result<Outcome, Error> {
     cargo(context, &["bench", "-p", "benches"])

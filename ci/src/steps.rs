@@ -53,7 +53,7 @@ const fn on_request(
 
 /// All of them, in the order in which they run.
 #[rustfmt::skip]
-pub(crate) static STEPS: [Step; 14] = [
+pub(crate) static STEPS: [Step; 15] = [
     step("fmt", "every file is as rustfmt would write it", checks::fmt),
     step("clippy", "no warning of the compiler or of clippy, in any target (needs a C++ compiler for libFuzzer)", checks::clippy),
     step("docs", "the documentation builds without a warning", checks::docs),
@@ -61,6 +61,7 @@ pub(crate) static STEPS: [Step; 14] = [
     step("conformance", "`cargo run --release -p conformance`, as whoever runs this; also asked of both C interfaces", checks::conformance),
     step("user", "both again, as an ordinary user without sudo (needs root)", checks::user),
     on_request("self-test", "the conformance suite convicts every defect that is planted in the library", checks::self_test),
+    on_request("matrix", "the suite inside the newest kernel of each series that Debian has (needs apt and QEMU)", checks::matrix),
     on_request("deny", "licences, sources and duplicates of the dependencies (needs cargo-deny)", checks::deny),
     on_request("msrv", "soccr builds with the oldest compiler it promises (needs that toolchain)", checks::msrv),
     on_request("fuzz", "every fuzz target for --seconds N (needs nightly and cargo-fuzz)", fuzz::fuzz),

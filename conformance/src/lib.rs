@@ -18,6 +18,7 @@ mod guarded;
 pub mod helper;
 pub mod journey;
 pub mod machine;
+pub mod matrix;
 pub mod oracle;
 pub mod outcome;
 pub mod probe;

@@ -3,5 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    conformance::victim::obey().unwrap_or_else(conformance::cli::main)
+    conformance::matrix::obey()
+        .or_else(conformance::victim::obey)
+        .unwrap_or_else(conformance::cli::main)
 }

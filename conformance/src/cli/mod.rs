@@ -3,6 +3,7 @@
 mod coverage;
 mod doctor;
 mod list;
+mod matrix;
 mod replay;
 mod repro;
 mod run;
@@ -56,6 +57,8 @@ enum Command {
     Repro(repro::Args),
     /// Print what the facts state, which cases ask it, and what is not asked and why
     Coverage(coverage::Args),
+    /// Judge other kernels, each in a virtual machine (QEMU), and put the results side by side
+    Matrix(matrix::Args),
     /// Find out what is possible here, and what to do about the rest
     Doctor {
         /// Print what the library can do here, for machines
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Scenario(args) => replay::print(&args),
         Command::Repro(args) => repro::print(&args),
         Command::Coverage(args) => tell(coverage::coverage(&args, &catalogue::all())),
+        Command::Matrix(args) => matrix::matrix(args),
         Command::Doctor { json: false } => doctor::doctor(),
         Command::Doctor { json: true } => doctor::json(),
     };

@@ -1,0 +1,240 @@
+//! `conformance matrix`.
+
+use super::{complain, print};
+use crate::matrix::debian::{self, Wanted};
+use crate::matrix::{self, Error, Hardware, Judged, Kernel, Plan, Planted, by_version};
+use crate::report::style::Styles;
+use crate::report::table::{self, Row};
+use crate::report::text::colours;
+use crate::select::Selection;
+use crate::summary::Exit;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    selection: Selection,
+    /// A kernel: bzImage, vmlinux, or a package of Debian; where a kernel is in several packages, each of them
+    #[arg(
+        long = "kernel",
+        value_name = "FILE",
+        required_unless_present = "debian"
+    )]
+    kernels: Vec<PathBuf>,
+    /// Fetch kernels of Debian: `newest` for the newest of each series, or series such as 6.1,6.12
+    #[arg(long, value_name = "SERIES")]
+    debian: Option<Wanted>,
+    /// Where packages are kept that were fetched, and what was unpacked [default: soccr/kernels in the cache of the user]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Where the modules of those kernels are that are no packages: a build, or what `make modules_install` has made
+    #[arg(long, value_name = "DIR")]
+    modules: Option<PathBuf>,
+    /// How many processors each machine has
+    #[arg(long, value_name = "N", default_value = "1")]
+    smp: NonZeroUsize,
+    /// How much memory each machine has, MiB
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    memory: usize,
+    /// How many machines run at the same time [default: one for each core]
+    #[arg(long, value_name = "N")]
+    machines: Option<NonZeroUsize>,
+    /// How many cases run at the same time in each machine
+    #[arg(long, short, value_name = "N", default_value = "4")]
+    jobs: NonZeroUsize,
+    /// How long a machine may say nothing before it counts as hanging, seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    silence: u64,
+    /// How many scenarios are generated and run besides the cases of the catalogue
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    scenarios: usize,
+    /// What generated cases are generated from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Let something go wrong in each machine, to see that it is noticed
+    #[arg(long, value_name = "WHAT", hide = true)]
+    planted: Option<Planted>,
+    /// Show all cases, not only those in which kernels differ
+    #[arg(long)]
+    all_rows: bool,
+    /// Where a folder for each kernel goes: its console, and its events
+    #[arg(long, value_name = "DIR", default_value = "conformance-matrix")]
+    artifacts: PathBuf,
+}
+
+pub(super) fn matrix(args: Args) -> Exit {
+    let kernels = match kernels(&args) {
+        Ok(kernels) => kernels,
+        Err(error) => return complain(Exit::Usage, error),
+    };
+    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+    let plan = Plan {
+        kernels,
+        hardware: Hardware {
+            processors: args.smp.get(),
+            memory: args.memory,
+            silence: Duration::from_secs(args.silence),
+        },
+        words: words(&args),
+        planted: args.planted,
+        machines: args.machines.map_or(cores, NonZeroUsize::get),
+        folder: args.artifacts.clone(),
+    };
+    let start = Instant::now();
+    let results = matrix::run(&plan, |kernel, judged| print(&line(kernel, judged)));
+    let (told, exit) = summed_up(&results, args.all_rows, &colours());
+    print(&told);
+    print(&format!(
+        "\n{} kernels in {:.1} s: {}\n",
+        results.len(),
+        start.elapsed().as_secs_f64(),
+        match exit {
+            Exit::Passed => "every kernel keeps its promises",
+            Exit::Failures => "not every kernel keeps its promises",
+            _ => "not every kernel could be judged",
+        }
+    ));
+    exit
+}
+
+/// The kernels that were named, and those that were fetched. Packages are unpacked, all into the same folder.
+fn kernels(args: &Args) -> Result<Vec<Kernel>, Error> {
+    let is_package = |path: &&PathBuf| path.extension().is_some_and(|it| it == "deb");
+    let (packages, images): (Vec<_>, Vec<_>) = args.kernels.iter().partition(is_package);
+    let mut packages: Vec<_> = packages.into_iter().cloned().collect();
+    if let Some(wanted) = &args.debian {
+        for offer in debian::fetch(wanted, &cache(args))? {
+            match offer.packages {
+                Ok(found) => packages.extend(found),
+                Err(why) => print(&format!("{}: not to be had: {why}\n", offer.series)),
+            }
+        }
+    }
+    let mut kernels = Vec::new();
+    for image in images {
+        kernels.push(Kernel::new(image, args.modules.as_deref())?);
+    }
+    if !packages.is_empty() {
+        let folder = cache(args).join("unpacked");
+        kernels.extend(matrix::from_packages(&packages, &folder)?);
+    }
+    kernels.sort_by_key(|kernel| by_version(&kernel.release));
+    Ok(kernels)
+}
+
+fn cache(args: &Args) -> PathBuf {
+    let given = args.cache.clone();
+    given.unwrap_or_else(|| {
+        let set = |name| std::env::var_os(name).map(PathBuf::from);
+        let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+        let cache = cache.unwrap_or_else(std::env::temp_dir);
+        cache.join("soccr/kernels")
+    })
+}
+
+/// What each guest is to run.
+fn words(args: &Args) -> Vec<String> {
+    let mut words = vec!["run".to_owned()];
+    let mut add = |option: &str, value: &str| words.extend([option.to_owned(), value.to_owned()]);
+    add("--jobs", &args.jobs.to_string());
+    add("--scenarios", &args.scenarios.to_string());
+    add("--seed", &args.seed.to_string());
+    for (option, globs) in [
+        ("--filter", &args.selection.filter),
+        ("--exclude", &args.selection.exclude),
+    ] {
+        globs.iter().for_each(|glob| add(option, glob));
+    }
+    words
+}
+
+/// A line for a kernel that is done, and one for each trouble.
+fn line(kernel: &Kernel, judged: &Result<Judged, Error>) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    match judged {
+        Ok(judged) => {
+            let kept = judged
+                .entries
+                .iter()
+                .filter(|it| it.outcome == "pass")
+                .count();
+            let _ = writeln!(
+                text,
+                "{}: {kept} of {} cases passed{}",
+                kernel.release,
+                judged.begin.as_ref().map_or(0, |it| it.cases),
+                match judged.boots {
+                    1 => "",
+                    _ => ", booted a second time: the first boot never came to its first process",
+                }
+            );
+            for trouble in judged.trouble() {
+                let _ = writeln!(text, "  {trouble}");
+            }
+            if judged.exit() != Exit::Passed {
+                let _ = writeln!(
+                    text,
+                    "  its console and its events are in {}",
+                    judged.folder.display()
+                );
+            }
+        }
+        Err(error) => {
+            let _ = writeln!(text, "{}: {error}", kernel.release);
+        }
+    }
+    text
+}
+
+/// The tables, and how the process ends.
+fn summed_up(
+    results: &[(Kernel, Result<Judged, Error>)],
+    all: bool,
+    styles: &Styles,
+) -> (String, Exit) {
+    let judged: Vec<_> = results
+        .iter()
+        .filter_map(|(kernel, it)| Some((kernel, it.as_ref().ok()?)))
+        .collect();
+    let words: Vec<_> = judged.iter().map(|(_, it)| it.words()).collect();
+    let ids: BTreeSet<_> = words.iter().flat_map(|it| it.keys().copied()).collect();
+    let row = |id: &str| Row {
+        id: id.to_owned(),
+        outcomes: words
+            .iter()
+            .map(|it| it.get(id).copied().unwrap_or("-").to_owned())
+            .collect(),
+    };
+    let rows = ids
+        .into_iter()
+        .map(row)
+        .filter(|row| all || row.differs() || is_bad(row));
+    let rows: Vec<_> = rows.collect();
+    let names: Vec<_> = judged
+        .iter()
+        .map(|(kernel, _)| kernel.release.clone())
+        .collect();
+    let areas: Vec<_> = judged.iter().map(|(_, it)| it.areas()).collect();
+    let mut text = String::from("\n");
+    if !rows.is_empty() {
+        let _ = table::cases(&mut text, &names, &rows, styles);
+        text.push('\n');
+    }
+    let _ = table::areas(&mut text, &names, &areas);
+    let exits = results
+        .iter()
+        .map(|(_, it)| it.as_ref().map_or(Exit::Harness, Judged::exit));
+    (text, Exit::worst(exits))
+}
+
+fn is_bad(row: &Row) -> bool {
+    row.outcomes
+        .iter()
+        .any(|word| matches!(&**word, "fail" | "broken" | "crash"))
+}

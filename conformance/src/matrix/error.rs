@@ -1,0 +1,40 @@
+//! What can go wrong before a kernel is judged.
+
+use std::io;
+
+/// Why a kernel could not be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system refused something.
+    #[error("cannot {doing}: {source}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something is not what it would have to be.
+    #[error("cannot {doing}: {what}\n  {help}")]
+    Unfit {
+        /// What was being done.
+        doing: String,
+        /// What is wrong.
+        what: String,
+        /// What to do about it.
+        help: &'static str,
+    },
+}
+
+/// Says what was being done when something went wrong.
+pub(super) trait Doing<T> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, Error>;
+}
+
+impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, Error> {
+        self.map_err(|error| Error::Io {
+            doing: what(),
+            source: error.into(),
+        })
+    }
+}

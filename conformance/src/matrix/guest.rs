@@ -1,0 +1,210 @@
+//! The first process of a guest: it mounts, loads modules, runs the suite, listens to the kernel, and tells how it ended.
+//!
+//! It is this same program, which finds out by itself that it is there ([`obey`]).
+
+use super::planted::Planted;
+use crate::report::events::Event;
+use nix::kmod::{ModuleInitFlags, finit_module};
+use nix::mount::{MsFlags, mount};
+use nix::sys::reboot::{RebootMode, reboot};
+use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, PipeReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// Where the modules are, in the order in which they are loaded.
+pub(super) const MODULES: &str = "/suite/modules";
+/// Where it stands what is to be done ([`Orders`]).
+pub(super) const ORDERS: &str = "/suite/orders";
+/// Where events go: the second serial port.
+const EVENTS: &str = "/dev/ttyS1";
+/// The highest level of a message that is told about: `KERN_WARNING`.
+const WARNING: u8 = 4;
+/// Taint that comes from us: a module without its signature (`TAINT_UNSIGNED_MODULE`).
+const OUR_TAINT: u64 = 1 << 13;
+
+/// What a guest is to do.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Orders {
+    /// The words of the command that it runs.
+    pub(super) words: Vec<String>,
+    /// What goes wrong on purpose.
+    pub(super) planted: Option<Planted>,
+}
+
+/// The line that events go over, one at a time.
+#[derive(Clone)]
+struct Line(Arc<Mutex<File>>);
+
+impl Line {
+    fn open() -> io::Result<Self> {
+        let file = OpenOptions::new().write(true).open(EVENTS)?;
+        Ok(Self(Arc::new(Mutex::new(file))))
+    }
+
+    fn tell(&self, event: &Event) -> io::Result<()> {
+        self.pass_on(&serde_json::to_string(event)?)
+    }
+
+    fn pass_on(&self, line: &str) -> io::Result<()> {
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        file.write_all(format!("{line}\n").as_bytes())
+    }
+}
+
+/// Does the work of a guest, if this is one: it is the first process, and there are orders. Does not return then.
+#[must_use]
+pub fn obey() -> Option<ExitCode> {
+    let first = nix::unistd::getpid().as_raw() == 1 && Path::new(ORDERS).exists();
+    first.then(|| match serve() {
+        Ok(never) => match never {},
+        Err(error) => {
+            eprintln!("guest: {error}");
+            // The machine ends, without a verdict: nobody can take that for a pass.
+            let _ = reboot(RebootMode::RB_AUTOBOOT);
+            ExitCode::FAILURE
+        }
+    })
+}
+
+fn serve() -> io::Result<Infallible> {
+    mount_all()?;
+    let mut told = console()?;
+    for module in modules()? {
+        if let Err(error) = finit_module(&File::open(&module)?, c"", ModuleInitFlags::empty()) {
+            writeln!(told, "guest: loading {}: {error}", module.display())?;
+        }
+    }
+    let line = Line::open()?;
+    let (log, of_kernel) = (File::open("/dev/kmsg")?, line.clone());
+    thread::Builder::new()
+        .name("kernel".to_owned())
+        .spawn(move || listen(BufReader::new(log), &of_kernel))?;
+    let orders: Orders = serde_json::from_slice(&fs::read(ORDERS)?)?;
+    let (mut suite, events) = start(&orders.words)?;
+    let mut started = 0;
+    for event in BufReader::new(events).lines() {
+        let event = event?;
+        started += usize::from(event.contains(r#""event":"started""#));
+        line.pass_on(&event)?;
+        if let Some(planted) = orders.planted
+            && planted.is_due(started)
+        {
+            planted.happen(&suite)?;
+        }
+    }
+    let status = suite.wait()?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    line.tell(&Event::GuestEnded {
+        code: match orders.planted {
+            Some(Planted::Exit) => Some(Planted::WRONG),
+            _ => code,
+        },
+        taint: taint()?,
+    })?;
+    // The machine is started with the order not to begin anew.
+    reboot(RebootMode::RB_AUTOBOOT).map_err(io::Error::from)
+}
+
+fn mount_all() -> io::Result<()> {
+    let at = |kind: &str, place: &str| {
+        let kind = Some(kind);
+        mount(kind, place, kind, MsFlags::empty(), None::<&str>)
+    };
+    at("proc", "/proc")?;
+    at("sysfs", "/sys")?;
+    at("devtmpfs", "/dev")?;
+    at("tmpfs", "/tmp")?;
+    at("tmpfs", "/run")?;
+    // Some cases need it; where the kernel has none, they say so.
+    let _ = at("cgroup2", "/sys/fs/cgroup");
+    Ok(())
+}
+
+fn console() -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).open("/dev/console")
+}
+
+/// Starts the suite; its events can be read until it has ended.
+fn start(words: &[String]) -> io::Result<(Child, PipeReader)> {
+    let (events, end) = io::pipe()?;
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .args(words)
+        // It has no use for an input.
+        .args(["--events", "/proc/self/fd/0"])
+        .stdin(end)
+        .stdout(console()?)
+        .stderr(console()?)
+        .env("HOME", "/tmp")
+        .env("TERM", "dumb")
+        .current_dir("/tmp");
+    // What holds the writing end is gone when this returns, or there would be no end of the events.
+    Ok((command.spawn()?, events))
+}
+
+fn modules() -> io::Result<Vec<PathBuf>> {
+    if !Path::new(MODULES).exists() {
+        return Ok(Vec::new());
+    }
+    let paths = fs::read_dir(MODULES)?.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths = paths.collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn taint() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/sys/kernel/tainted")?;
+    let taint: u64 = text.trim().parse().map_err(io::Error::other)?;
+    Ok(taint & !OUR_TAINT)
+}
+
+/// Tells what the kernel says, from the beginning.
+fn listen(log: impl BufRead, line: &Line) {
+    // A read returns one record; one that was overwritten meanwhile is an error that passes (`EPIPE`).
+    for told in log.lines().map_while(Result::ok) {
+        if let Some((level, text)) = record(&told) {
+            let text = text.to_owned();
+            // Where the line cannot be written to, nobody can be told that.
+            let _ = line.tell(&Event::Kernel { level, text });
+        }
+    }
+}
+
+/// Level and text of a record (Documentation/ABI/testing/dev-kmsg), if it is grave enough.
+fn record(line: &str) -> Option<(u8, &str)> {
+    let (prefix, text) = line.split_once(';')?;
+    let number: u64 = prefix.split(',').next()?.parse().ok()?;
+    let level = (number & 7) as u8;
+    (level <= WARNING).then_some((level, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_told_from_their_level_on() {
+        assert_eq!(
+            record("4,339,5140900,-;WARNING: x"),
+            Some((4, "WARNING: x"))
+        );
+        assert_eq!(
+            record("12,1,1,-;from a process; told"),
+            Some((4, "from a process; told"))
+        );
+        for silent in ["6,1,2,-;hello", " SUBSYSTEM=acpi", "", "x,1;y"] {
+            assert_eq!(record(silent), None, "{silent}");
+        }
+    }
+
+    #[test]
+    fn this_process_is_no_guest() {
+        assert!(obey().is_none());
+    }
+}

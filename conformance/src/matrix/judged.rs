@@ -1,0 +1,351 @@
+//! What is known of a kernel once its machine has ended.
+
+use super::machine::End;
+use crate::report::events::{Begin, Event};
+use crate::report::json::Entry;
+use crate::summary::{Exit, Totals};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What a kernel says when something is wrong with it, at the beginning of a line.
+const SPLATS: [&str; 12] = [
+    "WARNING: ",
+    "BUG: ",
+    "Oops",
+    "kernel BUG at",
+    "general protection fault",
+    "stack segment",
+    "INFO: task ",
+    "INFO: rcu",
+    "rcu: INFO:",
+    "watchdog: BUG:",
+    "refcount_t:",
+    "UBSAN:",
+];
+
+/// What is known of a kernel.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// How its machine ended.
+    pub end: End,
+    /// How often it was booted: more than once only where it never came to its first process.
+    pub boots: usize,
+    /// What the suite said before the first case.
+    pub begin: Option<Begin>,
+    /// What became of the cases, in the order of their ends.
+    pub entries: Vec<Entry>,
+    /// Which cases had begun and not ended.
+    pub running: Vec<String>,
+    /// What the kernel has said about itself.
+    pub splats: Vec<Splat>,
+    /// What the kernel calls itself tainted by.
+    pub taint: u64,
+    /// With which code the suite says that it ended.
+    pub finished: Option<u8>,
+    /// Lines that are no events: a serial line that was cut off, or garbled.
+    pub garbled: usize,
+    /// Where its console and its events are.
+    pub folder: PathBuf,
+}
+
+/// Something that the kernel has said about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Splat {
+    /// The line.
+    pub text: String,
+    /// Which cases were running.
+    pub running: Vec<String>,
+}
+
+impl Judged {
+    pub(super) fn new(end: End, boots: usize, events: &str, folder: PathBuf) -> Self {
+        let mut judged = Self {
+            end,
+            boots,
+            begin: None,
+            entries: Vec::new(),
+            running: Vec::new(),
+            splats: Vec::new(),
+            taint: 0,
+            finished: None,
+            garbled: 0,
+            folder,
+        };
+        for line in events.lines().filter(|line| !line.trim().is_empty()) {
+            match serde_json::from_str(line) {
+                Ok(event) => judged.take(event),
+                Err(_) => judged.garbled += 1,
+            }
+        }
+        judged
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Begin(begin) => self.begin = Some(begin),
+            Event::Started { id } => self.running.push(id),
+            Event::Ended(entry) => {
+                self.running.retain(|id| *id != entry.id);
+                self.entries.push(entry);
+            }
+            Event::Kernel { text, .. } => {
+                if SPLATS.iter().any(|start| text.starts_with(start)) {
+                    let running = self.running.clone();
+                    self.splats.push(Splat { text, running });
+                }
+            }
+            Event::Finished { exit, .. } => self.finished = Some(exit),
+            Event::GuestEnded { code, taint } => {
+                self.taint = taint;
+                // A machine that went on to do something else has its end from there.
+                if self.end == End::WithoutVerdict {
+                    self.end = End::Exit(code);
+                }
+            }
+        }
+    }
+
+    /// Whether all cases have ended, and the machine as they say.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let cases = self.begin.as_ref().map(|begin| begin.cases);
+        self.finished.is_some()
+            && self.end == End::Exit(self.finished)
+            && cases == Some(self.entries.len())
+    }
+
+    /// What is wrong beyond what cases say, in words.
+    #[must_use]
+    pub fn trouble(&self) -> Vec<String> {
+        let mut trouble = Vec::new();
+        let running = |ids: &[String]| match ids {
+            [] => "no case was running".to_owned(),
+            ids => format!("running: {}", ids.join(", ")),
+        };
+        match &self.end {
+            End::Exit(Some(code)) if Some(*code) == self.finished => {}
+            End::Exit(code) => {
+                let ended = code.map_or("was killed".to_owned(), |it| format!("ended with {it}"));
+                let said = self
+                    .finished
+                    .map_or("nothing".to_owned(), |it| it.to_string());
+                trouble.push(format!(
+                    "the suite {ended} and had told {said} ({})",
+                    running(&self.running)
+                ));
+            }
+            End::Panic(text) => trouble.push(format!("{text} ({})", running(&self.running))),
+            End::WithoutVerdict => trouble.push(format!(
+                "the machine ended without a verdict ({})",
+                running(&self.running)
+            )),
+            End::Silent(time) => trouble.push(format!(
+                "nothing was heard for {} s ({})",
+                time.as_secs(),
+                running(&self.running)
+            )),
+            End::Emulator(text) => trouble.push(format!("the emulator: {text}")),
+        }
+        match &self.begin {
+            None => trouble.push("the suite did not begin".to_owned()),
+            Some(begin) if begin.cases != self.entries.len() => trouble.push(format!(
+                "{} of {} cases came to an end",
+                self.entries.len(),
+                begin.cases
+            )),
+            Some(_) => {}
+        }
+        if self.taint != 0 {
+            trouble.push(format!("the kernel is tainted: {:#x}", self.taint));
+        }
+        for splat in &self.splats {
+            trouble.push(format!("{} ({})", splat.text, running(&splat.running)));
+        }
+        trouble
+    }
+
+    /// How the process would end for this kernel alone.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        let mut totals = Totals::default();
+        self.entries
+            .iter()
+            .for_each(|entry| totals.add_word(&entry.outcome));
+        let crashed = matches!(
+            self.end,
+            End::Panic(_) | End::WithoutVerdict | End::Silent(_) | End::Exit(None)
+        );
+        match totals.exit(false) {
+            _ if !self.splats.is_empty()
+                || self.taint != 0
+                || (crashed && self.begin.is_some()) =>
+            {
+                Exit::Failures
+            }
+            Exit::Failures => Exit::Failures,
+            _ if !self.is_whole() => Exit::Harness,
+            exit => exit,
+        }
+    }
+
+    /// What became of each case, by its id; of those that were running when the machine ended, `crash`.
+    #[must_use]
+    pub fn words(&self) -> BTreeMap<&str, &str> {
+        let ended = self.entries.iter().map(|it| (&*it.id, &*it.outcome));
+        let running = self.running.iter().map(|id| (&**id, "crash"));
+        ended.chain(running).collect()
+    }
+
+    /// How many cases of each area, which is the first part of an id, ended in which way.
+    #[must_use]
+    pub fn areas(&self) -> Vec<(String, Totals)> {
+        let mut areas: BTreeMap<&str, Totals> = BTreeMap::new();
+        for (id, word) in self.words() {
+            let area = id.split_once('/').map_or(id, |(area, _)| area);
+            areas.entry(area).or_default().add_word(word);
+        }
+        let areas = areas.into_iter();
+        areas
+            .map(|(area, totals)| (area.to_owned(), totals))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const BEGIN: &str = r#"{"event":"begin","format":1,"version":"0.1.0","release":"6.1","machine":"x86_64","euid":0,"outside_uid":0,"seed":1,"subject":"rust","jobs":1,"cases":2}"#;
+    const FINISHED: &str = r#"{"event":"finished","totals":{"passed":2,"failed":0,"skipped":0,"broken":0,"info":0},"promises":{"kept":2,"judged":2},"exit":0,"ms":5}"#;
+
+    fn started(id: &str) -> String {
+        format!(r#"{{"event":"started","id":"{id}"}}"#)
+    }
+
+    fn ended(id: &str, outcome: &str) -> String {
+        format!(
+            r#"{{"event":"ended","id":"{id}","level":"must","statement":"x","guide":[],"outcome":"{outcome}","reason":null,"expected":null,"actual":null,"ms":1,"notes":[]}}"#
+        )
+    }
+
+    fn kernel(text: &str) -> String {
+        format!(r#"{{"event":"kernel","level":4,"text":"{text}"}}"#)
+    }
+
+    fn guest_ended(code: &str) -> String {
+        format!(r#"{{"event":"guest-ended","code":{code},"taint":0}}"#)
+    }
+
+    fn judged(end: End, lines: &[String]) -> Judged {
+        Judged::new(end, 1, &lines.join("\r\n"), PathBuf::new())
+    }
+
+    fn whole() -> Vec<String> {
+        let case = |id| [started(id), ended(id, "pass")];
+        let cases = [case("a/one"), case("a/two")].concat();
+        let end = vec![FINISHED.to_owned(), guest_ended("0")];
+        [vec![BEGIN.to_owned()], cases, end].concat()
+    }
+
+    #[test]
+    fn a_whole_run_is_as_it_says() {
+        let it = judged(End::WithoutVerdict, &whole());
+        assert_eq!(it.trouble(), [""; 0]);
+        assert_eq!(it.exit(), Exit::Passed);
+        assert_eq!(it.areas().len(), 1);
+    }
+
+    #[test]
+    fn a_crash_is_told_with_the_case_that_ran_and_fails() {
+        let lines = &whole()[..4];
+        for (end, told) in [
+            (
+                End::Panic("Kernel panic - not syncing: x".into()),
+                "Kernel panic - not syncing: x (running: a/two)",
+            ),
+            (
+                End::WithoutVerdict,
+                "the machine ended without a verdict (running: a/two)",
+            ),
+            (
+                End::Silent(Duration::from_secs(9)),
+                "nothing was heard for 9 s (running: a/two)",
+            ),
+        ] {
+            let it = judged(end, lines);
+            assert_eq!(it.trouble(), [told, "1 of 2 cases came to an end"]);
+            assert_eq!(it.exit(), Exit::Failures);
+            assert_eq!(it.words()["a/two"], "crash");
+        }
+    }
+
+    #[test]
+    fn a_warning_is_told_with_the_case_that_ran_and_fails() {
+        let mut lines = whole();
+        lines.insert(4, kernel("WARNING: CPU: 0 PID: 9 at net/ipv4/tcp.c:1"));
+        lines.insert(4, kernel("process wrote something"));
+        let tainted = whole()
+            .last()
+            .map(|last| last.replace(r#""taint":0"#, r#""taint":512"#));
+        let tainted = [&whole()[..6], &[tainted.unwrap()]].concat();
+        let it = judged(End::WithoutVerdict, &tainted);
+        assert_eq!(it.trouble(), ["the kernel is tainted: 0x200"]);
+        assert_eq!(it.exit(), Exit::Failures);
+        let it = judged(End::WithoutVerdict, &lines);
+        assert_eq!(it.splats.len(), 1);
+        assert_eq!(it.splats[0].running, ["a/two"]);
+        assert_eq!(it.exit(), Exit::Failures);
+    }
+
+    #[test]
+    fn results_that_were_cut_off_and_codes_that_do_not_fit_are_no_pass() {
+        let all = whole();
+        let without = |from: usize| [&all[..from], &all[6..]].concat();
+        let it = judged(End::WithoutVerdict, &without(5));
+        assert_eq!(
+            it.trouble(),
+            ["the suite ended with 0 and had told nothing (no case was running)"]
+        );
+        assert_eq!(it.exit(), Exit::Harness);
+        let mut cut = all.clone();
+        cut[5].truncate(40);
+        let it = judged(End::WithoutVerdict, &cut);
+        assert_eq!((it.garbled, it.exit()), (1, Exit::Harness));
+        let mut other = all.clone();
+        other[6] = guest_ended("1");
+        let it = judged(End::WithoutVerdict, &other);
+        assert_eq!(
+            it.trouble(),
+            ["the suite ended with 1 and had told 0 (no case was running)"]
+        );
+        assert_eq!(it.exit(), Exit::Harness);
+        let killed = [&all[..4], &[guest_ended("null")]].concat();
+        let it = judged(End::WithoutVerdict, &killed);
+        assert_eq!(
+            it.trouble()[0],
+            "the suite was killed and had told nothing (running: a/two)"
+        );
+        assert_eq!(it.exit(), Exit::Failures);
+        let it = judged(End::Emulator("no memory".into()), &[]);
+        assert_eq!(
+            it.trouble(),
+            ["the emulator: no memory", "the suite did not begin"]
+        );
+        assert_eq!(it.exit(), Exit::Harness);
+    }
+
+    #[test]
+    fn a_panic_behind_the_end_of_the_suite_is_a_panic() {
+        let it = judged(End::Panic("Kernel panic - not syncing: x".into()), &whole());
+        assert_eq!(it.exit(), Exit::Failures);
+    }
+
+    #[test]
+    fn a_failed_case_fails_whatever_else_happens() {
+        let mut lines = whole();
+        lines[2] = ended("a/one", "fail");
+        lines.truncate(5);
+        assert_eq!(judged(End::WithoutVerdict, &lines).exit(), Exit::Failures);
+    }
+}

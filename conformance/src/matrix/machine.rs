@@ -1,0 +1,185 @@
+//! A virtual machine: how it is started, watched, and what its end means.
+
+use super::error::{Doing, Error};
+use super::kernel::Kernel;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What runs the machine.
+const QEMU: &str = "qemu-system-x86_64";
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// What a panic says first.
+const PANIC: &str = "Kernel panic - not syncing";
+
+/// What a machine has.
+#[derive(Clone, Debug)]
+pub struct Hardware {
+    /// How many processors.
+    pub processors: usize,
+    /// Memory, MiB.
+    pub memory: usize,
+    /// How long it may say nothing, before it counts as hanging.
+    pub silence: Duration,
+}
+
+/// The files of one machine.
+pub(super) struct Files {
+    pub(super) initramfs: PathBuf,
+    pub(super) console: PathBuf,
+    pub(super) events: PathBuf,
+}
+
+impl Files {
+    pub(super) fn in_folder(folder: &Path) -> Self {
+        Self {
+            initramfs: folder.join("initramfs.cpio"),
+            console: folder.join("console.txt"),
+            events: folder.join("events.jsonl"),
+        }
+    }
+}
+
+/// How a machine ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The suite ended, and the machine behind it; none where the suite was killed.
+    Exit(Option<u8>),
+    /// The kernel gave up: what it said first.
+    Panic(String),
+    /// It ended without a verdict, and without a panic.
+    WithoutVerdict,
+    /// Nothing was heard of it any more.
+    Silent(Duration),
+    /// The emulator ended otherwise: what it said.
+    Emulator(String),
+}
+
+/// Boots a kernel, and waits for its end.
+pub(super) fn run(kernel: &Kernel, files: &Files, hardware: &Hardware) -> Result<End, Error> {
+    let mut child = start(kernel, files, hardware)?;
+    let ended = watch(&mut child, files, hardware.silence);
+    if !matches!(ended, Ok(Some(_))) {
+        // It may have ended meanwhile.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let console = fs::read(&files.console).unwrap_or_default();
+    let console = String::from_utf8_lossy(&console);
+    let ended = ended.doing(|| format!("wait for {QEMU}"))?;
+    Ok(ended.map_or(End::Silent(hardware.silence), |status| {
+        meaning(status, &console, || said(&mut child))
+    }))
+}
+
+fn start(kernel: &Kernel, files: &Files, hardware: &Hardware) -> Result<Child, Error> {
+    for file in [&files.console, &files.events] {
+        File::create(file).doing(|| format!("create {}", file.display()))?;
+    }
+    let serial = |path: &Path| format!("file:{}", path.display());
+    let command_line = "console=ttyS0 loglevel=5 reboot=t panic=-1 oops=panic cryptomgr.notests LD_LIBRARY_PATH=/lib";
+    Command::new(QEMU)
+        .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35"])
+        .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
+        .args(["-m", &hardware.memory.to_string()])
+        .args(["-smp", &hardware.processors.to_string()])
+        .args(["-serial", &serial(&files.console)])
+        .args(["-serial", &serial(&files.events)])
+        .arg("-kernel")
+        .arg(&kernel.image)
+        .arg("-initrd")
+        .arg(&files.initramfs)
+        .args(["-append", command_line])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::Unfit {
+                doing: "boot a kernel".to_owned(),
+                what: format!("there is no {QEMU}"),
+                help: "Debian and Ubuntu: apt install qemu-system-x86; Fedora: dnf install qemu-system-x86-core",
+            },
+            _ => Error::Io {
+                doing: format!("start {QEMU}"),
+                source: error,
+            },
+        })
+}
+
+/// Until it ends, or says nothing for too long.
+fn watch(child: &mut Child, files: &Files, silence: Duration) -> io::Result<Option<ExitStatus>> {
+    let told = || {
+        let length = |path: &Path| fs::metadata(path).map_or(0, |it| it.len());
+        [length(&files.console), length(&files.events)]
+    };
+    let (mut last, mut since) = (told(), Instant::now());
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        let now = told();
+        if now != last {
+            (last, since) = (now, Instant::now());
+        } else if since.elapsed() >= silence {
+            return Ok(None);
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+fn said(child: &mut Child) -> String {
+    let mut text = String::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        // What cannot be read is not told.
+        let _ = io::Read::read_to_string(&mut stderr, &mut text);
+    }
+    text.trim().to_owned()
+}
+
+/// What it means that the emulator ended so; whether the suite had ended, its events say.
+fn meaning(status: ExitStatus, console: &str, said: impl FnOnce() -> String) -> End {
+    if let Some(line) = console
+        .lines()
+        .find_map(|line| Some(&line[line.find(PANIC)?..]))
+    {
+        return End::Panic(line.trim().to_owned());
+    }
+    match status.success() {
+        true => End::WithoutVerdict,
+        false => End::Emulator(format!("{status}: {}", said())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    #[test]
+    fn an_end_is_what_it_is() {
+        let end = |status: i32, console: &str| {
+            let said = || "no such file".to_owned();
+            meaning(ExitStatus::from_raw(status), console, said)
+        };
+        assert_eq!(end(0, "all is well"), End::WithoutVerdict);
+        let panic = "[ 1.0] Kernel panic - not syncing: Oops\r\n";
+        let told = End::Panic("Kernel panic - not syncing: Oops".to_owned());
+        for status in [0, 1 << 8] {
+            assert_eq!(end(status, panic), told);
+        }
+        for (status, told) in [(1 << 8, "exit status: 1"), (9, "signal: 9")] {
+            let End::Emulator(text) = end(status, "") else {
+                panic!("{status}");
+            };
+            assert!(
+                text.contains(told) && text.ends_with(": no such file"),
+                "{text}"
+            );
+        }
+    }
+}
