@@ -90,8 +90,11 @@ pub(super) fn matrix(args: Args) -> Exit {
     let (told, exit) = summed_up(&results, args.all_rows, &colours());
     print(&told);
     print(&format!(
-        "\n{} kernels in {:.1} s: {}\n",
-        results.len(),
+        "\n{} in {:.1} s: {}\n",
+        match results.len() {
+            1 => "1 kernel".to_owned(),
+            many => format!("{many} kernels"),
+        },
         start.elapsed().as_secs_f64(),
         match exit {
             Exit::Passed => "every kernel keeps its promises",
