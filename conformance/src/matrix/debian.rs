@@ -32,6 +32,10 @@ const SUITES: [(&str, &str); 10] = [
 /// The kind of kernel: made for virtual machines, and small.
 const FLAVOUR: &str = "-cloud-amd64";
 
+/// What to do where there is no package manager of Debian.
+const ELSEWHERE: &str =
+    "this takes a Debian or one of its kin; elsewhere, fetch packages and name them with --kernel";
+
 /// Which kernels are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
@@ -159,17 +163,8 @@ impl Apt {
             .env("LC_ALL", "C")
             .current_dir(&self.packages)
             .output();
-        output.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::Unfit {
-                doing: "fetch kernels of Debian".to_owned(),
-                what: format!("there is no {program}"),
-                help: "this takes a Debian or one of its kin; elsewhere, fetch packages and name them with --kernel",
-            },
-            _ => Error::Io {
-                doing: format!("run {program}"),
-                source: error,
-            },
-        })
+        let doing = "fetch kernels of Debian";
+        output.map_err(|error| Error::of_program(error, program, doing, ELSEWHERE))
     }
 
     /// One suite that is gone does not keep the others away.

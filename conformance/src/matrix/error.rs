@@ -25,6 +25,28 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// A program could not be started; `help` says where one is had that is not there.
+    pub(super) fn of_program(
+        error: io::Error,
+        program: &str,
+        doing: &str,
+        help: &'static str,
+    ) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Unfit {
+                doing: doing.to_owned(),
+                what: format!("there is no {program}"),
+                help,
+            },
+            _ => Self::Io {
+                doing: format!("start {program}"),
+                source: error,
+            },
+        }
+    }
+}
+
 /// Says what was being done when something went wrong.
 pub(super) trait Doing<T> {
     fn doing(self, what: impl FnOnce() -> String) -> Result<T, Error>;

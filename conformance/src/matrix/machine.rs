@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 /// What runs the machine.
 const QEMU: &str = "qemu-system-x86_64";
+/// Where that is had.
+const WHERE: &str =
+    "Debian and Ubuntu: apt install qemu-system-x86; Fedora: dnf install qemu-system-x86-core";
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 /// What a panic says first.
@@ -84,7 +87,13 @@ fn start(kernel: &Kernel, files: &Files, hardware: &Hardware) -> Result<Child, E
     let command_line = "console=ttyS0 loglevel=5 reboot=t panic=-1 oops=panic cryptomgr.notests LD_LIBRARY_PATH=/lib";
     Command::new(QEMU)
         .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35"])
-        .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
+        .args([
+            "-nodefaults",
+            "-no-user-config",
+            "-no-reboot",
+            "-display",
+            "none",
+        ])
         .args(["-m", &hardware.memory.to_string()])
         .args(["-smp", &hardware.processors.to_string()])
         .args(["-serial", &serial(&files.console)])
@@ -98,17 +107,7 @@ fn start(kernel: &Kernel, files: &Files, hardware: &Hardware) -> Result<Child, E
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::Unfit {
-                doing: "boot a kernel".to_owned(),
-                what: format!("there is no {QEMU}"),
-                help: "Debian and Ubuntu: apt install qemu-system-x86; Fedora: dnf install qemu-system-x86-core",
-            },
-            _ => Error::Io {
-                doing: format!("start {QEMU}"),
-                source: error,
-            },
-        })
+        .map_err(|error| Error::of_program(error, QEMU, "boot a kernel", WHERE))
 }
 
 /// Until it ends, or says nothing for too long.
