@@ -105,7 +105,7 @@ pub(super) fn matrix(args: Args) -> Exit {
     exit
 }
 
-/// The kernels that were named, and those that were fetched. Packages are unpacked, all into the same folder.
+/// The kernels that were named, and those that were fetched. Packages are unpacked where they are kept.
 fn kernels(args: &Args) -> Result<Vec<Kernel>, Error> {
     let is_package = |path: &&PathBuf| path.extension().is_some_and(|it| it == "deb");
     let (packages, images): (Vec<_>, Vec<_>) = args.kernels.iter().partition(is_package);

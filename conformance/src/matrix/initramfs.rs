@@ -67,16 +67,20 @@ impl<W: Write> Archive<W> {
 }
 
 /// Writes the archive for a kernel with these modules, whose guest has these orders.
-pub(super) fn write(path: &Path, modules: &[Module], orders: &Orders) -> Result<(), Error> {
+pub(super) fn write(
+    path: &Path,
+    program: &Program,
+    modules: &[Module],
+    orders: &Orders,
+) -> Result<(), Error> {
     let doing = || format!("write {}", path.display());
-    let program = own_program()?;
     let file = fs::File::create(path).doing(doing)?;
     let write = || {
         let mut archive = Archive::new(io::BufWriter::new(file));
         for folder in ["/dev", "/proc", "/sys", "/tmp", "/run"] {
             archive.folder(Path::new(folder))?;
         }
-        for (path, bytes) in &program {
+        for (path, bytes) in program {
             archive.file(path, bytes)?;
         }
         for (at, module) in modules.iter().enumerate() {
@@ -90,24 +94,24 @@ pub(super) fn write(path: &Path, modules: &[Module], orders: &Orders) -> Result<
     write().doing(doing)
 }
 
+/// Files, and what is in them.
+pub(super) type Program = Vec<(PathBuf, Vec<u8>)>;
+
 /// This program, and the libraries that it has loaded: what runs here is what runs there.
-fn own_program() -> Result<Vec<(PathBuf, Vec<u8>)>, Error> {
-    let read = || {
-        let program = fs::read("/proc/self/exe")?;
-        let mut files = Vec::new();
-        if let Some(loader) = loader(&program) {
-            files.push((loader.clone(), fs::read(&loader)?));
-            for library in loaded(&fs::read_to_string("/proc/self/maps")?) {
-                let bytes = fs::read(&library)?;
-                for name in names(&library)? {
-                    files.push((Path::new("/lib").join(name), bytes.clone()));
-                }
+pub(super) fn own_program() -> io::Result<Program> {
+    let program = fs::read("/proc/self/exe")?;
+    let mut files = Vec::new();
+    if let Some(loader) = loader(&program) {
+        files.push((loader.clone(), fs::read(&loader)?));
+        for library in loaded(&fs::read_to_string("/proc/self/maps")?) {
+            let bytes = fs::read(&library)?;
+            for name in names(&library)? {
+                files.push((Path::new("/lib").join(name), bytes.clone()));
             }
         }
-        files.push((PathBuf::from("/init"), program));
-        Ok::<_, io::Error>(files)
-    };
-    read().doing(|| "read this program and what it is linked with".to_owned())
+    }
+    files.push((PathBuf::from("/init"), program));
+    Ok(files)
 }
 
 /// What loads the libraries of a program; none where it is static.

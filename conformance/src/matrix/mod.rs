@@ -26,8 +26,10 @@ pub use planted::Planted;
 
 use error::Doing;
 use guest::Orders;
+use initramfs::Program;
 use machine::Files;
 use std::fs;
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -80,8 +82,10 @@ pub fn run(
     plan: &Plan,
     done: impl Fn(&Kernel, &Result<Judged, Error>) + Sync,
 ) -> Vec<(Kernel, Result<Judged, Error>)> {
+    // The same in every guest.
+    let program = initramfs::own_program();
     let judged = in_parallel(&plan.kernels, plan.machines, |kernel| {
-        let judged = judge(plan, kernel);
+        let judged = judge(plan, kernel, &program);
         done(kernel, &judged);
         judged
     });
@@ -119,7 +123,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Boots a kernel. One that has not come as far as its first process is booted once more, which is told.
-fn judge(plan: &Plan, kernel: &Kernel) -> Result<Judged, Error> {
+fn judge(plan: &Plan, kernel: &Kernel, program: &io::Result<Program>) -> Result<Judged, Error> {
     let folder = plan.folder.join(&kernel.release);
     fs::create_dir_all(&folder).doing(|| format!("create {}", folder.display()))?;
     let files = Files::in_folder(&folder);
@@ -131,7 +135,11 @@ fn judge(plan: &Plan, kernel: &Kernel) -> Result<Judged, Error> {
         words: plan.words.clone(),
         planted: plan.planted,
     };
-    initramfs::write(&files.initramfs, &modules, &orders)?;
+    let program = program.as_ref().map_err(|error| Error::Io {
+        doing: "read this program and what it is linked with".to_owned(),
+        source: io::Error::new(error.kind(), error.to_string()),
+    })?;
+    initramfs::write(&files.initramfs, program, &modules, &orders)?;
     let mut boots = 0;
     loop {
         boots += 1;

@@ -34,8 +34,8 @@ impl Planted {
     pub(super) const WRONG: u8 = 99;
 
     /// Whether it is to happen, when so many cases have begun.
-    pub(super) fn is_due(self, started: usize) -> bool {
-        started == DUE && self != Self::Exit
+    pub(super) fn is_due(started: usize) -> bool {
+        started == DUE
     }
 
     /// Lets it happen.
