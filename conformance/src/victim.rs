@@ -12,7 +12,7 @@ use lab::Host;
 use nix::sched::{CloneFlags, unshare};
 use soccr::faults::{Fault, strike_at};
 use soccr::{FinMode, Settings, Snapshot, raw};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 
@@ -59,7 +59,9 @@ fn save(number: usize) -> Done {
 
 /// The snapshot is on the standard input. A restore that comes to its end is killed there, before it is resumed.
 fn restore(number: usize, emulate: bool) -> Done {
-    let snapshot: Snapshot = serde_json::from_reader(io::stdin())?;
+    let mut image = Vec::new();
+    io::stdin().read_to_end(&mut image)?;
+    let snapshot = Snapshot::from_image(&image)?;
     let fin = match emulate {
         true => FinMode::Emulate,
         false => FinMode::Inject,
@@ -139,7 +141,7 @@ pub fn restores(
     number: usize,
 ) -> Result<Ended, Stop> {
     let mut file = tempfile::tempfile()?;
-    file.write_all(&serde_json::to_vec(snapshot).map_err(io::Error::from)?)?;
+    file.write_all(&snapshot.to_image())?;
     file.seek(SeekFrom::Start(0))?;
     spawner::run(host, file.as_fd(), &format!("restore {number} {fin}"))
 }

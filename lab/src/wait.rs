@@ -10,6 +10,51 @@ use std::time::{Duration, Instant};
 const FIRST_PAUSE: Duration = Duration::from_micros(20);
 /// The longest pause between two looks at a condition.
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
+/// What the time between two looks costs at most.
+const LONGEST_COST: Duration = Duration::from_secs(1);
+
+/// How much longer something is waited for, by a clock that stands still where the machine does.
+///
+/// Between two looks at most [`LONGEST_COST`] counts: a machine that was suspended, or had its processors taken
+/// away, gave what is waited for no time to happen.
+pub(crate) struct Patience {
+    timeout: Duration,
+    left: Duration,
+    looked: Instant,
+}
+
+impl Patience {
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self {
+            timeout,
+            left: timeout,
+            looked: Instant::now(),
+        }
+    }
+
+    /// What is left of it now.
+    pub(crate) fn left(&mut self) -> Duration {
+        self.left_at(Instant::now())
+    }
+
+    fn left_at(&mut self, now: Instant) -> Duration {
+        let passed = now.saturating_duration_since(self.looked);
+        self.looked = now;
+        self.left = self.left.saturating_sub(passed.min(LONGEST_COST));
+        self.left
+    }
+
+    /// How long may be waited until the next look; an error naming `what` when nothing is left.
+    pub(crate) fn pause(&mut self, what: impl FnOnce() -> String) -> Result<Duration, Error> {
+        match self.left() {
+            Duration::ZERO => Err(Error::Timeout {
+                what: what(),
+                timeout: self.timeout,
+            }),
+            left => Ok(left.min(LONGEST_COST)),
+        }
+    }
+}
 
 /// Waits until `condition` holds; looks at once, then ever less often, at least every 5 ms.
 ///
@@ -20,16 +65,11 @@ pub fn until(
     timeout: Duration,
     mut condition: impl FnMut() -> bool,
 ) -> Result<(), Error> {
-    let start = Instant::now();
+    let what = what.into();
+    let mut patience = Patience::new(timeout);
     let mut pause = FIRST_PAUSE;
     while !condition() {
-        if start.elapsed() >= timeout {
-            return Err(Error::Timeout {
-                what: what.into(),
-                timeout,
-            });
-        }
-        thread::sleep(pause);
+        thread::sleep(pause.min(patience.pause(|| what.clone())?));
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
     Ok(())
@@ -57,26 +97,18 @@ fn ready(
     fd: impl AsFd,
     events: PollFlags,
 ) -> Result<(), Error> {
-    let deadline = Instant::now() + timeout;
+    let what = what.into();
+    let mut patience = Patience::new(timeout);
+    let mut pause = Duration::ZERO;
     let mut fds = [PollFd::new(fd.as_fd(), events)];
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
         // Rounded up: a wait of less than a millisecond must not become a busy loop.
-        let left =
-            PollTimeout::try_from(left.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX);
-        match poll(&mut fds, left) {
-            Ok(0) if Instant::now() >= deadline => {
-                return Err(Error::Timeout {
-                    what: what.into(),
-                    timeout,
-                });
-            }
-            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+        let rounded =
+            PollTimeout::try_from(pause.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX);
+        match poll(&mut fds, rounded) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => pause = patience.pause(|| what.clone())?,
             Ok(_) => return Ok(()),
-            Err(error) => {
-                let what = what.into();
-                return Err(error).doing(|| format!("poll for {what}"));
-            }
+            Err(error) => return Err(error).doing(|| format!("poll for {what}")),
         }
     }
 }
@@ -100,6 +132,15 @@ mod tests {
         })
         .unwrap();
         assert_eq!(looks, 3);
+    }
+
+    #[test]
+    fn a_machine_that_stands_still_costs_one_look() {
+        let mut patience = Patience::new(Duration::from_secs(30));
+        let hour = patience.looked + Duration::from_secs(3600);
+        assert_eq!(patience.left_at(hour), Duration::from_secs(29));
+        let soon = hour + Duration::from_millis(5);
+        assert_eq!(patience.left_at(soon), Duration::from_millis(28_995));
     }
 
     #[test]

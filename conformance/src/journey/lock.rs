@@ -8,6 +8,7 @@ use lab::{Blackhole, Direction, Flow, Match, Pair};
 pub struct Lock {
     ingress: Option<Blackhole>,
     egress: Option<Blackhole>,
+    arrival: Option<Blackhole>,
 }
 
 impl Lock {
@@ -33,6 +34,18 @@ impl Lock {
                 pair.a()
                     .blackhole(Direction::Egress, Match::tcp().flow(flow))?,
             );
+        }
+        Ok(())
+    }
+
+    /// Drops what has gone out for the connection when it comes to the peer's host: it is seen, and disturbs nobody.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`](crate::verdict::Stop::Broken) where the lab cannot.
+    pub fn block_arrival(&mut self, pair: &Pair, flow: Flow) -> Verdict {
+        if self.arrival.is_none() {
+            let outbound = Match::tcp().flow(flow);
+            self.arrival = Some(pair.b().blackhole(Direction::Ingress, outbound)?);
         }
         Ok(())
     }

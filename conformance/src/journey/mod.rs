@@ -1,6 +1,7 @@
 //! The journey of one connection: opened, its queues filled, saved, closed, restored, resumed, and judged by all
 //! four witnesses.
 
+mod attempts;
 mod ecn;
 mod ending;
 mod filling;
@@ -17,10 +18,11 @@ pub use moving::{Left, Mover, own_link_local};
 pub use plan::{Negotiated, Plan, Receive, Send};
 pub use privileges::Privileges;
 
+use self::attempts::Outlasted;
 pub(crate) use self::settled::by_image;
 use self::settled::{expect_buffers, expect_settled, expect_usual_losses};
 use crate::context::Context;
-use crate::oracle::peer::{self, OLDER_CLOCKS, PEER_TELLTALES, TELLTALES};
+use crate::oracle::peer::{self, PEER_TELLTALES, TELLTALES};
 use crate::oracle::state::KernelView;
 use crate::oracle::stream::Talk;
 use crate::oracle::table;
@@ -73,6 +75,7 @@ pub struct Saved {
     /// What the kernel said of the socket while it was paused.
     pub view: KernelView,
     counters: [Counters; 2],
+    outlasted: Outlasted,
 }
 
 impl Traveller {
@@ -164,6 +167,7 @@ impl Traveller {
             snapshot: &saved.snapshot,
             probes,
             repeated_fin: self.repeats_fin(&saved.snapshot),
+            sends_again: saved.sends_again(),
         };
         rules.judge(&self.capture.trace()?)
     }
@@ -213,6 +217,7 @@ impl Traveller {
             snapshot,
             view,
             counters,
+            outlasted: Outlasted::default(),
         })
     }
 
@@ -221,14 +226,18 @@ impl Traveller {
     /// # Errors
     /// [`Stop::Fail`] where the library fails or the kernel's view is another.
     pub fn arrive(&mut self, saved: &Saved) -> Result<TcpStream, Stop> {
-        let restored = self.restore(&saved.snapshot)?;
-        self.expect_view(saved, &KernelView::read(&restored)?)?;
-        self.expect_losses(&saved.snapshot, &restored)?;
-        if self.library.is_rust() {
-            // A caller in C has grown them himself, and has not put them back yet.
-            expect_buffers(&restored, &saved.snapshot)?;
-        }
-        let stream = self.resume(restored)?;
+        let restored = saved.attempt(|| {
+            let restored = self.restore(&saved.snapshot)?;
+            self.expect_view(saved, &KernelView::read(&restored)?)?;
+            self.expect_losses(&saved.snapshot, &restored)?;
+            if self.library.is_rust() {
+                // A caller in C has grown them himself, and has not put them back yet.
+                expect_buffers(&restored, &saved.snapshot)?;
+            }
+            self.about_to_resume()?;
+            Ok::<_, Stop>(restored)
+        })?;
+        let stream = self.call(|| restored.resume())??;
         expect_settled(&stream, &saved.snapshot)?;
         Ok(stream)
     }
@@ -264,11 +273,6 @@ impl Traveller {
             expected.allow_acknowledgement(actual);
         }
         actual.expect_equal(&expected)
-    }
-
-    /// Lets out again what goes out, so that it is seen.
-    pub fn unblock_egress(&mut self) {
-        self.lock.unblock_egress();
     }
 
     fn is_emulated(&self) -> bool {
@@ -375,35 +379,6 @@ impl Traveller {
 }
 
 impl Saved {
-    /// Forgets what the hosts have counted so far: a reset that ended on its own host is counted there, too.
-    ///
-    /// # Errors
-    /// [`Stop::Broken`] where the counters cannot be read.
-    pub fn count_from_now(&mut self, traveller: &Traveller) -> Verdict {
-        self.counters = traveller.counters()?;
-        Ok(())
-    }
-
-    /// Fails if one of the two hosts has counted anything that attempts to restore the connection do not cause, and forgets
-    /// what was counted.
-    ///
-    /// A FIN that is put back is acknowledged. An attempt that was held up tells a later clock by that than the next one,
-    /// whose acknowledgement the peer then drops: it has it already.
-    ///
-    /// # Errors
-    /// [`Stop::Fail`] with the counters that moved.
-    pub fn expect_attempts_only(&mut self, traveller: &Traveller) -> Verdict {
-        let others: Vec<_> = TELLTALES
-            .iter()
-            .copied()
-            .filter(|it| *it != OLDER_CLOCKS)
-            .collect();
-        for (host, before) in traveller.pair.hosts().into_iter().zip(&self.counters) {
-            peer::expect_unmoved(host, before, &others)?;
-        }
-        self.count_from_now(traveller)
-    }
-
     /// Fails if one of the two hosts has counted anything that an undisturbed connection does not cause.
     ///
     /// # Errors

@@ -221,6 +221,8 @@ impl Mover {
             snapshot: &left.snapshot,
             probes,
             repeated_fin: false,
+            // Nothing was in flight.
+            sends_again: false,
         };
         let [old, new] = &self.captures;
         rules.judge(&new.trace()?)?;

@@ -27,6 +27,9 @@ pub struct WireRules<'a> {
     pub probes: Probes,
     /// Whether our FIN may be sent again though the peer has acknowledged it: where no packet put that back.
     pub repeated_fin: bool,
+    /// Whether what was in flight may be sent again before the resume: where the connection was restored for so long that
+    /// its timer has ended (guide A9).
+    pub sends_again: bool,
 }
 
 /// How many window probes may be seen.
@@ -87,15 +90,26 @@ impl WireRules<'_> {
         // A FIN that comes in again is acknowledged again, in repair mode too (guide E4, E6).
         let acknowledges = self.snapshot.state.has_peer_fin();
         let leaked = trace.between(CLOSED, RESTORED)?.outgoing();
-        let allowed = |segment: &Segment| {
+        let acknowledgement = |segment: &Segment| {
             acknowledges
                 && segment.flags == Flags::ACK
                 && segment.payload_len == 0
                 && Seq(segment.ack) == self.snapshot.rcv_nxt()
         };
+        let again = |segment: &Segment| {
+            let (start, end) = (Seq(segment.seq), Seq(segment.end_seq()));
+            self.sends_again
+                && start != end
+                && !start.before(self.snd_una())
+                && !end.after(self.snd_nxt())
+        };
+        let allowed = |segment: &Segment| acknowledgement(segment) || again(segment);
         expect(
             format!("the wire between {CLOSED:?} and {RESTORED:?}"),
-            "nothing leaves, but an acknowledgement of a FIN that came in again",
+            match self.sends_again {
+                true => "what was in flight, and an acknowledgement of a FIN that came in again",
+                false => "nothing leaves, but an acknowledgement of a FIN that came in again",
+            },
             &leaked,
             leaked.segments().all(allowed),
         )
@@ -130,6 +144,23 @@ impl WireRules<'_> {
                 .segments()
                 .find(|segment| segment.flags.fin() && !again(segment)),
         )
+    }
+
+    /// The oldest byte that may be sent again.
+    fn snd_una(&self) -> Seq {
+        match self.repeated_fin {
+            true => self.snapshot.send.end,
+            false => self.snapshot.snd_una(),
+        }
+    }
+
+    /// The end of what was sent before the save.
+    fn snd_nxt(&self) -> Seq {
+        let snapshot = self.snapshot;
+        match snapshot.state.has_own_fin() && !snapshot.send.fin_unsent {
+            true => snapshot.write_seq(),
+            false => snapshot.send.start() + snapshot.send.sent().len() as u32,
+        }
     }
 
     fn count_probes(&self, probes: usize) -> Verdict {
@@ -170,15 +201,9 @@ impl Last {
             .filter(|segment| !segment.flags.syn())
             .last();
         Self {
-            snd_una: match rules.repeated_fin {
-                true => snapshot.send.end,
-                false => snapshot.snd_una(),
-            },
+            snd_una: rules.snd_una(),
             acknowledged: Vec::new(),
-            snd_nxt: match snapshot.state.has_own_fin() && !snapshot.send.fin_unsent {
-                true => snapshot.write_seq(),
-                false => snapshot.send.start() + snapshot.send.sent().len() as u32,
-            },
+            snd_nxt: rules.snd_nxt(),
             ack: snapshot.rcv_nxt(),
             // A snapshot without a window cannot keep the one that was advertised.
             edge: said

@@ -7,12 +7,13 @@ use crate::segment::{Segment, verify_checksum};
 use crate::sys::{self, Ring, RingFrame};
 use crate::trace::Item;
 use crate::vlan;
+use crate::wait::Patience;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::HashSet;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The length of an Ethernet header, in bytes.
 const ETHERNET_HEADER: u32 = 14;
@@ -153,7 +154,7 @@ impl Shared {
         timeout: Duration,
         mut ready: impl FnMut(&State) -> Option<T>,
     ) -> Result<T, Error> {
-        let start = Instant::now();
+        let mut patience = Patience::new(timeout);
         let mut state = self.lock();
         loop {
             if let Some(value) = ready(&state) {
@@ -162,16 +163,9 @@ impl Shared {
             if let Some(failure) = state.failure {
                 return Err(io::Error::from(failure)).doing(what);
             }
-            let left = timeout.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                return Err(Error::Timeout {
-                    what: what(),
-                    timeout,
-                });
-            }
             (state, _) = self
                 .changed
-                .wait_timeout(state, left)
+                .wait_timeout(state, patience.pause(&what)?)
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }

@@ -11,6 +11,7 @@ use crate::segment::Segment;
 use crate::sys::{self, Receive, Ring, RingFrame};
 use crate::together::drop_together;
 use crate::vlan;
+use crate::wait::Patience;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::sched_getcpu;
@@ -115,23 +116,16 @@ impl Shared {
         timeout: Duration,
         mut found: impl FnMut(&mut State) -> Option<R>,
     ) -> Result<R, Error> {
-        let deadline = Instant::now() + timeout;
+        let mut patience = Patience::new(timeout);
         let mut state = self.lock();
         loop {
             state.check()?;
             if let Some(result) = found(&mut state) {
                 return Ok(result);
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Error::Timeout {
-                    what: what(),
-                    timeout,
-                });
-            }
             let (woken, _) = self
                 .changed
-                .wait_timeout(state, left)
+                .wait_timeout(state, patience.pause(&what)?)
                 .unwrap_or_else(PoisonError::into_inner);
             state = woken;
         }

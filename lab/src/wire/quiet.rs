@@ -13,14 +13,14 @@ use crate::host::Host;
 use crate::mark::{ETHERTYPE, Message};
 use crate::sender::Sender;
 use crate::sys::{self, Receive};
-use crate::wait;
+use crate::wait::{self, Patience};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use std::collections::HashSet;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Messages around one host: out of it, and towards it.
 #[derive(Debug)]
@@ -82,10 +82,9 @@ impl Around {
             self.towards.send(&message.frame(self.towards.mac()))
         })?;
         let what = "what is on its way to a host";
-        let deadline = Instant::now() + timeout;
+        let mut patience = Patience::new(timeout);
         while !awaited.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            wait::readable(what, left, &self.listener)?;
+            wait::readable(what, patience.left(), &self.listener)?;
             if let Some(Message::Sync(number)) = self.heard()? {
                 awaited.remove(&number);
             }
@@ -112,27 +111,21 @@ impl Around {
 
 /// Returns when nothing is on its way, and nothing is delayed.
 pub(super) fn until_quiet(shared: &Shared, timeout: Duration) -> Result<(), Error> {
-    let deadline = Instant::now() + timeout;
-    let left = || deadline.saturating_duration_since(Instant::now());
+    let mut patience = Patience::new(timeout);
     loop {
         let what = || "what is delayed to go on".to_owned();
-        let before = shared.wait(what, left(), |state| {
+        let before = shared.wait(what, patience.left(), |state| {
             (!state.engine.is_delaying()).then_some(state.engine.arrivals)
         })?;
         for host in &shared.around {
-            host.flush_towards(left())?;
+            host.flush_towards(patience.left())?;
         }
         for host in &shared.around {
-            host.flush_out(shared, left())?;
+            host.flush_out(shared, patience.left())?;
         }
         if shared.look(|state| state.engine.arrivals == before && !state.engine.is_delaying())? {
             return Ok(());
         }
-        if left().is_zero() {
-            return Err(Error::Timeout {
-                what: "the wire to be quiet".to_owned(),
-                timeout,
-            });
-        }
+        patience.pause(|| "the wire to be quiet".to_owned())?;
     }
 }

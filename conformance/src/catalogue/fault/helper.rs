@@ -47,7 +47,7 @@ fn every_request(ctx: &Context, plan: Plan, manner: Manner) -> Verdict {
     let mut traveller = prepared(ctx, plan)?;
     let saves = saves(&traveller, manner)?;
     let mut saved = traveller.save()?;
-    traveller.unblock_egress();
+    traveller.show_attempts()?;
     let restores = restores(&traveller, &saved, manner)?;
     ctx.note("requests of a save", saves);
     ctx.note("requests of a restore", restores);
@@ -120,25 +120,28 @@ fn restores(traveller: &Traveller, saved: &Saved, manner: Manner) -> Result<usiz
     };
     let used = sockets_used(host)?;
     let good = helper::scripted(None)?;
-    drop(restore(&good.helper)??);
+    drop(saved.attempt(|| restore(&good.helper))??);
     let requests = good.end()?;
     for number in 0..requests {
         let told = format!("{manner:?} at request {number} of a restore");
         let running = helper::scripted(Some((number, manner)))?;
-        if let Err(error) = restore(&running.helper)? {
-            expect_told(&told, &error, manner)?;
-        }
+        saved.attempt(|| match restore(&running.helper)? {
+            Err(error) => expect_told(&told, &error, manner),
+            Ok(_) => Ok(()),
+        })?;
         running.end()?;
         expect_sockets(&told, host, used)?;
     }
     if matches!(manner, Manner::EndBefore | Manner::Late) {
         let told = format!("{manner:?} at a resume");
         let running = helper::scripted(Some((requests, manner)))?;
-        let restored = restore(&running.helper)??;
-        match Privileges::none().call(host, || restored.resume())? {
-            Err(error) => expect_told(&told, &error, manner)?,
-            Ok(stream) => expect(told.clone(), "an error", format!("{stream:?}"), false)?,
-        }
+        saved.attempt(|| {
+            let restored = restore(&running.helper)??;
+            match Privileges::none().call(host, || restored.resume())? {
+                Err(error) => expect_told(&told, &error, manner),
+                Ok(stream) => expect(told.clone(), "an error", format!("{stream:?}"), false),
+            }
+        })?;
         running.end()?;
         expect_sockets(&told, host, used)?;
     }

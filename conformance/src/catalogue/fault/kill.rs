@@ -9,7 +9,7 @@ use crate::oracle::table::{expect_sockets, sockets_used};
 use crate::oracle::wire::Probes;
 use crate::verdict::{Stop, Verdict, expect_eq};
 use crate::victim::{self, Ended};
-use soccr::{Rescue, faults};
+use soccr::{Family, Rescue, faults};
 use std::os::fd::AsFd;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -34,7 +34,7 @@ fn killed(ctx: &Context, plan: Plan) -> Verdict {
     let mut traveller = prepared(ctx, plan)?;
     let saves = saves(&traveller)?;
     let mut saved = traveller.save()?;
-    traveller.unblock_egress();
+    traveller.show_attempts()?;
     let restores = restores(&traveller, &saved)?;
     ctx.note("kills in a save", saves);
     ctx.note("kills in a restore", restores);
@@ -56,7 +56,7 @@ fn saves(traveller: &Traveller) -> Result<usize, Stop> {
     let before = Before::read(subject)?;
     let used = sockets_used(host)?;
     let rescue = Rescue::prepare(subject)?;
-    let chosen = moments(&calls);
+    let chosen = moments(&calls, traveller.family());
     for &number in &chosen {
         let call = calls[number];
         let status = victim::saves(host, subject.as_fd(), number)?;
@@ -71,24 +71,32 @@ fn saves(traveller: &Traveller) -> Result<usize, Stop> {
 }
 
 /// The calls before which a kill can leave another socket than before the one in front of it: a save asks for a hundred
-/// options one after the other, and what is asked for stays as it is.
-fn moments(calls: &[&str]) -> Vec<usize> {
+/// options one after the other, and what is asked for stays as it is. Of the same ones with IPv6, every other.
+fn moments(calls: &[&str], family: Family) -> Vec<usize> {
     let asks = |number: usize| calls[number].starts_with("getsockopt(");
     let chosen = |number: &usize| *number == 0 || !asks(*number) || !asks(number - 1);
-    (0..calls.len()).filter(chosen).collect()
+    let step = match family {
+        Family::V4 => 1,
+        Family::V6 => 2,
+    };
+    (0..calls.len()).filter(chosen).step_by(step).collect()
 }
 
 fn restores(traveller: &Traveller, saved: &Saved) -> Result<usize, Stop> {
     let (host, settings) = (traveller.pair.a(), traveller.settings);
     let restore = || host.enter(|| saved.snapshot.restore_with(settings));
     let used = sockets_used(host)?;
-    let (clean, calls) = faults::record(restore);
-    drop(clean??);
-    let mut chosen = moments(&calls);
+    let calls = saved.attempt(|| {
+        let (clean, calls) = faults::record(restore);
+        drop(clean??);
+        Ok::<_, Stop>(calls)
+    })?;
+    let mut chosen = moments(&calls, traveller.family());
     // One more than there are calls: before the resume.
     chosen.push(calls.len());
     for &number in &chosen {
-        let status = victim::restores(host, &saved.snapshot, settings.fin, number)?;
+        let status =
+            saved.attempt(|| victim::restores(host, &saved.snapshot, settings.fin, number))?;
         let call = calls.get(number).unwrap_or(&"the resume");
         let told = format!("a kill before call {number}, {call}, of a restore");
         expect_eq(told.clone(), status, Ended::Killed)?;
@@ -100,6 +108,7 @@ fn restores(traveller: &Traveller, saved: &Saved) -> Result<usize, Stop> {
 #[cfg(test)]
 mod tests {
     use super::moments;
+    use soccr::Family;
 
     #[test]
     fn of_calls_that_only_ask_the_first_of_a_row_is_chosen() {
@@ -111,7 +120,8 @@ mod tests {
             "ioctl",
             "getsockopt(A)",
         ];
-        assert_eq!(moments(&calls), [0, 2, 3, 4, 5]);
-        assert!(moments(&[]).is_empty());
+        assert_eq!(moments(&calls, Family::V4), [0, 2, 3, 4, 5]);
+        assert_eq!(moments(&calls, Family::V6), [0, 3, 5]);
+        assert!(moments(&[], Family::V4).is_empty());
     }
 }

@@ -33,7 +33,7 @@ fn every_call(ctx: &Context, plan: Plan) -> Verdict {
     let mut traveller = plan.depart(ctx)?;
     traveller.fill_and_end(plan.receive, plan.send, plan.ending)?;
     let saved = traveller.save()?;
-    traveller.unblock_egress();
+    traveller.lock.unblock_egress();
     let tried = resumes(&traveller, saved.snapshot.clone())?;
     ctx.note("faults in a resume", tried.0);
     let subject = restore(&traveller, &tried.1)?.resume()?;

@@ -190,7 +190,7 @@ fn gone_in_close_wait(ctx: &Context, family: Family) -> Result<(Traveller, Saved
     let mut traveller = plan.depart(ctx)?;
     traveller.fill_and_end(plan.receive, plan.send, plan.ending)?;
     let saved = traveller.save()?;
-    traveller.unblock_egress();
+    traveller.lock.unblock_egress();
     Ok((traveller, saved))
 }
 

@@ -107,7 +107,7 @@ fn squeezed(ctx: &Context, family: Family, back: bool) -> Result<Traveller, Stop
 
 fn live(ctx: &Context, family: Family, back: bool) -> Verdict {
     let mut traveller = squeezed(ctx, family, back)?;
-    traveller.unblock_egress();
+    traveller.lock.unblock_egress();
     let (subject, peer) = (&traveller.subject, &traveller.peer);
     traveller.talk.drain(subject, peer)?;
     traveller.talk.exchange(subject, peer, BACK)?;

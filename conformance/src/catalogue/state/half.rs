@@ -70,6 +70,7 @@ fn stays_shut(ctx: &Context, plan: Plan) -> Verdict {
             _ => Probes::NoneDue,
         },
         repeated_fin: false,
+        sends_again: saved.sends_again(),
     };
     rules.judge(&traveller.capture.trace()?)
 }
