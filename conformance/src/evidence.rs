@@ -6,6 +6,7 @@ use crate::report::failure;
 use crate::report::style::Styles;
 use crate::runner::Options;
 use lab::{Capture, Host};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt::{Display, Write as _};
 use std::fs;
@@ -44,7 +45,7 @@ pub struct Kept {
 }
 
 /// A part of a trace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excerpt {
     /// The host at whose link it was captured.
     pub host: String,

@@ -163,6 +163,7 @@ fn line(kernel: &Kernel, judged: &Result<Judged, Error>) -> String {
     match judged {
         Ok(judged) => {
             let kept = judged
+                .told
                 .entries
                 .iter()
                 .filter(|it| it.outcome == "pass")
@@ -171,7 +172,7 @@ fn line(kernel: &Kernel, judged: &Result<Judged, Error>) -> String {
                 text,
                 "{}: {kept} of {} cases passed{}",
                 kernel.release,
-                judged.begin.as_ref().map_or(0, |it| it.cases),
+                judged.told.cases(),
                 match judged.boots {
                     1 => "",
                     _ => ", booted a second time: the first boot never came to its first process",
@@ -205,7 +206,7 @@ fn summed_up(
         .iter()
         .filter_map(|(kernel, it)| Some((kernel, it.as_ref().ok()?)))
         .collect();
-    let words: Vec<_> = judged.iter().map(|(_, it)| it.words()).collect();
+    let words: Vec<_> = judged.iter().map(|(_, it)| it.told.words()).collect();
     let ids: BTreeSet<_> = words.iter().flat_map(|it| it.keys().copied()).collect();
     let row = |id: &str| Row {
         id: id.to_owned(),
@@ -223,7 +224,7 @@ fn summed_up(
         .iter()
         .map(|(kernel, _)| kernel.release.clone())
         .collect();
-    let areas: Vec<_> = judged.iter().map(|(_, it)| it.areas()).collect();
+    let areas: Vec<_> = judged.iter().map(|(_, it)| it.told.areas()).collect();
     let mut text = String::from("\n");
     if !rows.is_empty() {
         let _ = table::cases(&mut text, &names, &rows, styles);

@@ -1,10 +1,9 @@
 //! What is known of a kernel once its machine has ended.
 
 use super::machine::End;
-use crate::report::events::{Begin, Event};
-use crate::report::json::Entry;
+use crate::report::events::Event;
+use crate::report::told::Told;
 use crate::summary::{Exit, Totals};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What a kernel says when something is wrong with it, at the beginning of a line.
@@ -30,20 +29,12 @@ pub struct Judged {
     pub end: End,
     /// How often it was booted: more than once only where it never came to its first process.
     pub boots: usize,
-    /// What the suite said before the first case.
-    pub begin: Option<Begin>,
-    /// What became of the cases, in the order of their ends.
-    pub entries: Vec<Entry>,
-    /// Which cases had begun and not ended.
-    pub running: Vec<String>,
+    /// What its run has told.
+    pub told: Told,
     /// What the kernel has said about itself.
     pub splats: Vec<Splat>,
     /// What the kernel calls itself tainted by.
     pub taint: u64,
-    /// With which code the suite says that it ended.
-    pub finished: Option<u8>,
-    /// Lines that are no events: a serial line that was cut off, or garbled.
-    pub garbled: usize,
     /// Where its console and its events are.
     pub folder: PathBuf,
 }
@@ -62,19 +53,14 @@ impl Judged {
         let mut judged = Self {
             end,
             boots,
-            begin: None,
-            entries: Vec::new(),
-            running: Vec::new(),
+            told: Told::default(),
             splats: Vec::new(),
             taint: 0,
-            finished: None,
-            garbled: 0,
             folder,
         };
-        for line in events.lines().filter(|line| !line.trim().is_empty()) {
-            match serde_json::from_str(line) {
-                Ok(event) => judged.take(event),
-                Err(_) => judged.garbled += 1,
+        for line in events.lines() {
+            if let Some(event) = judged.told.take_line(line) {
+                judged.take(event);
             }
         }
         judged
@@ -82,19 +68,12 @@ impl Judged {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Begin(begin) => self.begin = Some(begin),
-            Event::Started { id } => self.running.push(id),
-            Event::Ended(entry) => {
-                self.running.retain(|id| *id != entry.id);
-                self.entries.push(entry);
-            }
             Event::Kernel { text, .. } => {
                 if SPLATS.iter().any(|start| text.starts_with(start)) {
-                    let running = self.running.clone();
+                    let running = self.told.running.clone();
                     self.splats.push(Splat { text, running });
                 }
             }
-            Event::Finished { exit, .. } => self.finished = Some(exit),
             Event::GuestEnded { code, taint } => {
                 self.taint = taint;
                 // A machine that went on to do something else has its end from there.
@@ -102,16 +81,22 @@ impl Judged {
                     self.end = End::Exit(code);
                 }
             }
+            _ => {}
         }
+    }
+
+    /// With which code the suite says that it ended.
+    fn finished(&self) -> Option<u8> {
+        self.told.end.map(|end| end.exit)
     }
 
     /// Whether all cases have ended, and the machine as they say.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let cases = self.begin.as_ref().map(|begin| begin.cases);
-        self.finished.is_some()
-            && self.end == End::Exit(self.finished)
-            && cases == Some(self.entries.len())
+        self.finished().is_some()
+            && self.end == End::Exit(self.finished())
+            && self.told.garbled == 0
+            && self.told.cases() == self.told.entries.len()
     }
 
     /// What is wrong beyond what cases say, in words.
@@ -123,37 +108,43 @@ impl Judged {
             ids => format!("running: {}", ids.join(", ")),
         };
         match &self.end {
-            End::Exit(Some(code)) if Some(*code) == self.finished => {}
+            End::Exit(Some(code)) if Some(*code) == self.finished() => {}
             End::Exit(code) => {
                 let ended = code.map_or("was killed".to_owned(), |it| format!("ended with {it}"));
                 let said = self
-                    .finished
+                    .finished()
                     .map_or("nothing".to_owned(), |it| it.to_string());
                 trouble.push(format!(
                     "the suite {ended} and had told {said} ({})",
-                    running(&self.running)
+                    running(&self.told.running)
                 ));
             }
-            End::Panic(text) => trouble.push(format!("{text} ({})", running(&self.running))),
+            End::Panic(text) => trouble.push(format!("{text} ({})", running(&self.told.running))),
             End::WithoutVerdict => trouble.push(format!(
                 "the machine ended without a verdict ({})",
-                running(&self.running)
+                running(&self.told.running)
             )),
             End::Silent(time) => trouble.push(format!(
                 "nothing was heard for {} s ({})",
                 time.as_secs(),
-                running(&self.running)
+                running(&self.told.running)
             )),
             End::Emulator(text) => trouble.push(format!("the emulator: {text}")),
         }
-        match &self.begin {
+        match &self.told.begin {
             None => trouble.push("the suite did not begin".to_owned()),
-            Some(begin) if begin.cases != self.entries.len() => trouble.push(format!(
+            Some(begin) if begin.cases != self.told.entries.len() => trouble.push(format!(
                 "{} of {} cases came to an end",
-                self.entries.len(),
+                self.told.entries.len(),
                 begin.cases
             )),
             Some(_) => {}
+        }
+        if self.told.garbled > 0 {
+            trouble.push(format!(
+                "{} lines of its events are garbled",
+                self.told.garbled
+            ));
         }
         if self.taint != 0 {
             trouble.push(format!("the kernel is tainted: {:#x}", self.taint));
@@ -168,9 +159,8 @@ impl Judged {
     #[must_use]
     pub fn exit(&self) -> Exit {
         let mut totals = Totals::default();
-        self.entries
-            .iter()
-            .for_each(|entry| totals.add_word(&entry.outcome));
+        let entries = self.told.entries.iter();
+        entries.for_each(|entry| totals.add_word(&entry.outcome));
         let crashed = matches!(
             self.end,
             End::Panic(_) | End::WithoutVerdict | End::Silent(_) | End::Exit(None)
@@ -178,7 +168,7 @@ impl Judged {
         match totals.exit(false) {
             _ if !self.splats.is_empty()
                 || self.taint != 0
-                || (crashed && self.begin.is_some()) =>
+                || (crashed && self.told.begin.is_some()) =>
             {
                 Exit::Failures
             }
@@ -186,28 +176,6 @@ impl Judged {
             _ if !self.is_whole() => Exit::Harness,
             exit => exit,
         }
-    }
-
-    /// What became of each case, by its id; of those that were running when the machine ended, `crash`.
-    #[must_use]
-    pub fn words(&self) -> BTreeMap<&str, &str> {
-        let ended = self.entries.iter().map(|it| (&*it.id, &*it.outcome));
-        let running = self.running.iter().map(|id| (&**id, "crash"));
-        ended.chain(running).collect()
-    }
-
-    /// How many cases of each area, which is the first part of an id, ended in which way.
-    #[must_use]
-    pub fn areas(&self) -> Vec<(String, Totals)> {
-        let mut areas: BTreeMap<&str, Totals> = BTreeMap::new();
-        for (id, word) in self.words() {
-            let area = id.split_once('/').map_or(id, |(area, _)| area);
-            areas.entry(area).or_default().add_word(word);
-        }
-        let areas = areas.into_iter();
-        areas
-            .map(|(area, totals)| (area.to_owned(), totals))
-            .collect()
     }
 }
 
@@ -253,7 +221,7 @@ mod tests {
         let it = judged(End::WithoutVerdict, &whole());
         assert_eq!(it.trouble(), [""; 0]);
         assert_eq!(it.exit(), Exit::Passed);
-        assert_eq!(it.areas().len(), 1);
+        assert_eq!(it.told.areas().len(), 1);
     }
 
     #[test]
@@ -276,7 +244,7 @@ mod tests {
             let it = judged(end, lines);
             assert_eq!(it.trouble(), [told, "1 of 2 cases came to an end"]);
             assert_eq!(it.exit(), Exit::Failures);
-            assert_eq!(it.words()["a/two"], "crash");
+            assert_eq!(it.told.words()["a/two"], "crash");
         }
     }
 
@@ -311,7 +279,7 @@ mod tests {
         let mut cut = all.clone();
         cut[5].truncate(40);
         let it = judged(End::WithoutVerdict, &cut);
-        assert_eq!((it.garbled, it.exit()), (1, Exit::Harness));
+        assert_eq!((it.told.garbled, it.exit()), (1, Exit::Harness));
         let mut other = all.clone();
         other[6] = guest_ended("1");
         let it = judged(End::WithoutVerdict, &other);

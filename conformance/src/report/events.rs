@@ -67,6 +67,9 @@ pub enum Event {
         /// without a signature.
         taint: u64,
     },
+    /// What a version of the suite tells that came later.
+    #[serde(other, skip_serializing)]
+    Unknown,
 }
 
 /// What is known before the first case.
@@ -187,7 +190,9 @@ mod tests {
                 Event::Begin(begin) => format!("begin {}", begin.cases),
                 Event::Started { id } => format!("started {id}"),
                 Event::Ended(entry) => format!("{} {}", entry.outcome, entry.id),
-                Event::Kernel { .. } | Event::GuestEnded { .. } => "of a guest".to_owned(),
+                Event::Kernel { .. } | Event::GuestEnded { .. } | Event::Unknown => {
+                    "of a guest".to_owned()
+                }
                 Event::Finished { totals, exit, .. } => {
                     format!("finished {} {exit}", totals.failed)
                 }

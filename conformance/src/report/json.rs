@@ -1,6 +1,7 @@
 //! The report for programs.
 
 use crate::case::Level;
+use crate::evidence::Excerpt;
 use crate::expectations::{Expectation, Expired};
 use crate::machine::Machine;
 use crate::outcome::Record;
@@ -10,6 +11,7 @@ use crate::subject::Subject;
 use crate::summary::{Promises, Summary, Totals};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 /// The version of the format; a reader refuses what it does not know. A new field does not change it.
 pub const FORMAT: u32 = 1;
@@ -130,6 +132,12 @@ pub struct Entry {
     pub ms: u64,
     /// Facts that it found worth telling.
     pub notes: Vec<Note>,
+    /// Where its captures are, and what else was kept of a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
+    /// Of a failure, the part of each capture that most likely tells why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<Excerpt>,
 }
 
 /// A fact that a case found worth telling. A case may tell several of one name.
@@ -204,6 +212,8 @@ impl From<&Record> for Entry {
             expectation: outcome.expectation().map(Expectation::because),
             ms: milliseconds(record.elapsed),
             notes: notes.collect(),
+            folder: record.kept.folder.clone(),
+            traces: record.kept.excerpts.clone(),
         }
     }
 }

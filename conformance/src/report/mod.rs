@@ -8,6 +8,7 @@ pub mod style;
 pub mod summary;
 pub mod table;
 pub mod text;
+pub mod told;
 
 use crate::case::Case;
 use crate::machine::Machine;

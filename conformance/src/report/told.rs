@@ -1,0 +1,182 @@
+//! What a run has told, read from its [events](super::events): what every report but the live ones is made of.
+
+use super::events::{Begin, Event, FORMAT};
+use super::json::Entry;
+use crate::summary::{Promises, Totals};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::{self, BufRead};
+
+/// What became of a case that was running when its run was cut off.
+pub const CUT_OFF: &str = "crash";
+
+/// What a run has told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// What it said before the first case.
+    pub begin: Option<Begin>,
+    /// What became of the cases, in the order of their ends.
+    pub entries: Vec<Entry>,
+    /// Which cases had begun and not ended.
+    pub running: Vec<String>,
+    /// What it came to; none where it was cut off.
+    pub end: Option<Finished>,
+    /// Lines that are no events: one that was cut off, or garbled on its way.
+    pub garbled: usize,
+}
+
+/// What a run came to, by its own account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finished {
+    /// How many cases ended in which way.
+    pub totals: Totals,
+    /// How many promises were judged.
+    pub promises: Promises,
+    /// The code with which the process ended.
+    pub exit: u8,
+    /// How long the run took, milliseconds.
+    pub ms: u64,
+}
+
+/// Why events cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// They cannot be read at all.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// They are of a format that this program does not know.
+    #[error(
+        "the events are of format {0}, and this program reads format {FORMAT}: use the one that wrote them"
+    )]
+    Format(u32),
+    /// There is no event among them.
+    #[error("no event in {0} lines: give what `conformance run --events FILE` has written")]
+    Nothing(usize),
+}
+
+impl Told {
+    /// Reads events; what a later version may have added is passed over.
+    ///
+    /// # Errors
+    /// [`Unreadable`] where there is no event, or events of a format that is not known.
+    pub fn read(lines: impl BufRead) -> Result<Self, Unreadable> {
+        let mut told = Self::default();
+        let mut count = 0;
+        for line in lines.lines() {
+            count += 1;
+            told.take_line(&line?);
+        }
+        match &told.begin {
+            Some(begin) if begin.format != FORMAT => Err(Unreadable::Format(begin.format)),
+            Some(_) => Ok(told),
+            None => Err(Unreadable::Nothing(count)),
+        }
+    }
+
+    /// Takes a line; returns its event where that is not of the run itself.
+    pub fn take_line(&mut self, line: &str) -> Option<Event> {
+        if line.trim().is_empty() {
+            return None;
+        }
+        match serde_json::from_str(line) {
+            Ok(event) => self.take(event),
+            Err(_) => {
+                self.garbled += 1;
+                None
+            }
+        }
+    }
+
+    /// Takes an event; returns one that is not of the run itself.
+    pub fn take(&mut self, event: Event) -> Option<Event> {
+        match event {
+            Event::Begin(begin) => self.begin = Some(begin),
+            Event::Started { id } => self.running.push(id),
+            Event::Ended(entry) => {
+                self.running.retain(|id| *id != entry.id);
+                self.entries.push(entry);
+            }
+            Event::Finished {
+                totals,
+                promises,
+                exit,
+                ms,
+            } => {
+                self.end = Some(Finished {
+                    totals,
+                    promises,
+                    exit,
+                    ms,
+                });
+            }
+            other => return Some(other),
+        }
+        None
+    }
+
+    /// How many cases there were to be.
+    #[must_use]
+    pub fn cases(&self) -> usize {
+        self.begin.as_ref().map_or(0, |begin| begin.cases)
+    }
+
+    /// What became of each case, by its id; of those that were running when it was cut off, [`CUT_OFF`].
+    #[must_use]
+    pub fn words(&self) -> BTreeMap<&str, &str> {
+        let ended = self.entries.iter().map(|it| (&*it.id, &*it.outcome));
+        let running = self.running.iter().map(|id| (&**id, CUT_OFF));
+        ended.chain(running).collect()
+    }
+
+    /// How many cases ended in which way, as far as is told.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        self.words().values().for_each(|word| totals.add_word(word));
+        totals
+    }
+
+    /// How many cases of each area, which is the first part of an id, ended in which way.
+    #[must_use]
+    pub fn areas(&self) -> Vec<(String, Totals)> {
+        let mut areas: BTreeMap<&str, Totals> = BTreeMap::new();
+        for (id, word) in self.words() {
+            let area = id.split_once('/').map_or(id, |(area, _)| area);
+            areas.entry(area).or_default().add_word(word);
+        }
+        let areas = areas.into_iter();
+        areas
+            .map(|(area, totals)| (area.to_owned(), totals))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGIN: &str = r#"{"event":"begin","format":1,"version":"0.1.0","release":"6.12","machine":"x86_64","euid":0,"outside_uid":0,"seed":1,"subject":"rust","jobs":4,"cases":2}"#;
+
+    #[test]
+    fn what_was_running_when_a_run_was_cut_off_is_told() {
+        let lines = format!(
+            "{BEGIN}\n{}\n{}\n\n{}",
+            r#"{"event":"started","id":"a/one"}"#,
+            r#"{"event":"something-new","x":1}"#,
+            r#"{"event":"started","i"#
+        );
+        let told = Told::read(lines.as_bytes()).unwrap();
+        assert_eq!(told.words()["a/one"], CUT_OFF);
+        assert_eq!((told.garbled, told.cases(), told.end), (1, 2, None));
+        assert_eq!(told.areas()[0].1.broken, 1);
+    }
+
+    #[test]
+    fn what_is_no_stream_of_events_is_refused() {
+        let other = BEGIN.replace(r#""format":1"#, r#""format":9"#);
+        let error = Told::read(other.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("format 9"), "{error}");
+        let error = Told::read("{}\n".as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("1 lines"), "{error}");
+    }
+}
