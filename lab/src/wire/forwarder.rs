@@ -23,7 +23,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// After so many frames of one port the other one has its turn.
 const BATCH: usize = 64;
@@ -47,6 +47,8 @@ pub(super) struct State {
     pub(super) engine: Engine,
     /// Sync messages that have been sent and have not arrived yet.
     pub(super) awaited: HashSet<u64>,
+    /// The longest that a frame has waited until the wire looked at it.
+    pub(super) lateness: Duration,
     /// Why frames are not moved any more, if they are not.
     failure: Option<String>,
 }
@@ -259,6 +261,11 @@ impl State {
             Some(_) => return self.engine.let_through(way, frame.bytes.to_vec()),
             None => {}
         }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let waited = now
+            .unwrap_or_default()
+            .saturating_sub(Duration::from_nanos(frame.time));
+        self.lateness = self.lateness.max(waited);
         let length = frame.original_len;
         if frame.bytes.len() < length as usize {
             return self.fail(format!("a frame of {length} bytes was cut short"));

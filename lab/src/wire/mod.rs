@@ -193,6 +193,20 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// The longest that a frame has waited until the wire looked at it, since this was last asked.
+    ///
+    /// It is microseconds, but where the machine is overloaded, or stands still: what hosts say is as late then, and their
+    /// timers end.
+    ///
+    /// # Errors
+    /// [`Error::Wire`] when the wire has failed.
+    pub fn take_lateness(&self) -> Result<Duration, Error> {
+        self.shared
+            .look(|state| std::mem::take(&mut state.lateness))
+    }
+}
+
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Wire").field(&self.shared).finish()

@@ -13,12 +13,15 @@ use crate::scenario::step::{Setting, Step};
 use lab::{Direction, Flow, Item, Trace};
 use soccr::Seq;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What was seen of a connection: the first section while it was opened, one for each step, and one for its end.
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     /// The sections, in this order.
     pub(super) sections: Vec<Section>,
+    /// The longest that the wire has kept a frame by itself.
+    pub(super) late: Duration,
 }
 
 /// What was seen during one step, and of what had come to rest behind it.
@@ -108,7 +111,10 @@ impl Account {
                 way.tell(&mut section.facts, index < last, roomy);
             }
         }
-        Self { sections }
+        Self {
+            sections,
+            late: Duration::ZERO,
+        }
     }
 }
 

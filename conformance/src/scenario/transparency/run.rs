@@ -28,6 +28,13 @@ pub(super) fn observe(
         steady: true,
     };
     let mut world = World::open(ctx, setup, conditions)?;
+    let wire = world.hosts.clone();
+    let lateness = || {
+        let late = wire.wire().map(|it| it.wire().take_lateness());
+        late.transpose().map(Option::unwrap_or_default)
+    };
+    // An earlier scenario may have used the same.
+    lateness()?;
     let saves = |end| scenario.steps.iter().any(|step| step.saves(end));
     let witness = match saves(End::Subject) {
         true => End::Peer,
@@ -72,7 +79,9 @@ pub(super) fn observe(
     }
     sections.push(end);
     let trace = capture.trace()?;
-    Ok(Account::of(&trace, flow, origins, scenario, sections))
+    let account = Account::of(&trace, flow, origins, scenario, sections);
+    let late = lateness()?;
+    Ok(Account { late, ..account })
 }
 
 /// Whether a step saves anything.
