@@ -52,7 +52,7 @@ pub(crate) fn execute(case: Case, needs: &Needs, options: &Options, ctx: Arc<Con
 pub(crate) fn keep(record: &mut Record, ctx: &Context, options: &Options) {
     let evidence = ctx.evidence();
     record.notes.clone_from(&evidence.notes);
-    if record.outcome.is_bad() {
+    if record.outcome.is_bad() || options.keep_all {
         evidence::keep(record, &evidence, options);
     }
 }

@@ -19,17 +19,28 @@ use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a case may take before the run goes on without it: a bound against hanging, not an expectation.
-pub const CASE_BOUND: Duration = Duration::from_secs(60);
+///
+/// It is less than what kselftest gives to a test unless told otherwise (45 s), so that a hang is told with its case.
+pub const CASE_BOUND: Duration = Duration::from_secs(40);
 
 /// How long the evidence of a hanging case may take: what hangs may hold a lock that its network needs.
 const EVIDENCE_BOUND: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether the run is to end.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long cases may go on that run when the run is told to end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why a case was not run, where the run was told to end.
+pub(crate) const INTERRUPTED: &str = "not run: the run was told to end";
 
 /// How many cases at least have to hang one after the other, and none to end meanwhile, until a run is given up. As long
 /// as others end, a case that hangs says nothing about them.
@@ -71,10 +82,16 @@ pub struct Options {
     pub jobs: usize,
     /// How long a case may take that has no bound of its own; [`CASE_BOUND`] unless for a test of the runner.
     pub bound: Duration,
+    /// The most that any case may take, whatever its own bound.
+    pub limit: Option<Duration>,
+    /// Once this is set, no case is begun any more; those that run may come to their end.
+    pub told_to_end: Arc<AtomicBool>,
     /// What generated cases are generated from.
     pub seed: u64,
     /// Where the folders of failed cases go; `None` keeps nothing but the text.
     pub artifacts: Option<PathBuf>,
+    /// Whether every case has such a folder, not only one that failed.
+    pub keep_all: bool,
     /// Whether a skipped case counts as a failure.
     pub expect_all: bool,
     /// Whether a pass that was not expected counts as a failure.
@@ -91,8 +108,11 @@ impl Default for Options {
         Self {
             jobs: 1,
             bound: CASE_BOUND,
+            limit: None,
+            told_to_end: Arc::default(),
             seed: 0,
             artifacts: None,
+            keep_all: false,
             expect_all: false,
             strict: false,
             expected: Arc::default(),
@@ -117,11 +137,13 @@ pub fn run_cases(
     report.begin(&machine, options, &cases);
     let coverage = Arc::new(Coverage::default());
     let records = Run::new(cases, needs, options, Arc::clone(&coverage)).finish(report);
+    let interrupted = records.iter().any(|record| is_interrupted(&record.outcome));
     let summary = Summary {
         options: options.clone(),
         machine,
         records,
         reached: coverage.reached(),
+        interrupted,
         elapsed: start.elapsed(),
     };
     report.finished(&summary);
@@ -194,8 +216,17 @@ impl Run {
             let error = error.map_or_else(String::new, |error| error.to_string());
             self.give_up(&format!("cannot start a thread: {error}"), report);
         }
+        let mut ending: Option<Instant> = None;
         while self.records.iter().any(Option::is_none) {
-            match self.events.recv_timeout(self.time_left()) {
+            if self.shared.options.told_to_end.load(Ordering::Relaxed) {
+                self.shared.stop();
+                let since = *ending.get_or_insert_with(Instant::now);
+                if self.running.is_empty() || since.elapsed() >= GRACE {
+                    self.end_early(report);
+                    break;
+                }
+            }
+            match self.events.recv_timeout(self.time_left().min(LOOK)) {
                 Ok(Event::Started(index, ctx)) => {
                     // A run that has been given up has its records already.
                     if self.records[index].is_none() {
@@ -285,11 +316,22 @@ impl Run {
         }
     }
 
+    /// Ends the run as it was told to: what was not begun is skipped, and what still runs has not been judged.
+    fn end_early(&mut self, report: &mut dyn Report) {
+        let running = std::mem::take(&mut self.running);
+        for index in 0..self.records.len() {
+            let outcome = match running.contains_key(&index) {
+                true => Outcome::Broken("it was running when the run was told to end".to_owned()),
+                false => Outcome::Skip(INTERRUPTED.to_owned()),
+            };
+            let case = self.shared.cases[index].clone();
+            self.ended(index, Record::not_run(case, outcome), report);
+        }
+    }
+
     /// Ends the run: what is not started never will be, what is running is not waited for.
     fn give_up(&mut self, reason: &str, report: &mut dyn Report) {
-        self.shared
-            .next
-            .store(self.shared.cases.len(), Ordering::Relaxed);
+        self.shared.stop();
         self.running.clear();
         for index in 0..self.records.len() {
             let case = self.shared.cases[index].clone();
@@ -303,7 +345,13 @@ impl Shared {
     /// How long a case may take.
     fn bound(&self, index: usize) -> Duration {
         let own = self.cases.get(index).and_then(|case| case.bound);
-        own.unwrap_or(self.options.bound)
+        let bound = own.unwrap_or(self.options.bound);
+        self.options.limit.map_or(bound, |limit| bound.min(limit))
+    }
+
+    /// No case is begun any more.
+    fn stop(&self) {
+        self.next.store(self.cases.len(), Ordering::Relaxed);
     }
 
     /// Takes cases until there are no more. Ends as well when nobody listens any longer.
@@ -330,6 +378,10 @@ impl Shared {
             }
         }
     }
+}
+
+fn is_interrupted(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Skip(reason) if reason == INTERRUPTED)
 }
 
 /// Completes the record of a case that hangs, from a thread that may hang as well.

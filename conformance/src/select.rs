@@ -3,6 +3,7 @@
 use crate::case::Case;
 use crate::glob;
 use std::fmt;
+use std::str::FromStr;
 
 /// How many ids are offered where one was not found.
 const SUGGESTIONS: usize = 5;
@@ -16,6 +17,37 @@ pub struct Selection {
     /// No case whose id matches (repeatable)
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
+    /// Only a part of them, for several machines: `2/3` for the second of three parts, each about as long
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
+}
+
+/// One of several parts: every case is in one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which, from 1.
+    number: usize,
+    /// Of how many.
+    of: usize,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once('/');
+        let numbers = numbers.and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+        match numbers {
+            Some((number, of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
+            _ => Err("a part is K/N, with K from 1 to N, such as 2/3".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
+    }
 }
 
 /// A pattern or an id that no case has.
@@ -51,7 +83,12 @@ impl Selection {
         let chosen = |case: &Case| {
             (self.filter.is_empty() || any(&self.filter, case)) && !any(&self.exclude, case)
         };
-        Ok(cases.into_iter().filter(chosen).collect())
+        let chosen = cases.into_iter().filter(chosen);
+        Ok(match self.shard {
+            // Neighbours take about as long, so that they go to different parts.
+            Some(Shard { number, of }) => chosen.skip(number - 1).step_by(of).collect(),
+            None => chosen.collect(),
+        })
     }
 }
 
@@ -142,6 +179,7 @@ mod tests {
         let selection = Selection {
             filter: owned(filter),
             exclude: owned(exclude),
+            shard: None,
         };
         let cases = selection.apply(cases())?;
         Ok(cases.into_iter().map(|case| case.id).collect())
@@ -193,5 +231,28 @@ mod tests {
     #[test]
     fn a_known_id_is_found() {
         assert_eq!(by_id(IDS[3], cases()).unwrap().id, IDS[3]);
+    }
+
+    #[test]
+    fn every_case_is_in_one_part() {
+        let parts = |text: &str| {
+            let selection = Selection {
+                shard: Some(text.parse().unwrap()),
+                ..Selection::default()
+            };
+            let cases = crate::catalogue::all();
+            let part = selection.apply(cases).unwrap();
+            part.into_iter().map(|case| case.id).collect::<Vec<_>>()
+        };
+        let [one, two, three] = ["1/3", "2/3", "3/3"].map(parts);
+        assert!(one.len() - three.len() <= 1);
+        let mut all = [one, two, three].concat();
+        all.sort();
+        let mut whole: Vec<_> = crate::catalogue::all();
+        whole.sort_by(|a, b| a.id.cmp(&b.id));
+        assert!(whole.iter().map(|case| &case.id).eq(&all));
+        for text in ["0/3", "4/3", "1", "a/b", "1/0"] {
+            assert!(text.parse::<Shard>().is_err(), "{text}");
+        }
     }
 }

@@ -20,6 +20,8 @@ pub struct Summary {
     pub records: Vec<Record>,
     /// What its scenarios have reached.
     pub reached: Reached,
+    /// Whether it was told to end before its time.
+    pub interrupted: bool,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -174,6 +176,8 @@ impl Summary {
     pub fn exit(&self) -> Exit {
         let totals = self.totals();
         match totals.exit(self.options.expect_all) {
+            // What was not asked may well fail.
+            Exit::Passed | Exit::Nothing if self.interrupted => Exit::Harness,
             Exit::Passed if self.options.strict && totals.unexpected > 0 => Exit::Failures,
             exit => exit,
         }
@@ -260,6 +264,16 @@ impl Exit {
             Self::Harness => 3,
             Self::Nothing => 4,
         }
+    }
+}
+
+impl Exit {
+    /// What a [code](Self::code) says; one that is none of ours, that the harness broke.
+    #[must_use]
+    pub fn of_code(code: u8) -> Self {
+        let all = [Self::Passed, Self::Failures, Self::Usage, Self::Nothing];
+        let found = all.into_iter().find(|exit| exit.code() == code);
+        found.unwrap_or(Self::Harness)
     }
 }
 

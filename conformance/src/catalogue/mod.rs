@@ -6,6 +6,7 @@ pub mod restore;
 pub mod save;
 pub mod snapshot;
 pub mod state;
+pub mod timelapse;
 
 use crate::case::Case;
 use crate::scenario;

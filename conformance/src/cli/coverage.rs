@@ -237,6 +237,7 @@ mod tests {
         };
         let summary = Summary {
             reached: Default::default(),
+            interrupted: false,
             options: Options::default(),
             machine: Machine {
                 release: "6.18".into(),

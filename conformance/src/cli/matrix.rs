@@ -1,24 +1,29 @@
 //! `conformance matrix`.
 
+use super::report_file::{self, ReportFile, create};
+use super::run::told_to_end;
 use super::{complain, print};
 use crate::matrix::debian::{self, Wanted};
 use crate::matrix::{self, Error, Hardware, Judged, Kernel, Plan, Planted, by_version};
+use crate::report::json::FORMAT;
+use crate::report::kernels::{Kernels, OfKernel};
 use crate::report::style::Styles;
 use crate::report::table::{self, Row};
 use crate::report::text::colours;
+use crate::report::told::Told;
 use crate::select::Selection;
 use crate::summary::Exit;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::io::BufWriter;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
+/// Which kernels are booted, and how.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    #[command(flatten)]
-    selection: Selection,
+pub(super) struct Booted {
     /// A kernel: bzImage, vmlinux, or a package of Debian; where a kernel is in several packages, each of them
     #[arg(
         long = "kernel",
@@ -41,15 +46,29 @@ pub(super) struct Args {
     /// How much memory each machine has, MiB
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     memory: usize,
+    /// How long a machine may say nothing before it counts as hanging, seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    silence: u64,
+    /// Let each machine be the same each time, bit for bit: one processor, and a time of its own that leaps over idleness
+    #[arg(long, conflicts_with = "smp")]
+    deterministic: bool,
+    /// Where a folder for each kernel goes: its console, and its events
+    #[arg(long, value_name = "DIR", default_value = "conformance-matrix")]
+    artifacts: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    booted: Booted,
     /// How many machines run at the same time [default: one for each core]
     #[arg(long, value_name = "N")]
     machines: Option<NonZeroUsize>,
     /// How many cases run at the same time in each machine
     #[arg(long, short, value_name = "N", default_value = "4")]
     jobs: NonZeroUsize,
-    /// How long a machine may say nothing before it counts as hanging, seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    silence: u64,
     /// How many scenarios are generated and run besides the cases of the catalogue
     #[arg(long, value_name = "N", default_value_t = 0)]
     scenarios: usize,
@@ -59,31 +78,39 @@ pub(super) struct Args {
     /// Let something go wrong in each machine, to see that it is noticed
     #[arg(long, value_name = "WHAT", hide = true)]
     planted: Option<Planted>,
+    /// Keep the captures of every case, not only of those that fail
+    #[arg(long)]
+    keep_all: bool,
     /// Show all cases, not only those in which kernels differ
     #[arg(long)]
     all_rows: bool,
-    /// Where a folder for each kernel goes: its console, and its events
-    #[arg(long, value_name = "DIR", default_value = "conformance-matrix")]
-    artifacts: PathBuf,
+    /// Write a report for programs as well
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a report as well, such as `junit=FILE` (repeatable)
+    #[arg(long = "report", value_name = "FORMAT=FILE")]
+    reports: Vec<ReportFile>,
 }
 
 pub(super) fn matrix(args: Args) -> Exit {
-    let kernels = match kernels(&args) {
-        Ok(kernels) => kernels,
+    let plan = match booted(&args.booted, words(&args)) {
+        Ok(plan) => plan,
         Err(error) => return complain(Exit::Usage, error),
     };
-    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
     let plan = Plan {
-        kernels,
-        hardware: Hardware {
-            processors: args.smp.get(),
-            memory: args.memory,
-            silence: Duration::from_secs(args.silence),
-        },
-        words: words(&args),
         planted: args.planted,
-        machines: args.machines.map_or(cores, NonZeroUsize::get),
-        folder: args.artifacts.clone(),
+        machines: args.machines.map_or(plan.machines, NonZeroUsize::get),
+        ..plan
+    };
+    // Both before the run: after minutes is too late to say that there is no such directory.
+    let json = args.json.as_deref().map(|path| create(path, "--json"));
+    let json = match json.transpose() {
+        Ok(json) => json,
+        Err(error) => return complain(Exit::Usage, error),
+    };
+    let reports = match report_file::create_all(&args.reports) {
+        Ok(reports) => reports,
+        Err(error) => return complain(Exit::Usage, error),
     };
     let start = Instant::now();
     let results = matrix::run(&plan, |kernel, judged| print(&line(kernel, judged)));
@@ -102,11 +129,64 @@ pub(super) fn matrix(args: Args) -> Exit {
             _ => "not every kernel could be judged",
         }
     ));
-    exit
+    let told = kernels_told(&results, exit);
+    let runs: Vec<_> = told
+        .kernels
+        .iter()
+        .map(|it| (it.release.clone(), it.told.clone()))
+        .collect();
+    let json = json.map(|(path, file)| (path, told.write(BufWriter::new(file))));
+    let written = json.into_iter().chain(report_file::write(reports, &runs));
+    report_file::exit(exit, written)
+}
+
+/// The report for programs. A kernel that was not booted has told nothing, and why.
+fn kernels_told(results: &[(Kernel, Result<Judged, Error>)], exit: Exit) -> Kernels {
+    let kernel = |(kernel, judged): &(Kernel, Result<Judged, Error>)| match judged {
+        Ok(judged) => OfKernel {
+            release: kernel.release.clone(),
+            trouble: judged.trouble(),
+            told: judged.told.clone(),
+            exit: judged.exit().code(),
+        },
+        Err(error) => OfKernel {
+            release: kernel.release.clone(),
+            trouble: vec![error.to_string()],
+            told: Told::default(),
+            exit: Exit::Harness.code(),
+        },
+    };
+    Kernels {
+        format: FORMAT,
+        kernels: results.iter().map(kernel).collect(),
+        exit: exit.code(),
+    }
+}
+
+/// What is to be booted to run these words.
+pub(super) fn booted(args: &Booted, words: Vec<String>) -> Result<Plan, Error> {
+    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+    Ok(Plan {
+        kernels: kernels(args)?,
+        hardware: Hardware {
+            processors: args.smp.get(),
+            memory: args.memory,
+            silence: Duration::from_secs(args.silence),
+            deterministic: args.deterministic,
+            told_to_end: told_to_end().map_err(|source| Error::Io {
+                doing: "listen to signals".to_owned(),
+                source,
+            })?,
+        },
+        words,
+        planted: None,
+        machines: cores,
+        folder: args.artifacts.clone(),
+    })
 }
 
 /// The kernels that were named, and those that were fetched. Packages are unpacked where they are kept.
-fn kernels(args: &Args) -> Result<Vec<Kernel>, Error> {
+fn kernels(args: &Booted) -> Result<Vec<Kernel>, Error> {
     let is_package = |path: &&PathBuf| path.extension().is_some_and(|it| it == "deb");
     let (packages, images): (Vec<_>, Vec<_>) = args.kernels.iter().partition(is_package);
     let mut packages: Vec<_> = packages.into_iter().cloned().collect();
@@ -130,7 +210,7 @@ fn kernels(args: &Args) -> Result<Vec<Kernel>, Error> {
     Ok(kernels)
 }
 
-fn cache(args: &Args) -> PathBuf {
+fn cache(args: &Booted) -> PathBuf {
     let given = args.cache.clone();
     given.unwrap_or_else(|| {
         let set = |name| std::env::var_os(name).map(PathBuf::from);
@@ -147,6 +227,18 @@ fn words(args: &Args) -> Vec<String> {
     add("--jobs", &args.jobs.to_string());
     add("--scenarios", &args.scenarios.to_string());
     add("--seed", &args.seed.to_string());
+    for (wanted, option) in [
+        (args.booted.deterministic, "--timelapse"),
+        (args.keep_all, "--keep-all"),
+    ] {
+        if wanted {
+            words.push(option.to_owned());
+        }
+    }
+    let mut add = |option: &str, value: &str| words.extend([option.to_owned(), value.to_owned()]);
+    if let Some(shard) = args.selection.shard {
+        add("--shard", &shard.to_string());
+    }
     for (option, globs) in [
         ("--filter", &args.selection.filter),
         ("--exclude", &args.selection.exclude),
@@ -157,7 +249,7 @@ fn words(args: &Args) -> Vec<String> {
 }
 
 /// A line for a kernel that is done, and one for each trouble.
-fn line(kernel: &Kernel, judged: &Result<Judged, Error>) -> String {
+pub(super) fn line(kernel: &Kernel, judged: &Result<Judged, Error>) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     match judged {

@@ -1,10 +1,14 @@
 //! The command line: what can be asked for, and how the process ends.
 
+mod bisect;
+mod compare;
 mod coverage;
 mod doctor;
 mod list;
 mod matrix;
 mod replay;
+mod report;
+mod report_file;
 mod repro;
 mod run;
 mod self_test;
@@ -59,6 +63,12 @@ enum Command {
     Coverage(coverage::Args),
     /// Judge other kernels, each in a virtual machine (QEMU), and put the results side by side
     Matrix(matrix::Args),
+    /// Judge one kernel by one case, as `git bisect run` wants it: 0 good, 1 bad, 125 cannot be told
+    Bisect(bisect::Args),
+    /// Tell what runs have told (`run --events`) in another format: KTAP, JUnit, GitHub
+    Report(report::Args),
+    /// Compare two reports: what got worse, what got better, what is new, what is gone; 1 where anything got worse
+    Compare(compare::Args),
     /// Find out what is possible here, and what to do about the rest
     Doctor {
         /// Print what the library can do here, for machines
@@ -82,6 +92,9 @@ pub fn main() -> ExitCode {
         Command::Repro(args) => repro::print(&args),
         Command::Coverage(args) => tell(coverage::coverage(&args, &catalogue::all())),
         Command::Matrix(args) => matrix::matrix(args),
+        Command::Bisect(args) => return bisect::bisect(&args),
+        Command::Report(args) => report::report(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Doctor { json: false } => doctor::doctor(),
         Command::Doctor { json: true } => doctor::json(),
     };

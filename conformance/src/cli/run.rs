@@ -1,5 +1,6 @@
 //! `conformance run`.
 
+use super::report_file::{self, ReportFile, create};
 use super::{complain, print};
 use crate::case::{Case, Need};
 use crate::catalogue;
@@ -8,8 +9,10 @@ use crate::machine::Machine;
 use crate::probe::Needs;
 use crate::report::comparison::{self, Several};
 use crate::report::events::Lines;
+use crate::report::format::Format;
 use crate::report::json::Document;
 use crate::report::text::{Text, colours};
+use crate::report::told::Listener;
 use crate::report::{Listeners, Report};
 use crate::runner::{CASE_BOUND, Options, default_jobs, run_cases};
 use crate::scenario;
@@ -18,13 +21,17 @@ use crate::subject::{self, Subject};
 use crate::summary::{Exit, Summary};
 use crate::victim;
 use lab::Sandbox;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{BuildHasher, RandomState};
+use std::io::{self, stdout};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -39,6 +46,12 @@ pub(super) struct Args {
     /// Write what happens, as it happens: a line of JSON for each event (the format: conformance/src/report/events.rs)
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    /// Write a report as well, such as `junit=FILE` (repeatable)
+    #[arg(long = "report", value_name = "FORMAT=FILE")]
+    reports: Vec<ReportFile>,
+    /// Tell the run as KTAP on standard output, at its end, and nothing else
+    #[arg(long)]
+    ktap: bool,
     /// Count a skipped case as a failure
     #[arg(long)]
     expect_all: bool,
@@ -64,6 +77,15 @@ pub(super) struct Args {
     /// Go on with scenarios until so many percent of the pairs of circumstances are reached, such as `100%`
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     until_pairs: Option<f64>,
+    /// Run the cases of `timelapse/*`, too: hours, but where time leaps (`conformance matrix --deterministic`)
+    #[arg(long)]
+    timelapse: bool,
+    /// Keep the captures of every case, not only of those that fail
+    #[arg(long)]
+    keep_all: bool,
+    /// The most that any case may take, seconds [default: 40, and more for those that are known to take long]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    case_timeout: Option<u64>,
     /// Where a folder for each failed case goes
     #[arg(long, value_name = "DIR", default_value = "conformance-failures")]
     artifacts: PathBuf,
@@ -71,6 +93,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Exit {
     let mut cases = catalogue::all();
+    if args.timelapse {
+        cases.extend(catalogue::timelapse::cases());
+    }
     cases.extend(scenario::cases(args.scenarios));
     cases.extend(scenario::transparent(
         args.scenarios.div_ceil(scenario::COMPARED_OF),
@@ -104,9 +129,19 @@ pub(super) fn run_these(args: Args, cases: Vec<Case>) -> Exit {
         [Ok(json), Ok(events)] => [json, events],
         [Err(error), _] | [_, Err(error)] => return complain(Exit::Usage, error),
     };
+    let reports = match report_file::create_all(&args.reports) {
+        Ok(reports) => reports,
+        Err(error) => return complain(Exit::Usage, error),
+    };
     let subjects = match named(args.subjects) {
         Ok(subjects) => subjects,
         Err(error) => return complain(Exit::Usage, format!("--subject {error}")),
+    };
+    let told_to_end = match told_to_end() {
+        Ok(told_to_end) => told_to_end,
+        Err(error) => {
+            return complain(Exit::Harness, format!("listening to signals: {error}"));
+        }
     };
     let place = Place::of(&args.artifacts);
     if let Err(error) = Sandbox::enter() {
@@ -132,18 +167,29 @@ pub(super) fn run_these(args: Args, cases: Vec<Case>) -> Exit {
     let options = Options {
         jobs: args.jobs.map_or_else(default_jobs, NonZeroUsize::get),
         bound: CASE_BOUND,
+        limit: args.case_timeout.map(Duration::from_secs),
+        told_to_end,
         seed: args.seed.unwrap_or_else(random_seed),
         artifacts: Some(args.artifacts),
+        keep_all: args.keep_all,
         expect_all: args.expect_all,
         strict: args.strict,
         ..Options::default()
     };
     let mut text = Text::on_stdout();
     let mut events = events.map(|(path, file)| (path, Lines::new(file)));
-    let mut listeners: Vec<&mut dyn Report> = vec![&mut text];
+    let mut told = Listener::default();
+    let mut listeners: Vec<&mut dyn Report> = vec![&mut told];
+    if !args.ktap {
+        listeners.push(&mut text);
+    }
     listeners.extend(events.iter_mut().map(|(_, lines)| lines as &mut dyn Report));
     let summaries = judge(&subjects, &cases, &options, &book, &mut listeners);
-    if summaries.len() > 1 {
+    let runs: Vec<_> = told.0.into_iter().map(|it| (it.name(), it)).collect();
+    if args.ktap {
+        // Where the reader has gone, nobody is there to be told.
+        let _ = Format::Ktap.write(&mut stdout().lock(), &runs);
+    } else if summaries.len() > 1 {
         print(&comparison::text(&summaries, args.all_rows, &colours()));
     }
     let written = events.map(|(path, lines)| (path, lines.finish()));
@@ -155,19 +201,20 @@ pub(super) fn run_these(args: Args, cases: Vec<Case>) -> Exit {
         };
         (path, written)
     });
-    let mut exit = comparison::exit(&summaries);
-    for (path, written) in written.into_iter().chain(document) {
-        if let Err(error) = written {
-            if exit != Exit::Failures {
-                exit = Exit::Harness;
-            }
-            complain(
-                exit,
-                format!("writing the report {}: {error}", path.display()),
-            );
-        }
+    let written = written.into_iter().chain(document);
+    let written = written.chain(report_file::write(reports, &runs));
+    report_file::exit(comparison::exit(&summaries), written)
+}
+
+/// Set by SIGTERM, which `timeout` sends twice, and by SIGINT, which ends the process at once the second time.
+pub(super) fn told_to_end() -> io::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    // Before the flag is set by the same signal.
+    signal_hook::flag::register_conditional_default(SIGINT, Arc::clone(&flag))?;
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
     }
-    exit
+    Ok(flag)
 }
 
 /// The libraries that were asked for, found from any directory: the Rust one unless others are named, and none twice.
@@ -247,16 +294,6 @@ fn expected(book: &Book, subject: &Subject) -> Expected {
         today: Date::today(),
         probe: &Need::probe,
     })
-}
-
-fn create(path: &Path, option: &str) -> Result<(PathBuf, File), String> {
-    match File::create(path) {
-        Ok(file) => Ok((path.to_owned(), file)),
-        Err(error) => Err(format!(
-            "creating the report {}: {error}\n  choose another file with {option}",
-            path.display()
-        )),
-    }
 }
 
 /// Short enough to be typed. The standard library seeds its hashers from the system.

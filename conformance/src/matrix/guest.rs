@@ -4,6 +4,8 @@
 
 use super::planted::Planted;
 use crate::report::events::Event;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
@@ -22,6 +24,10 @@ pub(super) const MODULES: &str = "/suite/modules";
 pub(super) const ORDERS: &str = "/suite/orders";
 /// Where events go: the second serial port.
 const EVENTS: &str = "/dev/ttyS1";
+/// Where the suite keeps what its failures have left behind.
+const KEPT: &str = "/tmp/conformance-failures";
+/// So many bytes of that are brought out: a serial line takes less than a megabyte a second.
+const MOST_KEPT: usize = 8 << 20;
 /// The highest level of a message that is told about: `KERN_WARNING`.
 const WARNING: u8 = 4;
 /// Taint that comes from us: a module without its signature (`TAINT_UNSIGNED_MODULE`).
@@ -98,6 +104,12 @@ fn serve() -> io::Result<Infallible> {
         }
     }
     let status = suite.wait()?;
+    for (path, bytes) in kept(Path::new(KEPT))? {
+        line.tell(&Event::File {
+            path,
+            base64: BASE64.encode(bytes),
+        })?;
+    }
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     line.tell(&Event::GuestEnded {
         code: match orders.planted {
@@ -108,6 +120,37 @@ fn serve() -> io::Result<Infallible> {
     })?;
     // The machine is started with the order not to begin anew.
     reboot(RebootMode::RB_AUTOBOOT).map_err(io::Error::from)
+}
+
+/// The files below a folder, with their paths in it, in the order of these; as many as fit into what is brought out.
+fn kept(folder: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let mut paths = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry?.path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => paths.push(path),
+            }
+        }
+    }
+    paths.sort();
+    let mut left = MOST_KEPT;
+    let mut files = Vec::new();
+    for path in paths {
+        let bytes = fs::read(&path)?;
+        let Some(rest) = left.checked_sub(bytes.len()) else {
+            continue;
+        };
+        left = rest;
+        let name = path.strip_prefix(folder).unwrap_or(&path);
+        files.push((name.display().to_string(), bytes));
+    }
+    Ok(files)
 }
 
 fn mount_all() -> io::Result<()> {

@@ -4,7 +4,11 @@ use super::machine::End;
 use crate::report::events::Event;
 use crate::report::told::Told;
 use crate::summary::{Exit, Totals};
-use std::path::PathBuf;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
 
 /// What a kernel says when something is wrong with it, at the beginning of a line.
 const SPLATS: [&str; 12] = [
@@ -35,7 +39,9 @@ pub struct Judged {
     pub splats: Vec<Splat>,
     /// What the kernel calls itself tainted by.
     pub taint: u64,
-    /// Where its console and its events are.
+    /// What its suite has kept and could not be written here.
+    pub lost: Vec<String>,
+    /// Where its console, its events, and what its suite has kept are.
     pub folder: PathBuf,
 }
 
@@ -56,6 +62,7 @@ impl Judged {
             told: Told::default(),
             splats: Vec::new(),
             taint: 0,
+            lost: Vec::new(),
             folder,
         };
         for line in events.lines() {
@@ -68,10 +75,13 @@ impl Judged {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Kernel { text, .. } => {
-                if SPLATS.iter().any(|start| text.starts_with(start)) {
-                    let running = self.told.running.clone();
-                    self.splats.push(Splat { text, running });
+            Event::Kernel { text, .. } if SPLATS.iter().any(|start| text.starts_with(start)) => {
+                let running = self.told.running.clone();
+                self.splats.push(Splat { text, running });
+            }
+            Event::File { path, base64 } => {
+                if let Err(error) = keep(&self.folder, &path, &base64) {
+                    self.lost.push(format!("{path}: {error}"));
                 }
             }
             Event::GuestEnded { code, taint } => {
@@ -129,6 +139,10 @@ impl Judged {
                 time.as_secs(),
                 running(&self.told.running)
             )),
+            End::Told => trouble.push(format!(
+                "it was told to end ({})",
+                running(&self.told.running)
+            )),
             End::Emulator(text) => trouble.push(format!("the emulator: {text}")),
         }
         match &self.told.begin {
@@ -148,6 +162,9 @@ impl Judged {
         }
         if self.taint != 0 {
             trouble.push(format!("the kernel is tainted: {:#x}", self.taint));
+        }
+        for lost in &self.lost {
+            trouble.push(format!("not kept: {lost}"));
         }
         for splat in &self.splats {
             trouble.push(format!("{} ({})", splat.text, running(&splat.running)));
@@ -177,6 +194,21 @@ impl Judged {
             exit => exit,
         }
     }
+}
+
+/// Writes a file that came out of a guest, below `folder` and nowhere else.
+fn keep(folder: &Path, path: &str, base64: &str) -> io::Result<()> {
+    let path = Path::new(path);
+    if !path
+        .components()
+        .all(|it| matches!(it, Component::Normal(_)))
+    {
+        return Err(io::Error::other("no path below the folder"));
+    }
+    let bytes = BASE64.decode(base64).map_err(io::Error::other)?;
+    let path = folder.join(path);
+    fs::create_dir_all(path.parent().unwrap_or(folder))?;
+    fs::write(path, bytes)
 }
 
 #[cfg(test)]
@@ -301,6 +333,24 @@ mod tests {
             ["the emulator: no memory", "the suite did not begin"]
         );
         assert_eq!(it.exit(), Exit::Harness);
+    }
+
+    #[test]
+    fn what_was_kept_comes_out_below_its_folder_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |path: &str, base64: &str| {
+            format!(r#"{{"event":"file","path":"{path}","base64":"{base64}"}}"#)
+        };
+        let mut lines = whole();
+        lines.insert(6, file("a__one/a.pcapng", "aGVsbG8="));
+        lines.insert(6, file("../out", "aGVsbG8="));
+        lines.insert(6, file("b", "?"));
+        let text = lines.join("\n");
+        let it = Judged::new(End::WithoutVerdict, 1, &text, folder.path().to_owned());
+        let kept = fs::read(folder.path().join("a__one/a.pcapng")).unwrap();
+        assert_eq!(kept, b"hello");
+        assert_eq!(it.lost.len(), 2);
+        assert!(!folder.path().join("../out").exists());
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,17 @@ pub struct Hardware {
     pub memory: usize,
     /// How long it may say nothing, before it counts as hanging.
     pub silence: Duration,
+    /// Whether it is the same each time, bit for bit: its time goes on by the instructions that it executes, and where there
+    /// are none, it leaps to what happens next.
+    pub deterministic: bool,
+    /// Once this is set, it is ended.
+    pub told_to_end: Arc<AtomicBool>,
+}
+
+impl Hardware {
+    fn is_to_end(&self) -> bool {
+        self.told_to_end.load(Ordering::Relaxed)
+    }
 }
 
 /// The files of one machine.
@@ -60,12 +73,20 @@ pub enum End {
     Silent(Duration),
     /// The emulator ended otherwise: what it said.
     Emulator(String),
+    /// It was ended, because this program was told to end.
+    Told,
 }
 
 /// Boots a kernel, and waits for its end.
 pub(super) fn run(kernel: &Kernel, files: &Files, hardware: &Hardware) -> Result<End, Error> {
+    for file in [&files.console, &files.events] {
+        File::create(file).doing(|| format!("create {}", file.display()))?;
+    }
+    if hardware.is_to_end() {
+        return Ok(End::Told);
+    }
     let mut child = start(kernel, files, hardware)?;
-    let ended = watch(&mut child, files, hardware.silence);
+    let ended = watch(&mut child, files, hardware);
     if !matches!(ended, Ok(Some(_))) {
         // It may have ended meanwhile.
         let _ = child.kill();
@@ -74,19 +95,32 @@ pub(super) fn run(kernel: &Kernel, files: &Files, hardware: &Hardware) -> Result
     let console = fs::read(&files.console).unwrap_or_default();
     let console = String::from_utf8_lossy(&console);
     let ended = ended.doing(|| format!("wait for {QEMU}"))?;
-    Ok(ended.map_or(End::Silent(hardware.silence), |status| {
-        meaning(status, &console, || said(&mut child))
-    }))
+    Ok(match ended {
+        Some(status) => meaning(status, &console, || said(&mut child)),
+        None if hardware.is_to_end() => End::Told,
+        None => End::Silent(hardware.silence),
+    })
 }
 
 fn start(kernel: &Kernel, files: &Files, hardware: &Hardware) -> Result<Child, Error> {
-    for file in [&files.console, &files.events] {
-        File::create(file).doing(|| format!("create {}", file.display()))?;
-    }
     let serial = |path: &Path| format!("file:{}", path.display());
     let command_line = "console=ttyS0 loglevel=5 reboot=t panic=-1 oops=panic cryptomgr.notests LD_LIBRARY_PATH=/lib";
-    Command::new(QEMU)
-        .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35"])
+    let mut command = Command::new(QEMU);
+    match hardware.deterministic {
+        true => command.args([
+            "-accel",
+            "tcg,thread=single",
+            "-icount",
+            "shift=0,sleep=off",
+            "-rtc",
+            "base=2026-01-01,clock=vm",
+            "-seed",
+            "1",
+        ]),
+        false => command.args(["-accel", "tcg,thread=multi"]),
+    };
+    command
+        .args(["-cpu", "max", "-M", "q35"])
         .args([
             "-nodefaults",
             "-no-user-config",
@@ -110,8 +144,8 @@ fn start(kernel: &Kernel, files: &Files, hardware: &Hardware) -> Result<Child, E
         .map_err(|error| Error::of_program(error, QEMU, "boot a kernel", WHERE))
 }
 
-/// Until it ends, or says nothing for too long.
-fn watch(child: &mut Child, files: &Files, silence: Duration) -> io::Result<Option<ExitStatus>> {
+/// Until it ends, says nothing for too long, or is to be ended.
+fn watch(child: &mut Child, files: &Files, hardware: &Hardware) -> io::Result<Option<ExitStatus>> {
     let told = || {
         let length = |path: &Path| fs::metadata(path).map_or(0, |it| it.len());
         [length(&files.console), length(&files.events)]
@@ -124,7 +158,7 @@ fn watch(child: &mut Child, files: &Files, silence: Duration) -> io::Result<Opti
         let now = told();
         if now != last {
             (last, since) = (now, Instant::now());
-        } else if since.elapsed() >= silence {
+        } else if since.elapsed() >= hardware.silence || hardware.is_to_end() {
             return Ok(None);
         }
         thread::sleep(LOOK);

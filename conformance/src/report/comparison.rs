@@ -150,6 +150,7 @@ mod tests {
             |(id, outcome)| Record::not_run(Case::new(id, "x", &["A2"], |_| Ok(())), outcome);
         Summary {
             reached: Default::default(),
+            interrupted: false,
             options: Options {
                 subject: subject.parse().unwrap(),
                 ..Options::default()

@@ -10,6 +10,7 @@
 //! | `ended` | a case has ended | the fields of a case in the report of `--json` ([`Entry`]) |
 //! | `kernel` | the kernel has said something, in guests only | `level`, 0 to 7, the lower the graver; `text` |
 //! | `finished` | after the last case | `totals`, `promises`, `exit`, `ms` |
+//! | `file` | behind the last case, in guests only, for each file that was kept | `path`, below the folder of what is kept; `base64` |
 //! | `guest-ended` | the process that ran the suite has ended, in guests only | `code`, none where it was killed; `taint`, of the kernel by then |
 //!
 //! A reader passes over an `event` and over fields that it does not know, and refuses a `format` that it does not know. A run
@@ -66,6 +67,13 @@ pub enum Event {
         /// What the kernel calls itself tainted by (Documentation/admin-guide/tainted-kernels.rst), but for modules
         /// without a signature.
         taint: u64,
+    },
+    /// A file that was kept of a case, in guests only: they have no other way out.
+    File {
+        /// Its path below the folder of what is kept.
+        path: String,
+        /// What is in it.
+        base64: String,
     },
     /// What a version of the suite tells that came later.
     #[serde(other, skip_serializing)]
@@ -130,21 +138,11 @@ impl<W: Write> Lines<W> {
 
 impl<W: Write> Report for Lines<W> {
     fn begin(&mut self, machine: &Machine, options: &Options, cases: &[Case]) {
-        self.write(&Event::Begin(Begin {
-            format: FORMAT,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            machine: machine.clone(),
-            seed: options.seed,
-            subject: options.subject.to_string(),
-            jobs: options.jobs,
-            cases: cases.len(),
-        }));
+        self.write(&Event::begin(machine, options, cases));
     }
 
     fn started(&mut self, _: usize, case: &Case) {
-        self.write(&Event::Started {
-            id: case.id.clone(),
-        });
+        self.write(&Event::started(case));
     }
 
     fn ended(&mut self, _: usize, record: &Record) {
@@ -152,12 +150,41 @@ impl<W: Write> Report for Lines<W> {
     }
 
     fn finished(&mut self, summary: &Summary) {
-        self.write(&Event::Finished {
+        self.write(&Event::finished(summary));
+    }
+}
+
+impl Event {
+    /// A run begins.
+    #[must_use]
+    pub fn begin(machine: &Machine, options: &Options, cases: &[Case]) -> Self {
+        Self::Begin(Begin {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            machine: machine.clone(),
+            seed: options.seed,
+            subject: options.subject.to_string(),
+            jobs: options.jobs,
+            cases: cases.len(),
+        })
+    }
+
+    /// A case has begun.
+    #[must_use]
+    pub fn started(case: &Case) -> Self {
+        let id = case.id.clone();
+        Self::Started { id }
+    }
+
+    /// A run has come to its end.
+    #[must_use]
+    pub fn finished(summary: &Summary) -> Self {
+        Self::Finished {
             totals: summary.totals(),
             promises: summary.promises(),
             exit: summary.exit().code(),
             ms: super::json::milliseconds(summary.elapsed),
-        });
+        }
     }
 }
 
@@ -190,9 +217,10 @@ mod tests {
                 Event::Begin(begin) => format!("begin {}", begin.cases),
                 Event::Started { id } => format!("started {id}"),
                 Event::Ended(entry) => format!("{} {}", entry.outcome, entry.id),
-                Event::Kernel { .. } | Event::GuestEnded { .. } | Event::Unknown => {
-                    "of a guest".to_owned()
-                }
+                Event::Kernel { .. }
+                | Event::GuestEnded { .. }
+                | Event::File { .. }
+                | Event::Unknown => "of a guest".to_owned(),
                 Event::Finished { totals, exit, .. } => {
                     format!("finished {} {exit}", totals.failed)
                 }

@@ -1,9 +1,15 @@
 //! What is told about a run, while it runs and afterwards.
 
+pub mod changes;
 pub mod comparison;
 pub mod events;
 pub mod failure;
+pub mod format;
+pub mod github;
 pub mod json;
+pub mod junit;
+pub mod kernels;
+pub mod ktap;
 pub mod style;
 pub mod summary;
 pub mod table;

@@ -43,9 +43,9 @@ impl Styles {
     pub fn of_word(&self, word: &str) -> Style {
         match word {
             "pass" => self.good,
-            "fail" | "broken" => self.bad,
+            "fail" | "broken" | "crash" => self.bad,
             "skip" => self.weak,
-            "unexpected" => self.notable.bold(),
+            "unexpected" => self.strong,
             _ => self.notable,
         }
     }

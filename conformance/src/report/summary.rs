@@ -1,6 +1,7 @@
 //! The end of the text report: a table by area, why cases were skipped, what failed, and the verdict.
 
 use super::style::{Styles, paint};
+use crate::runner::INTERRUPTED;
 use crate::scenario::bins::{self, Reached};
 use crate::subject::Subject;
 use crate::summary::{Exit, Summary, Totals};
@@ -16,7 +17,9 @@ pub fn text(summary: &Summary, styles: &Styles) -> String {
     let mut out = String::from("\n");
     // Writing to a string cannot fail.
     let _ = table(&mut out, summary, styles);
-    let _ = reasons(&mut out, "skip", &summary.skips(), styles.weak);
+    let mut skips = summary.skips();
+    skips.retain(|(reason, _)| reason != INTERRUPTED);
+    let _ = reasons(&mut out, "skip", &skips, styles.weak);
     let _ = reasons(&mut out, "known", &summary.known(), styles.weak);
     let _ = expired(&mut out, summary, styles);
     let _ = reached(&mut out, &summary.reached, styles);
@@ -197,6 +200,7 @@ fn verdict(summary: &Summary, styles: &Styles) -> String {
         }
         Exit::Failures if totals.failed == 0 => "a case was skipped, and --expect-all was given",
         Exit::Failures => "a promise is not kept",
+        Exit::Harness if summary.interrupted => "the run was told to end before its time",
         Exit::Harness => "the harness broke",
         Exit::Nothing => "nothing ran",
         Exit::Usage => "the command line makes no sense",

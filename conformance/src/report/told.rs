@@ -1,8 +1,13 @@
 //! What a run has told, read from its [events](super::events): what every report but the live ones is made of.
 
+use super::Report;
 use super::events::{Begin, Event, FORMAT};
 use super::json::Entry;
-use crate::summary::{Promises, Totals};
+use crate::case::Case;
+use crate::machine::Machine;
+use crate::outcome::Record;
+use crate::runner::Options;
+use crate::summary::{Exit, Promises, Summary, Totals};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
@@ -120,6 +125,27 @@ impl Told {
         self.begin.as_ref().map_or(0, |begin| begin.cases)
     }
 
+    /// What tells it from others: its kernel, and its library where that is not ours.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let Some(begin) = &self.begin else {
+            return String::new();
+        };
+        match &*begin.subject {
+            "rust" => begin.machine.release.clone(),
+            subject => format!("{} {subject}", begin.machine.release),
+        }
+    }
+
+    /// How the run ended: by its own account, unless it was cut off.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self.end {
+            Some(end) => Exit::of_code(end.exit),
+            None => Exit::worst([Exit::Harness, self.totals().exit(false)]),
+        }
+    }
+
     /// What became of each case, by its id; of those that were running when it was cut off, [`CUT_OFF`].
     #[must_use]
     pub fn words(&self) -> BTreeMap<&str, &str> {
@@ -151,9 +177,76 @@ impl Told {
     }
 }
 
+/// Listens to runs, one after the other, and has what each has told.
+#[derive(Clone, Debug, Default)]
+pub struct Listener(pub Vec<Told>);
+
+impl Listener {
+    fn take(&mut self, event: Event) {
+        if let Some(told) = self.0.last_mut() {
+            told.take(event);
+        }
+    }
+}
+
+impl Report for Listener {
+    fn begin(&mut self, machine: &Machine, options: &Options, cases: &[Case]) {
+        self.0.push(Told::default());
+        self.take(Event::begin(machine, options, cases));
+    }
+
+    fn started(&mut self, _: usize, case: &Case) {
+        self.take(Event::started(case));
+    }
+
+    fn ended(&mut self, _: usize, record: &Record) {
+        self.take(Event::Ended(Entry::from(record)));
+    }
+
+    fn finished(&mut self, summary: &Summary) {
+        self.take(Event::finished(summary));
+    }
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::case::Level;
+
+    /// A run that was cut off, with one case of most kinds.
+    pub(in super::super) fn sample() -> Told {
+        let entry = |id: &str, outcome: &str| {
+            let bad = ["fail", "known"].contains(&outcome);
+            let text = |text: &str| bad.then(|| text.to_owned());
+            Entry {
+                id: id.to_owned(),
+                level: Level::Must,
+                statement: "holds".to_owned(),
+                guide: vec!["A2".to_owned()],
+                outcome: outcome.to_owned(),
+                reason: match outcome {
+                    "skip" => Some("no netem here".to_owned()),
+                    _ => text("a number"),
+                },
+                expected: text("1"),
+                actual: text("2\nor <3>"),
+                expectation: (outcome == "known").then(|| "fixed in 6.19".to_owned()),
+                ms: 1500,
+                notes: Vec::new(),
+                folder: None,
+                traces: Vec::new(),
+            }
+        };
+        let mut told = Told::read(BEGIN.as_bytes()).unwrap();
+        told.entries = vec![
+            entry("b/known", "known"),
+            entry("a/two", "fail"),
+            entry("a/one", "pass"),
+            entry("a/skipped", "skip"),
+        ];
+        told.running = vec!["b/running".to_owned()];
+        told
+    }
 
     const BEGIN: &str = r#"{"event":"begin","format":1,"version":"0.1.0","release":"6.12","machine":"x86_64","euid":0,"outside_uid":0,"seed":1,"subject":"rust","jobs":4,"cases":2}"#;
 

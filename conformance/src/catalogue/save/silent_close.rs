@@ -15,6 +15,7 @@ use socket2::{Domain, Socket, Type};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 const STATES: [(&str, Plan); 3] = [
     (
@@ -73,13 +74,16 @@ pub(super) fn cases() -> Vec<Case> {
             &["A11", "A12"],
             move |ctx| shared(ctx, family),
         ));
-        cases.push(Case::new(
+        cases.push(
+            Case::new(
             format!("save/silent-close/fails/{family}"),
             "whatever system call of a silent close fails, the connection runs on as before, or is gone without a \
              packet",
             &["A6", "E13"],
             move |ctx| fails(ctx, family),
-        ));
+        )
+        // A network for each call that can fail.
+        .bound(Duration::from_secs(180)));
     }
     cases
 }
