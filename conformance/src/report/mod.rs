@@ -3,6 +3,7 @@
 pub mod comparison;
 pub mod events;
 pub mod failure;
+pub mod html;
 pub mod json;
 pub mod style;
 pub mod summary;
