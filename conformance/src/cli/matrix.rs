@@ -10,7 +10,7 @@ use crate::report::kernels::{Kernels, OfKernel};
 use crate::report::style::Styles;
 use crate::report::table::{self, Row};
 use crate::report::text::colours;
-use crate::report::told::Told;
+use crate::report::told::{Run, Told};
 use crate::select::Selection;
 use crate::summary::Exit;
 use std::collections::BTreeSet;
@@ -133,11 +133,25 @@ pub(super) fn matrix(args: Args) -> Exit {
     let runs: Vec<_> = told
         .kernels
         .iter()
-        .map(|it| (it.release.clone(), it.told.clone()))
+        .map(|it| Run {
+            name: it.release.clone(),
+            told: it.told.clone(),
+            trouble: it.trouble.clone(),
+        })
         .collect();
     let json = json.map(|(path, file)| (path, told.write(BufWriter::new(file))));
     let written = json.into_iter().chain(report_file::write(reports, &runs));
     report_file::exit(exit, written)
+}
+
+/// What a run has told, with the folders of its cases where they are here.
+fn brought_out(judged: &Judged) -> Told {
+    let mut told = judged.told.clone();
+    for entry in &mut told.entries {
+        let name = entry.folder.as_ref().and_then(|folder| folder.file_name());
+        entry.folder = name.map(|name| judged.folder.join(name));
+    }
+    told
 }
 
 /// The report for programs. A kernel that was not booted has told nothing, and why.
@@ -146,7 +160,7 @@ fn kernels_told(results: &[(Kernel, Result<Judged, Error>)], exit: Exit) -> Kern
         Ok(judged) => OfKernel {
             release: kernel.release.clone(),
             trouble: judged.trouble(),
-            told: judged.told.clone(),
+            told: brought_out(judged),
             exit: judged.exit().code(),
         },
         Err(error) => OfKernel {

@@ -2,7 +2,7 @@
 
 use super::complain;
 use crate::report::format::Format;
-use crate::report::told::Told;
+use crate::report::told::{Run, Told};
 use crate::summary::Exit;
 use std::fs::File;
 use std::io::{self, BufReader, stdout};
@@ -26,7 +26,7 @@ pub(super) fn report(args: &Args) -> Exit {
     let mut runs = Vec::new();
     for path in &args.files {
         match read(path) {
-            Ok(told) => runs.push((told.name(), told)),
+            Ok(told) => runs.push(Run::from(told)),
             Err(error) => return complain(Exit::Usage, format!("{}: {error}", path.display())),
         }
     }
@@ -41,7 +41,7 @@ pub(super) fn report(args: &Args) -> Exit {
         },
     };
     match written {
-        Ok(()) => Exit::worst(runs.iter().map(|(_, told)| told.exit())),
+        Ok(()) => Exit::worst(runs.iter().map(|run| run.told.exit())),
         Err(error) => complain(Exit::Harness, error),
     }
 }

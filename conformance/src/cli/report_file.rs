@@ -2,7 +2,7 @@
 
 use super::complain;
 use crate::report::format::Format;
-use crate::report::told::Told;
+use crate::report::told::Run;
 use crate::summary::Exit;
 use clap::ValueEnum;
 use std::fs::File;
@@ -58,7 +58,7 @@ pub(super) fn create_all(asked: &[ReportFile]) -> Result<Vec<(ReportFile, File)>
 /// Writes each, and says how that went.
 pub(super) fn write(
     files: Vec<(ReportFile, File)>,
-    runs: &[(String, Told)],
+    runs: &[Run],
 ) -> Vec<(PathBuf, io::Result<()>)> {
     let write = |(asked, file): (ReportFile, File)| {
         let written = asked.format.write(&mut BufWriter::new(file), runs);

@@ -12,7 +12,7 @@ use crate::report::events::Lines;
 use crate::report::format::Format;
 use crate::report::json::Document;
 use crate::report::text::{Text, colours};
-use crate::report::told::Listener;
+use crate::report::told::{Listener, Run};
 use crate::report::{Listeners, Report};
 use crate::runner::{CASE_BOUND, Options, default_jobs, run_cases};
 use crate::scenario;
@@ -185,7 +185,7 @@ pub(super) fn run_these(args: Args, cases: Vec<Case>) -> Exit {
     }
     listeners.extend(events.iter_mut().map(|(_, lines)| lines as &mut dyn Report));
     let summaries = judge(&subjects, &cases, &options, &book, &mut listeners);
-    let runs: Vec<_> = told.0.into_iter().map(|it| (it.name(), it)).collect();
+    let runs: Vec<_> = told.0.into_iter().map(Run::from).collect();
     if args.ktap {
         // Where the reader has gone, nobody is there to be told.
         let _ = Format::Ktap.write(&mut stdout().lock(), &runs);

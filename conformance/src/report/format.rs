@@ -1,6 +1,7 @@
 //! The formats in which a run can be told, all made of the same events.
 
-use super::told::Told;
+use super::html::{self, Page};
+use super::told::Run;
 use super::{github, junit, ktap};
 use clap::ValueEnum;
 use std::io::{self, Write};
@@ -16,19 +17,22 @@ pub enum Format {
     Github,
     /// The summary of a job of GitHub Actions, in Markdown
     Markdown,
+    /// A page for people, which needs nothing but a browser
+    Html,
 }
 
 impl Format {
-    /// Writes runs, each with its name: a kernel, or a library.
+    /// Writes runs.
     ///
     /// # Errors
     /// What writing returns.
-    pub fn write(self, out: &mut impl Write, runs: &[(String, Told)]) -> io::Result<()> {
+    pub fn write(self, out: &mut impl Write, runs: &[Run]) -> io::Result<()> {
         match self {
             Self::Ktap => ktap::write(out, runs),
             Self::Junit => junit::write(out, runs),
             Self::Github => github::annotations(out, runs),
             Self::Markdown => github::markdown(out, runs),
+            Self::Html => html::write(&Page::of(runs), out),
         }
     }
 }

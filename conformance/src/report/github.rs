@@ -1,7 +1,7 @@
 //! A run for GitHub Actions: annotations, which are commands on standard output, and the summary of a job, in Markdown.
 
 use super::json::Entry;
-use super::told::Told;
+use super::told::{Run, Told};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -12,9 +12,15 @@ const SHOWN: usize = 10;
 ///
 /// # Errors
 /// What writing returns.
-pub fn annotations(out: &mut impl Write, runs: &[(String, Told)]) -> io::Result<()> {
+pub fn annotations(out: &mut impl Write, runs: &[Run]) -> io::Result<()> {
     let mut bad = Vec::new();
-    for (run, told) in runs {
+    for Run {
+        name: run,
+        told,
+        trouble,
+    } in runs
+    {
+        bad.extend(trouble.iter().map(|it| (run.clone(), it.clone())));
         bad.extend(failures(told).map(|entry| (format!("{run}: {}", entry.id), text(entry))));
         bad.extend(told.running.iter().map(|id| {
             let why = "it was running when the run was cut off";
@@ -42,10 +48,18 @@ pub fn annotations(out: &mut impl Write, runs: &[(String, Told)]) -> io::Result<
 ///
 /// # Errors
 /// What writing returns.
-pub fn markdown(out: &mut impl Write, runs: &[(String, Told)]) -> io::Result<()> {
+pub fn markdown(out: &mut impl Write, runs: &[Run]) -> io::Result<()> {
     let mut text = String::from("## TCP repair\n\n");
     let _ = table(&mut text, runs);
-    for (run, told) in runs {
+    for Run {
+        name: run,
+        told,
+        trouble,
+    } in runs
+    {
+        for trouble in trouble {
+            let _ = writeln!(text, "\n**{}**: {}", cell(run), cell(trouble));
+        }
         for entry in failures(told) {
             let _ = details(&mut text, run, told, entry);
         }
@@ -61,13 +75,16 @@ pub fn markdown(out: &mut impl Write, runs: &[(String, Told)]) -> io::Result<()>
     out.flush()
 }
 
-fn table(text: &mut String, runs: &[(String, Told)]) -> std::fmt::Result {
+fn table(text: &mut String, runs: &[Run]) -> std::fmt::Result {
     writeln!(
         text,
         "| run | kernel | passed | failed | undecided | skipped | known |"
     )?;
     writeln!(text, "|---|---|--:|--:|--:|--:|--:|")?;
-    for (run, told) in runs {
+    for Run {
+        name: run, told, ..
+    } in runs
+    {
         let totals = told.totals();
         let kernel = told.begin.as_ref().map_or("", |it| &it.machine.release);
         let whole = match told.end {
@@ -155,44 +172,43 @@ fn property(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::told::tests::sample;
+    use super::super::told::tests::sample_of;
     use super::*;
 
-    fn written(
-        write: impl Fn(&mut Vec<u8>, &[(String, Told)]) -> io::Result<()>,
-        told: Told,
-    ) -> String {
+    fn written(write: impl Fn(&mut Vec<u8>, &[Run]) -> io::Result<()>, run: Run) -> String {
         let mut out = Vec::new();
-        write(&mut out, &[("6.12".to_owned(), told)]).unwrap();
+        write(&mut out, &[run]).unwrap();
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn failures_are_annotated_and_no_more_than_are_shown() {
         assert_eq!(
-            written(annotations, sample()),
-            "::error title=6.12%3A a/two::holds%0Aa number%0Aexpected: 1%0Aactual:   2%0Aor <3>\n\
+            written(annotations, sample_of("6.12")),
+            "::error title=6.12::it <hangs>\n\
+             ::error title=6.12%3A a/two::holds%0Aa number%0Aexpected: 1%0Aactual:   2%0Aor <3>\n\
              ::error title=6.12%3A b/running::it was running when the run was cut off\n"
         );
-        let mut many = sample();
-        many.running = (0..30).map(|it| format!("c/{it}")).collect();
+        let mut many = sample_of("6.12");
+        many.told.running = (0..30).map(|it| format!("c/{it}")).collect();
         let text = written(annotations, many);
         assert_eq!(text.lines().count(), SHOWN);
         assert!(
-            text.ends_with("::error::22 more cases failed: the summary of the job has them\n"),
+            text.ends_with("::error::23 more cases failed: the summary of the job has them\n"),
             "{text}"
         );
     }
 
     #[test]
     fn the_summary_has_a_line_for_each_run_and_the_failures() {
-        let mut told = sample();
-        told.entries[1].actual = Some("~~~~ </details>".to_owned());
-        let text = written(markdown, told);
+        let mut run = sample_of("6.12");
+        run.told.entries[1].actual = Some("~~~~ </details>".to_owned());
+        let text = written(markdown, run);
         assert!(
             text.contains("\n| 6.12 (cut off) | 6.12 | 1 | 1 | 1 | 1 | 1 |\n"),
             "{text}"
         );
+        assert!(text.contains("\n**6.12**: it &lt;hangs&gt;\n"), "{text}");
         assert!(text.contains("\n~~~~~~~\na number\n"), "{text}");
         assert!(text.contains("\n**6.12: b/running** was running"), "{text}");
     }

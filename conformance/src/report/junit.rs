@@ -1,7 +1,7 @@
 //! A run as JUnit, in the dialect that most readers share: a suite for each run, in it the cases.
 
 use super::json::Entry;
-use super::told::Told;
+use super::told::Run;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 use std::io::{self, Write};
@@ -10,20 +10,22 @@ use std::io::{self, Write};
 ///
 /// # Errors
 /// What writing returns.
-pub fn write(out: &mut impl Write, runs: &[(String, Told)]) -> io::Result<()> {
+pub fn write(out: &mut impl Write, runs: &[Run]) -> io::Result<()> {
     let mut xml = Writer::new_with_indent(out, b' ', 2);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     xml.create_element("testsuites")
-        .write_inner_content(|xml| {
-            runs.iter()
-                .try_for_each(|(name, told)| suite(xml, name, told))
-        })?;
+        .write_inner_content(|xml| runs.iter().try_for_each(|run| suite(xml, run)))?;
     let out = xml.into_inner();
     out.write_all(b"\n")?;
     out.flush()
 }
 
-fn suite(xml: &mut Writer<impl Write>, name: &str, told: &Told) -> io::Result<()> {
+fn suite(xml: &mut Writer<impl Write>, run: &Run) -> io::Result<()> {
+    let Run {
+        name,
+        told,
+        trouble,
+    } = run;
     let totals = told.totals();
     let count = |number: usize| number.to_string();
     let [all, failed, broken, skipped] = [
@@ -60,10 +62,16 @@ fn suite(xml: &mut Writer<impl Write>, name: &str, told: &Told) -> io::Result<()
             entries
                 .into_iter()
                 .try_for_each(|entry| case(xml, &name, entry))?;
-            told.running.iter().try_for_each(|id| {
+            for id in &told.running {
                 let why = "it was running when the run was cut off";
-                testcase(xml, &name, id, 0, Some(("error", why, "")))
-            })
+                testcase(xml, &name, id, 0, Some(("error", why, "")))?;
+            }
+            if !trouble.is_empty() {
+                let trouble = clean(&trouble.join("\n"));
+                let told = xml.create_element("system-err");
+                told.write_text_content(BytesText::new(&trouble))?;
+            }
+            Ok(())
         })?;
     Ok(())
 }
@@ -148,15 +156,15 @@ fn clean(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::told::tests::sample;
+    use super::super::told::tests::sample_of;
     use super::*;
 
     #[test]
     fn every_case_is_there_and_the_sums_are_right() {
-        let mut told = sample();
-        told.entries[1].actual = Some("\u{1}<b> & \"c\"".to_owned());
+        let mut run = sample_of("6.12");
+        run.told.entries[1].actual = Some("\u{1}<b> & \"c\"".to_owned());
         let mut out = Vec::new();
-        write(&mut out, &[("6.12".to_owned(), told)]).unwrap();
+        write(&mut out, &[run]).unwrap();
         let text = String::from_utf8(out).unwrap();
         for part in [
             r#"<testsuite name="conformance.6.12" tests="5" failures="1" errors="1" skipped="2" time="0.000">"#,
@@ -165,6 +173,7 @@ mod tests {
             r#"<skipped message="no netem here"/>"#,
             r#"<skipped message="known to fail: fixed in 6.19"/>"#,
             "actual:   \u{fffd}&lt;b&gt; &amp; ",
+            "<system-err>it &lt;hangs&gt;</system-err>",
             r#"<error message="it was running when the run was cut off"/>"#,
         ] {
             assert!(text.contains(part), "{part}\n{text}");

@@ -3,7 +3,7 @@
 //! The plan comes first, and behind all of it the line with which kselftest sums up. What KTAP has a word for is told in it:
 //! `SKIP` with the reason, `XFAIL` for what is known to fail, `XPASS` for what was expected to.
 
-use super::told::{CUT_OFF, Told};
+use super::told::{CUT_OFF, Run};
 use crate::report::json::Entry;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -19,11 +19,11 @@ struct Sums {
     error: usize,
 }
 
-/// Writes runs, each with its name where there are several.
+/// Writes runs; what is wrong beyond what cases say is told in front of the sums.
 ///
 /// # Errors
 /// What writing returns.
-pub fn write(out: &mut impl Write, runs: &[(String, Told)]) -> io::Result<()> {
+pub fn write(out: &mut impl Write, runs: &[Run]) -> io::Result<()> {
     let areas: Vec<_> = runs.iter().flat_map(by_area).collect();
     writeln!(out, "KTAP version 1\n1..{}", areas.len())?;
     let mut sums = Sums::default();
@@ -43,6 +43,11 @@ pub fn write(out: &mut impl Write, runs: &[(String, Told)]) -> io::Result<()> {
             false => "not ok",
         };
         writeln!(out, "{word} {} {name}", number + 1)?;
+    }
+    for Run { name, trouble, .. } in runs {
+        for line in trouble.iter().flat_map(|it| it.lines()) {
+            writeln!(out, "# {name}: {line}")?;
+        }
     }
     let Sums {
         pass,
@@ -68,7 +73,8 @@ enum Line<'a> {
 type Area<'a> = ((String, String), Vec<Line<'a>>);
 
 /// The cases of each area, by their ids.
-fn by_area((run, told): &(String, Told)) -> Vec<Area<'_>> {
+fn by_area(run: &Run) -> Vec<Area<'_>> {
+    let Run { name, told, .. } = run;
     let ended = told.entries.iter().map(|it| (&*it.id, Line::Ended(it)));
     let running = told.running.iter().map(|id| (&**id, Line::Running(id)));
     let cases: BTreeMap<&str, Line<'_>> = ended.chain(running).collect();
@@ -79,7 +85,7 @@ fn by_area((run, told): &(String, Told)) -> Vec<Area<'_>> {
     }
     let named = areas.into_iter();
     named
-        .map(|(area, lines)| ((run.clone(), area.to_owned()), lines))
+        .map(|(area, lines)| ((name.clone(), area.to_owned()), lines))
         .collect()
 }
 
@@ -154,13 +160,13 @@ impl Sums {
 
 #[cfg(test)]
 mod tests {
-    use super::super::told::tests::sample;
+    use super::super::told::tests::sample_of;
     use super::*;
 
     #[test]
     fn a_run_is_nested_by_area_and_summed_up() {
         let mut out = Vec::new();
-        write(&mut out, &[("rust".to_owned(), sample())]).unwrap();
+        write(&mut out, &[sample_of("rust")]).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "\
@@ -188,6 +194,7 @@ not ok 1 a
   # it was running when the run was cut off
   not ok 2 b/running
 not ok 2 b
+# rust: it <hangs>
 # Totals: pass:1 fail:1 xfail:1 xpass:0 skip:1 error:1
 "
         );
@@ -196,7 +203,7 @@ not ok 2 b
     #[test]
     fn several_runs_are_told_apart() {
         let mut out = Vec::new();
-        let runs = ["6.1", "6.12"].map(|name| (name.to_owned(), sample()));
+        let runs = ["6.1", "6.12"].map(sample_of);
         write(&mut out, &runs).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("\nnot ok 1 6.1/a\n"), "{text}");

@@ -6,6 +6,7 @@ pub mod events;
 pub mod failure;
 pub mod format;
 pub mod github;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod kernels;

@@ -30,6 +30,28 @@ pub struct Told {
     pub garbled: usize,
 }
 
+/// A run among others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// What tells it from the others: its kernel, or its library.
+    pub name: String,
+    /// What it has told.
+    pub told: Told,
+    /// What is wrong beyond what cases say, such as a kernel that has panicked.
+    pub trouble: Vec<String>,
+}
+
+impl From<Told> for Run {
+    /// A run without any trouble.
+    fn from(told: Told) -> Self {
+        Self {
+            name: told.name(),
+            told,
+            trouble: Vec::new(),
+        }
+    }
+}
+
 /// What a run came to, by its own account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finished {
@@ -214,6 +236,15 @@ pub(super) mod tests {
     use crate::case::Level;
 
     /// A run that was cut off, with one case of most kinds.
+    pub(in super::super) fn sample_of(name: &str) -> Run {
+        Run {
+            name: name.to_owned(),
+            told: sample(),
+            trouble: vec!["it <hangs>".to_owned()],
+        }
+    }
+
+    /// The same without a name.
     pub(in super::super) fn sample() -> Told {
         let entry = |id: &str, outcome: &str| {
             let bad = ["fail", "known"].contains(&outcome);
