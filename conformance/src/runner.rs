@@ -1,5 +1,6 @@
 //! The runner: cases in, a summary out.
 
+mod early;
 mod order;
 
 use crate::case::Case;
@@ -14,6 +15,8 @@ use crate::scenario::bins::Coverage;
 use crate::subject::Subject;
 use crate::summary::Summary;
 use crate::verdict::Failure;
+pub(crate) use early::INTERRUPTED;
+use early::{GRACE, is_interrupted};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 use std::io;
@@ -35,12 +38,6 @@ const EVIDENCE_BOUND: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether the run is to end.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// How long cases may go on that run when the run is told to end.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// Why a case was not run, where the run was told to end.
-pub(crate) const INTERRUPTED: &str = "not run: the run was told to end";
 
 /// How many cases at least have to hang one after the other, and none to end meanwhile, until a run is given up. As long
 /// as others end, a case that hangs says nothing about them.
@@ -316,19 +313,6 @@ impl Run {
         }
     }
 
-    /// Ends the run as it was told to: what was not begun is skipped, and what still runs has not been judged.
-    fn end_early(&mut self, report: &mut dyn Report) {
-        let running = std::mem::take(&mut self.running);
-        for index in 0..self.records.len() {
-            let outcome = match running.contains_key(&index) {
-                true => Outcome::Broken("it was running when the run was told to end".to_owned()),
-                false => Outcome::Skip(INTERRUPTED.to_owned()),
-            };
-            let case = self.shared.cases[index].clone();
-            self.ended(index, Record::not_run(case, outcome), report);
-        }
-    }
-
     /// Ends the run: what is not started never will be, what is running is not waited for.
     fn give_up(&mut self, reason: &str, report: &mut dyn Report) {
         self.shared.stop();
@@ -378,10 +362,6 @@ impl Shared {
             }
         }
     }
-}
-
-fn is_interrupted(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Skip(reason) if reason == INTERRUPTED)
 }
 
 /// Completes the record of a case that hangs, from a thread that may hang as well.

@@ -4,8 +4,13 @@
 //! They need QEMU, and a kernel: `CONFORMANCE_KERNEL` names the files of one as `--kernel` takes them, with `:` between them.
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
 use std::io;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 /// Where the kernel is.
 const KERNEL: &str = "CONFORMANCE_KERNEL";
@@ -53,8 +58,18 @@ fn main() -> ExitCode {
             told(Some(what), expected, code)
         })
     });
+    let others = [
+        Trial::ignorable_test("the-same-each-time", the_same_each_time),
+        Trial::ignorable_test("hours-in-seconds", hours_in_seconds),
+        Trial::ignorable_test("bisected", bisected),
+        Trial::ignorable_test("told-to-end", told_to_end),
+    ];
     let usage = Trial::test("what-is-no-kernel-is-refused", what_is_no_kernel_is_refused);
-    let trials = planted.into_iter().chain([whole, usage]).collect();
+    let trials = planted
+        .into_iter()
+        .chain([whole, usage])
+        .chain(others)
+        .collect();
     libtest_mimic::run(&args, trials).exit_code()
 }
 
@@ -79,19 +94,8 @@ fn told(planted: Option<&str>, expected: &str, code: i32) -> Result<Completion, 
         return Ok(Completion::ignored_with(why));
     }
     let folder = tempfile::tempdir()?;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_conformance"));
-    command.args([
-        "matrix",
-        "--filter",
-        FILTER,
-        "--jobs",
-        "1",
-        "--silence",
-        "20",
-    ]);
-    for kernel in std::env::var(KERNEL)?.split(':') {
-        command.args(["--kernel", kernel]);
-    }
+    let mut command = conformance(&["matrix", "--filter", FILTER, "--jobs", "1"])?;
+    command.args(["--silence", "20"]);
     if let Some(what) = planted {
         command.args(["--planted", what]);
     }
@@ -104,6 +108,144 @@ fn told(planted: Option<&str>, expected: &str, code: i32) -> Result<Completion, 
             let error = String::from_utf8_lossy(&output.stderr);
             Err(format!("{expected:?} and {code}: {}\n{text}{error}", output.status).into())
         }
+    }
+}
+
+/// A command about the kernel.
+fn conformance(words: &[&str]) -> Result<Command, Failed> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conformance"));
+    command.args(words);
+    for kernel in std::env::var(KERNEL)?.split(':') {
+        command.args(["--kernel", kernel]);
+    }
+    Ok(command)
+}
+
+/// Two runs of a deterministic machine tell the same, and their captures are the same, times included.
+fn the_same_each_time() -> Result<Completion, Failed> {
+    if let Some(why) = missing() {
+        return Ok(Completion::ignored_with(why));
+    }
+    let once = || {
+        let folder = tempfile::tempdir()?;
+        let filter = "restore/small-both/ts-sack-wscale/v?";
+        let output = conformance(&[
+            "matrix",
+            "--deterministic",
+            "--keep-all",
+            "--filter",
+            filter,
+        ])?
+        .arg("--artifacts")
+        .arg(folder.path())
+        .output()?;
+        match output.status.success() {
+            true => files(folder.path()),
+            false => Err(String::from_utf8_lossy(&output.stdout).into_owned().into()),
+        }
+    };
+    let (one, other) = (once()?, once()?);
+    let captures = |it: &(String, Vec<u8>)| it.0.ends_with(".pcapng") && it.1.len() > 1000;
+    if one.iter().filter(|it| captures(it)).count() != 4 {
+        let names: Vec<_> = one.iter().map(|(name, _)| name).collect();
+        return Err(format!("four captures are not among {names:?}").into());
+    }
+    let differing = one.iter().zip(&other).filter(|(one, other)| one != other);
+    let differing: Vec<_> = differing.map(|(one, _)| &one.0).collect();
+    match differing.is_empty() && one.len() == other.len() {
+        true => Ok(Completion::Completed),
+        false => Err(format!("not the same each time: {differing:?}").into()),
+    }
+}
+
+/// The events and the captures below a folder, sorted by name.
+fn files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, Failed> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.display().to_string();
+        if path.is_dir() {
+            files.extend(self::files(&path)?);
+        } else if [".jsonl", ".pcapng"].iter().any(|end| name.ends_with(end)) {
+            let parts: Vec<_> = path
+                .iter()
+                .rev()
+                .take(2)
+                .map(|it| it.to_string_lossy())
+                .collect();
+            files.push((parts.join(" of "), fs::read(&path)?));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn hours_in_seconds() -> Result<Completion, Failed> {
+    if let Some(why) = missing() {
+        return Ok(Completion::ignored_with(why));
+    }
+    let folder = tempfile::tempdir()?;
+    let output = conformance(&[
+        "matrix",
+        "--deterministic",
+        "--filter",
+        "timelapse/keepalive/*",
+    ])?
+    .arg("--artifacts")
+    .arg(folder.path())
+    .output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    match output.status.success() && text.contains(": 2 of 2 cases passed") {
+        true => Ok(Completion::Completed),
+        false => Err(text.into()),
+    }
+}
+
+/// A case that holds is good; that of a kernel that dies is bad, and of one that is not heard cannot be told.
+fn bisected() -> Result<Completion, Failed> {
+    if let Some(why) = missing() {
+        return Ok(Completion::ignored_with(why));
+    }
+    for (words, code) in [
+        (&["kernel/repair/again"][..], 0),
+        (&["kernel/repair/again", "--planted", "panic"], 1),
+        (&["kernel/repair/again", "--memory", "16"], 125),
+    ] {
+        let folder = tempfile::tempdir()?;
+        let output = conformance(&[&["bisect"], words].concat())?
+            .arg("--artifacts")
+            .arg(folder.path())
+            .args(["--silence", "20"])
+            .output()?;
+        if output.status.code() != Some(code) {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            return Err(format!("{words:?}: {code} is not {}\n{text}", output.status).into());
+        }
+    }
+    Ok(Completion::Completed)
+}
+
+/// A matrix that is told to end ends its machines.
+fn told_to_end() -> Result<Completion, Failed> {
+    if let Some(why) = missing() {
+        return Ok(Completion::ignored_with(why));
+    }
+    let folder = tempfile::tempdir()?;
+    let report = folder.path().join("report.json");
+    let mut child = conformance(&["matrix", "--planted", "hang", "--filter", FILTER, "--json"])?
+        .arg(&report)
+        .arg("--artifacts")
+        .arg(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let begun = || files(folder.path()).is_ok_and(|it| it.iter().any(|(_, text)| !text.is_empty()));
+    lab::wait::until("the guest to begin", Duration::from_secs(60), begun)?;
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM)?;
+    let status = child.wait()?;
+    let told = fs::read_to_string(&report)?;
+    match status.code() == Some(3) && told.contains("it was told to end") {
+        true => Ok(Completion::Completed),
+        false => Err(format!("{status}: {told}").into()),
     }
 }
 

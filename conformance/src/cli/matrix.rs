@@ -52,6 +52,9 @@ pub(super) struct Booted {
     /// Let each machine be the same each time, bit for bit: one processor, and a time of its own that leaps over idleness
     #[arg(long, conflicts_with = "smp")]
     deterministic: bool,
+    /// Let something go wrong in each machine, to see that it is noticed
+    #[arg(long, value_name = "WHAT", hide = true)]
+    planted: Option<Planted>,
     /// Where a folder for each kernel goes: its console, and its events
     #[arg(long, value_name = "DIR", default_value = "conformance-matrix")]
     artifacts: PathBuf,
@@ -75,9 +78,6 @@ pub(super) struct Args {
     /// What generated cases are generated from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Let something go wrong in each machine, to see that it is noticed
-    #[arg(long, value_name = "WHAT", hide = true)]
-    planted: Option<Planted>,
     /// Keep the captures of every case, not only of those that fail
     #[arg(long)]
     keep_all: bool,
@@ -98,7 +98,6 @@ pub(super) fn matrix(args: Args) -> Exit {
         Err(error) => return complain(Exit::Usage, error),
     };
     let plan = Plan {
-        planted: args.planted,
         machines: args.machines.map_or(plan.machines, NonZeroUsize::get),
         ..plan
     };
@@ -193,7 +192,7 @@ pub(super) fn booted(args: &Booted, words: Vec<String>) -> Result<Plan, Error> {
             })?,
         },
         words,
-        planted: None,
+        planted: args.planted,
         machines: cores,
         folder: args.artifacts.clone(),
     })

@@ -92,15 +92,22 @@ fn serve() -> io::Result<Infallible> {
         .spawn(move || listen(BufReader::new(log), &of_kernel))?;
     let orders: Orders = serde_json::from_slice(&fs::read(ORDERS)?)?;
     let (mut suite, events) = start(&orders.words)?;
-    let mut started = 0;
+    let (mut started, mut cases) = (0, usize::MAX);
     for event in BufReader::new(events).lines() {
         let event = event?;
         line.pass_on(&event)?;
-        if event.contains(r#""event":"started""#) {
-            started += 1;
-            if let Some(planted) = orders.planted.filter(|_| Planted::is_due(started)) {
-                planted.happen(&suite)?;
+        let Some(planted) = orders.planted else {
+            continue;
+        };
+        match serde_json::from_str(&event) {
+            Ok(Event::Begin(begin)) => cases = begin.cases,
+            Ok(Event::Started { .. }) => {
+                started += 1;
+                if Planted::is_due(started, cases) {
+                    planted.happen(&suite)?;
+                }
             }
+            _ => {}
         }
     }
     let status = suite.wait()?;

@@ -33,9 +33,9 @@ impl Planted {
     /// The other code: none of the suite's.
     pub(super) const WRONG: u8 = 99;
 
-    /// Whether it is to happen, when so many cases have begun.
-    pub(super) fn is_due(started: usize) -> bool {
-        started == DUE
+    /// Whether it is to happen, when so many of all cases have begun.
+    pub(super) fn is_due(started: usize, cases: usize) -> bool {
+        started == DUE.min(cases)
     }
 
     /// Lets it happen.

@@ -6,8 +6,8 @@ use lab::wire::{Frame, Matcher, Random, Verdict, Way};
 use lab::{Connection, Error, Family, Flags, Pair, PairWithWire, TcpOption, wait};
 use libtest_mimic::Failed;
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::{Shutdown, UdpSocket};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ pub(crate) const CASES: &[Case] = &[
     ("wire/whole_in_spite_of_chance", whole_in_spite_of_chance),
     ("wire/says_what_it_waits_for", says_what_it_waits_for),
     ("wire/survives_no_panic", survives_no_panic),
+    ("wire/tells_how_late_it_was", tells_how_late_it_was),
 ];
 
 /// A bound against hanging, not an expectation.
@@ -403,5 +404,38 @@ fn survives_no_panic() -> Result<(), Failed> {
     let failed = pair.wire().until(Matcher::new("never", |_| false), LONG);
     assert!(matches!(failed, Err(Error::Wire(_))), "{failed:?}");
     assert!(pair.wire().cut().is_err());
+    Ok(())
+}
+
+/// A frame that comes while the wire is busy waits for it, and how long is told once.
+fn tells_how_late_it_was() -> Result<(), Failed> {
+    const BUSY: Duration = Duration::from_millis(50);
+    let pair = Pair::with_wire()?;
+    pair.wire().take_lateness()?;
+    let to = pair.b().address(Family::V4);
+    let socket = pair
+        .a()
+        .enter(|| UdpSocket::bind((pair.a().address(Family::V4), 0)))??;
+    let (meet, met) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let (here, sent) = (Arc::clone(&meet), Arc::clone(&met));
+    let mut first = true;
+    let rule = pair.wire().rule(move |frame: &Frame| {
+        if std::mem::take(&mut first) && frame.way == Way::AToB {
+            here.wait();
+            sent.wait();
+            // What makes the next frame late, not what is waited for.
+            thread::sleep(BUSY);
+        }
+        Verdict::Pass
+    })?;
+    socket.send_to(b"one", (to, 9))?;
+    meet.wait();
+    socket.send_to(b"two", (to, 9))?;
+    met.wait();
+    pair.wire().until_quiet()?;
+    drop(rule);
+    let late = pair.wire().take_lateness()?;
+    assert!(late >= BUSY, "{late:?}");
+    assert!(pair.wire().take_lateness()? < late, "it is told once");
     Ok(())
 }
