@@ -57,6 +57,8 @@ pub enum Need {
     BufferLock,
     /// Timestamps in microseconds (kernel 6.7).
     MicrosecondTimestamps,
+    /// `SO_NETNS_COOKIE` (kernel 5.14).
+    NetworkCookie,
 }
 
 /// Whether a case can be asked of a library with the C interface.

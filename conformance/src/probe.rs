@@ -23,13 +23,14 @@ pub struct Needs(HashMap<Need, Answer>);
 
 impl Need {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ForceBuffers,
         Self::QuietOff,
         Self::RepairWindow,
         Self::PeekOffset,
         Self::BufferLock,
         Self::MicrosecondTimestamps,
+        Self::NetworkCookie,
     ];
 
     /// What the kernel calls it.
@@ -48,6 +49,7 @@ impl Need {
             Self::PeekOffset => "since kernel 6.9",
             Self::BufferLock => "since kernel 5.15",
             Self::MicrosecondTimestamps => "since kernel 6.7",
+            Self::NetworkCookie => "since kernel 5.14",
         }
     }
 
@@ -74,6 +76,7 @@ impl Need {
             Self::PeekOffset => Ability::PeekOffset,
             Self::BufferLock => Ability::BufferLock,
             Self::MicrosecondTimestamps => Ability::MicrosecondTimestamps,
+            Self::NetworkCookie => Ability::NetworkCookie,
         }
     }
 }

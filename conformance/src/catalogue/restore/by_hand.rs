@@ -57,7 +57,7 @@ pub(super) fn cases() -> Vec<Case> {
         "a socket of another network is refused where a packet has to put a FIN back, which would come in here",
         &["F1", "C17"],
         other_network,
-    ));
+    ).needs(&[Need::NetworkCookie]));
     cases.push(Case::new(
         "restore/by-hand/reuse-address/ended",
         "SO_REUSEADDR of a connection that is over is as it was once it is handed over: no resume puts it back",
