@@ -152,6 +152,8 @@ fn dump(browser: &str, folder: &Path, (width, height): (u32, u32)) -> Result<Str
     let profile = format!("--user-data-dir={}", folder.join("profile").display());
     let size = format!("--window-size={},{}", width.max(500), height + 200);
     let output = Command::new(browser)
+        // What it keeps of itself goes when the folder goes.
+        .envs(["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"].map(|name| (name, folder)))
         .args([
             "--headless",
             "--no-sandbox",

@@ -6,11 +6,15 @@ use lab::{Error, Flow, Host, TcpState, wait};
 
 /// Fails if the host has a socket of this connection, in whatever state.
 ///
-/// A descriptor that was kept by mistake shows here, and so does a connection that lingers after its close.
+/// A descriptor that was kept by mistake shows here, and so does a connection that lingers after its close. One that goes within
+/// [`PATIENCE`] is neither: who looks at `/proc/self/fd`, or starts a process, has every descriptor for a moment.
 ///
 /// # Errors
 /// [`Stop::Fail`] with the socket; [`Stop::Broken`] where the kernel does not tell.
 pub fn expect_absent(host: &Host, flow: &Flow) -> Verdict {
+    // What cannot be asked is told below.
+    let gone = || !matches!(found(host, flow), Ok(Some(_)));
+    let _ = wait::until("the socket to be gone", PATIENCE, gone);
     let found = found(host, flow)?.map(|socket| socket.told);
     expect_eq(socket_of(flow, host), found, None)
 }

@@ -1,7 +1,7 @@
 //! Transparency: the same scenario, once with its checkpoints and once without them, has to look the same to a host that takes
 //! no part in them.
 //!
-//! What was seen becomes an [`Account`](account::Account), what differs is looked for in the list of what may
+//! What was seen becomes an [`Account`], what differs is looked for in the list of what may
 //! ([`ALLOWED`](allowed::ALLOWED)), and anything else is a failure. There are no faults of the network in these scenarios:
 //! when timers send again what is lost differs from run to run.
 
