@@ -7,7 +7,7 @@ use crate::journey::{Ending, PATIENCE, Plan, Privileges, Receive, Send, Travelle
 use crate::oracle::state::KernelView;
 use crate::oracle::wire::Probes;
 use crate::verdict::{Stop, Verdict};
-use lab::{Family, wait};
+use lab::{Family, on_one_cpu, wait};
 use rustix::thread::CapabilitySet;
 use soccr::{FinMode, Helper, Settings};
 use std::io;
@@ -42,13 +42,13 @@ pub(super) fn cases() -> Vec<Case> {
                 format!("restore/net-admin-only/{kind}/{family}"),
                 "CAP_NET_ADMIN is all that a save and a restore need",
                 &["A1"],
-                move |ctx| net_admin_only(ctx, plan),
+                move |ctx| on_one_cpu(|| net_admin_only(ctx, plan)),
             ));
             cases.push(Case::new(
                 format!("restore/helper/{kind}/{family}"),
                 "a thread without capabilities saves and restores with a helper, which does nothing but set TCP_REPAIR",
                 &["A1", "C27"],
-                move |ctx| by_helper(ctx, plan),
+                move |ctx| on_one_cpu(|| by_helper(ctx, plan)),
             ));
         }
     }
@@ -70,13 +70,15 @@ pub(super) fn cases() -> Vec<Case> {
             format!("restore/passt-repair/both/{family}"),
             "passt-repair is such a helper",
             &["C27"],
-            move |ctx| by_passt_repair(ctx, plan),
+            move |ctx| on_one_cpu(|| by_passt_repair(ctx, plan)),
         ));
     }
     let way = "there is no way to choose a helper, or how a FIN is put back";
     cases.into_iter().map(|case| case.not_in_c(way)).collect()
 }
 
+/// What several threads send on one connection from several processors may overtake itself, and is dropped then for its clock:
+/// these cases stay on one, and so does the helper, which they start.
 fn net_admin_only(ctx: &Context, plan: Plan) -> Verdict {
     let only = Privileges {
         only: Some(CapabilitySet::NET_ADMIN),
