@@ -95,6 +95,7 @@ impl WireRules<'_> {
                 && segment.flags == Flags::ACK
                 && segment.payload_len == 0
                 && Seq(segment.ack) == self.snapshot.rcv_nxt()
+                && self.has_its_clock(segment)
         };
         let again = |segment: &Segment| {
             let (start, end) = (Seq(segment.seq), Seq(segment.end_seq()));
@@ -144,6 +145,18 @@ impl WireRules<'_> {
                 .segments()
                 .find(|segment| segment.flags.fin() && !again(segment)),
         )
+    }
+
+    /// Whether a segment of an attempt has the clock of what was saved: from there on, and not so far that it is another.
+    fn has_its_clock(&self, segment: &Segment) -> bool {
+        let Some(clock) = self.snapshot.options.timestamps else {
+            return true;
+        };
+        let minute = match clock.microseconds {
+            true => 60_000_000,
+            false => 60_000,
+        };
+        tsval(segment).is_some_and(|value| value.wrapping_sub(clock.value) < minute)
     }
 
     /// The oldest byte that may be sent again.
