@@ -15,9 +15,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, PipeReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 /// Where the modules are, in the order in which they are loaded.
 pub(super) const MODULES: &str = "/suite/modules";
@@ -29,10 +28,6 @@ const EVENTS: &str = "/dev/ttyS1";
 const KEPT: &str = "/tmp/conformance-failures";
 /// So many bytes of that are brought out: a serial line takes less than a megabyte a second.
 const MOST_KEPT: usize = 8 << 20;
-/// What is said in the kernel's log when the suite has ended.
-const LAST: &str = "guest: the suite has ended";
-/// How long what stands before that may take to be told: the line is slow, and a log has an end.
-const HEARING: Duration = Duration::from_secs(30);
 /// The highest level of a message that is told about: `KERN_WARNING`.
 const WARNING: u8 = 4;
 /// Taint that comes from us: a module without its signature (`TAINT_UNSIGNED_MODULE`).
@@ -92,10 +87,9 @@ fn serve() -> io::Result<Infallible> {
     }
     let line = Line::open()?;
     let (log, of_kernel) = (File::open("/dev/kmsg")?, line.clone());
-    let (heard, all_heard) = mpsc::channel();
     thread::Builder::new()
         .name("kernel".to_owned())
-        .spawn(move || listen(BufReader::new(log), &of_kernel, &heard))?;
+        .spawn(move || listen(BufReader::new(log), &of_kernel))?;
     let orders: Orders = serde_json::from_slice(&fs::read(ORDERS)?)?;
     let (mut suite, events) = start(&orders.words)?;
     let (mut started, mut cases) = (0, usize::MAX);
@@ -123,12 +117,6 @@ fn serve() -> io::Result<Infallible> {
             base64: BASE64.encode(bytes),
         })?;
     }
-    // What the kernel has said by now is told first: it may be about the last case.
-    OpenOptions::new()
-        .write(true)
-        .open("/dev/kmsg")?
-        .write_all(LAST.as_bytes())?;
-    let _ = all_heard.recv_timeout(HEARING);
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     line.tell(&Event::GuestEnded {
         code: match orders.planted {
@@ -226,14 +214,11 @@ fn taint() -> io::Result<u64> {
     Ok(taint & !OUR_TAINT)
 }
 
-/// Tells what the kernel says, from the beginning, and `heard` when it comes to the last that is to be told.
-fn listen(log: impl BufRead, line: &Line, heard: &mpsc::Sender<()>) {
+/// Tells what the kernel says, from the beginning.
+fn listen(log: impl BufRead, line: &Line) {
     // A read returns one record; one that was overwritten meanwhile is an error that passes (`EPIPE`).
     for told in log.lines().map_while(Result::ok) {
-        if told.ends_with(LAST) {
-            // Nobody may be waiting any more.
-            let _ = heard.send(());
-        } else if let Some((level, text)) = record(&told) {
+        if let Some((level, text)) = record(&told) {
             let text = text.to_owned();
             // Where the line cannot be written to, nobody can be told that.
             let _ = line.tell(&Event::Kernel { level, text });
