@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// The area of a case: the first part of its id.
+pub(crate) fn area(id: &str) -> &str {
+    id.split_once('/').map_or(id, |(area, _)| area)
+}
+
 /// All that a run found out.
 #[derive(Clone, Debug)]
 pub struct Summary {
@@ -102,8 +107,7 @@ impl Summary {
     pub fn areas(&self) -> Vec<(&str, Totals)> {
         let mut areas: Vec<(&str, Totals)> = Vec::new();
         for record in &self.records {
-            let id = &record.case.id;
-            let area = id.split_once('/').map_or(&**id, |(area, _)| area);
+            let area = area(&record.case.id);
             match areas.iter_mut().find(|(name, _)| *name == area) {
                 Some((_, totals)) => totals.add(&record.outcome),
                 None => areas.push((area, std::iter::once(record).collect())),

@@ -3,8 +3,9 @@
 //! The plan comes first, and behind all of it the line with which kselftest sums up. What KTAP has a word for is told in it:
 //! `SKIP` with the reason, `XFAIL` for what is known to fail, `XPASS` for what was expected to.
 
+use super::json::Entry;
 use super::told::{CUT_OFF, Run};
-use crate::report::json::Entry;
+use crate::summary::area;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -80,8 +81,7 @@ fn by_area(run: &Run) -> Vec<Area<'_>> {
     let cases: BTreeMap<&str, Line<'_>> = ended.chain(running).collect();
     let mut areas: BTreeMap<&str, Vec<Line<'_>>> = BTreeMap::new();
     for (id, line) in cases {
-        let area = id.split_once('/').map_or(id, |(area, _)| area);
-        areas.entry(area).or_default().push(line);
+        areas.entry(area(id)).or_default().push(line);
     }
     let named = areas.into_iter();
     named

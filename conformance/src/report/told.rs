@@ -7,7 +7,7 @@ use crate::case::Case;
 use crate::machine::Machine;
 use crate::outcome::Record;
 use crate::runner::Options;
-use crate::summary::{Exit, Promises, Summary, Totals};
+use crate::summary::{Exit, Promises, Summary, Totals, area};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
@@ -189,8 +189,7 @@ impl Told {
     pub fn areas(&self) -> Vec<(String, Totals)> {
         let mut areas: BTreeMap<&str, Totals> = BTreeMap::new();
         for (id, word) in self.words() {
-            let area = id.split_once('/').map_or(id, |(area, _)| area);
-            areas.entry(area).or_default().add_word(word);
+            areas.entry(area(id)).or_default().add_word(word);
         }
         let areas = areas.into_iter();
         areas
