@@ -1,5 +1,4 @@
-//! The child process of a case: this same program, told by its environment to save or to restore, and killed in the middle
-//! of it; or to enter namespaces of its own, which only a process without threads can, and to try repair mode there; or to
+//! The child process of a case: a copy of this same program, told to save or to restore, and killed in the middle of it; or to enter namespaces of its own, which only a process without threads can, and to try repair mode there; or to
 //! call the library that is judged, if that may crash (see [`crate::subject`]).
 
 mod spawner;
@@ -12,12 +11,13 @@ use lab::Host;
 use nix::sched::{CloneFlags, unshare};
 use soccr::faults::{Fault, strike_at};
 use soccr::{FinMode, Settings, Snapshot, raw};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
-/// What the child is told: `save N`, `restore N` with the way of the FINs, `repair N`, `subject`, or `spawn` for the one
-/// that starts the others.
+/// What a child is told that is started as a program: `subject`, or `spawn` for the one that starts the others; and as the
+/// copies of that are, `save N`, `restore N` with the way of the FINs, `repair N`.
 const ORDER: &str = "CONFORMANCE_VICTIM";
 
 /// Does what the environment tells a child to do; `None` in a process that is none.
@@ -29,15 +29,14 @@ pub fn obey() -> Option<ExitCode> {
         return Some(code);
     }
     let order = std::env::var(ORDER).ok()?;
-    let mut words = order.split(' ');
-    let (what, number) = (words.next()?, words.next().map_or(Ok(0), str::parse).ok()?);
-    let done = match (what, words.next()) {
-        ("save", None) => save(number),
-        ("spawn", None) => spawner::serve(),
-        (spawner::SUBJECT, None) => crate::subject::serve(),
-        ("restore", fin) => restore(number, fin == Some("emulate")),
-        ("repair", None) => return Some(ExitCode::from(repair(number))),
-        _ => Err(format!("{ORDER}={order} is no order").into()),
+    let done = match order.as_str() {
+        "spawn" => spawner::serve(),
+        spawner::SUBJECT => crate::subject::serve(),
+        order => {
+            let given = io::stdin().as_fd().try_clone_to_owned();
+            let code = given.map_or(1, |given| carry_out(order, given));
+            return Some(ExitCode::from(code));
+        }
     };
     Some(match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,17 +49,36 @@ pub fn obey() -> Option<ExitCode> {
 
 type Done = Result<(), Box<dyn std::error::Error>>;
 
-/// The socket is the standard input.
-fn save(number: usize) -> Done {
-    let socket = io::stdin().as_fd().try_clone_to_owned()?;
-    strike_at(number, Fault::Kill, || soccr::save(&socket)).0?;
+/// Does what a victim is told, with what it is given for it; returns the code that it ends with, if it comes to that.
+fn carry_out(order: &str, given: OwnedFd) -> u8 {
+    let mut words = order.split(' ');
+    let what = words.next().unwrap_or_default();
+    let number = words.next().map_or(Ok(0), str::parse);
+    let done = match (what, number, words.next()) {
+        ("save", Ok(number), None) => save(number, &given),
+        ("restore", Ok(number), fin) => restore(number, fin == Some("emulate"), given),
+        ("repair", Ok(number), None) => return repair(number, &given),
+        _ => Err(format!("{ORDER}={order} is no order").into()),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("{order}: {error}");
+            1
+        }
+    }
+}
+
+fn save(number: usize, socket: &OwnedFd) -> Done {
+    strike_at(number, Fault::Kill, || soccr::save(socket)).0?;
     Ok(())
 }
 
-/// The snapshot is on the standard input. A restore that comes to its end is killed there, before it is resumed.
-fn restore(number: usize, emulate: bool) -> Done {
+/// What is given is the snapshot. A restore that comes to its end is killed there, before it is resumed.
+fn restore(number: usize, emulate: bool, given: OwnedFd) -> Done {
     let mut image = Vec::new();
-    io::stdin().read_to_end(&mut image)?;
+    let mut given = File::from(given);
+    given.read_to_end(&mut image)?;
     let snapshot = Snapshot::from_image(&image)?;
     let fin = match emulate {
         true => FinMode::Emulate,
@@ -69,7 +87,7 @@ fn restore(number: usize, emulate: bool) -> Done {
     let restore = || snapshot.restore_with(Settings::new().fin(fin));
     let (restored, _) = strike_at(number, Fault::Kill, restore);
     let _restored = restored?;
-    strike_at(0, Fault::Kill, || soccr::raw::poll(&io::stdin())).0?;
+    strike_at(0, Fault::Kill, || soccr::raw::poll(&given)).0?;
     Err("the process was not killed".into())
 }
 
@@ -87,8 +105,8 @@ pub enum Whose {
 /// Added to the error number where the child could not even come to its question.
 const NO_NAMESPACE: u8 = 128;
 
-/// The socket is the standard input. Returns the error number of `TCP_REPAIR`, 0 for success.
-fn repair(number: usize) -> u8 {
+/// Returns the error number of `TCP_REPAIR`, 0 for success.
+fn repair(number: usize, socket: &OwnedFd) -> u8 {
     let own = number == Whose::Own as usize;
     let network = match number == Whose::Given as usize {
         true => CloneFlags::empty(),
@@ -101,7 +119,7 @@ fn repair(number: usize) -> u8 {
         |socket: BorrowedFd<'_>| raw::set_int(&socket, raw::Opt::TCP_REPAIR, raw::TCP_REPAIR_ON);
     let answer = match own {
         true => raw::tcp_socket(soccr::Family::V4).and_then(|socket| repair(socket.as_fd())),
-        false => repair(io::stdin().as_fd()),
+        false => repair(socket.as_fd()),
     };
     answer.map_or_else(|error| error.raw_os_error().unwrap_or(0) as u8, |()| 0)
 }

@@ -5,12 +5,13 @@
 use crate::vlan::Tag;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Command, ExitStatus};
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -38,6 +39,29 @@ pub(crate) fn in_child(f: impl FnOnce() -> (u8, i32)) -> io::Result<(u8, i32)> {
             let [step, a, b, c, d] = answer;
             Ok((step, i32::from_ne_bytes([a, b, c, d])))
         }
+    }
+}
+
+/// Runs `f` in a copy of this process, and returns how that ended; this process must have one thread.
+pub(crate) fn in_copy(f: impl FnOnce() -> u8) -> io::Result<ExitStatus> {
+    // SAFETY: there is no other thread, by contract, that could hold a lock or leave anything half done: the child is this
+    // process in every respect, and may do what that may.
+    match unsafe { fork() }? {
+        ForkResult::Child => {
+            // What is above this on the stack is the parent's, and is not unwound.
+            let code = catch_unwind(AssertUnwindSafe(f)).unwrap_or(101);
+            std::process::exit(code.into())
+        }
+        ForkResult::Parent { child } => loop {
+            match waitpid(child, None) {
+                Err(Errno::EINTR) => {}
+                Ok(WaitStatus::Exited(_, code)) => return Ok(ExitStatus::from_raw(code << 8)),
+                Ok(WaitStatus::Signaled(_, signal, _)) => {
+                    return Ok(ExitStatus::from_raw(signal as i32));
+                }
+                other => return Err(io::Error::other(format!("waiting for the copy: {other:?}"))),
+            }
+        },
     }
 }
 

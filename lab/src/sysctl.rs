@@ -2,6 +2,7 @@
 
 use crate::error::{Doing, Error};
 use std::fs;
+use std::sync::OnceLock;
 
 /// One setting of the baseline.
 #[derive(Clone, Copy, Debug)]
@@ -64,16 +65,30 @@ pub const BASELINE: &[Setting] = &[
     required("net.ipv6.conf.default.router_solicitations", &["0"]),
 ];
 
-/// Applies the baseline to the network namespace of the calling thread.
+/// Applies the baseline to the network namespace of the calling thread, which is a new one.
+///
+/// All new namespaces begin with the same values: what the first of them had already is not looked at again.
 pub(crate) fn apply_baseline() -> Result<(), Error> {
-    for setting in BASELINE {
-        apply(setting)?;
+    static TO_BE_SET: OnceLock<Vec<&Setting>> = OnceLock::new();
+    if let Some(settings) = TO_BE_SET.get() {
+        return settings
+            .iter()
+            .try_for_each(|setting| apply(setting).map(drop));
     }
+    let mut settings = Vec::new();
+    for setting in BASELINE {
+        if apply(setting)? {
+            settings.push(setting);
+        }
+    }
+    // Who comes second has found the same.
+    let _ = TO_BE_SET.set(settings);
     Ok(())
 }
 
-fn apply(setting: &Setting) -> Result<(), Error> {
-    let mut result = Ok(());
+/// Returns whether the setting had another value.
+fn apply(setting: &Setting) -> Result<bool, Error> {
+    let mut result = Ok(false);
     for value in setting.values {
         result = ensure(setting.name, value);
         if result.is_ok() {
@@ -81,21 +96,21 @@ fn apply(setting: &Setting) -> Result<(), Error> {
         }
     }
     match result {
-        Err(error) if setting.optional && error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        Err(error) if setting.optional && error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
         result => result,
     }
 }
 
-/// Sets `name` unless it has that value already.
+/// Sets `name` unless it has that value already; returns whether it had to.
 ///
 /// The kernel lets a write of some settings of IPv6 spin until nobody holds the lock of all links, also one that changes
 /// nothing: where many hosts are built at once, that takes more time than all else.
-fn ensure(name: &str, value: &str) -> Result<(), Error> {
+fn ensure(name: &str, value: &str) -> Result<bool, Error> {
     let same = |now: String| now.split_whitespace().eq(value.split_whitespace());
     if read(name).is_ok_and(same) {
-        return Ok(());
+        return Ok(false);
     }
-    write(name, value)
+    write(name, value).map(|()| true)
 }
 
 /// Sets `name` in the network namespace of the calling thread, which is the one that /proc/sys/net shows.

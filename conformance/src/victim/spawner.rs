@@ -7,17 +7,20 @@
 use super::{Done, Ended, ORDER};
 use crate::verdict::Stop;
 use lab::Host;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The other end of the spawner's standard input.
@@ -98,14 +101,25 @@ pub(crate) fn start_subject(
 /// Starts victims as it is told, until nobody is there to tell it.
 pub(super) fn serve() -> Done {
     let stdin = io::stdin();
+    let mut running = Vec::new();
     loop {
+        wait_for_any(stdin.as_fd(), &running)?;
+        running.retain_mut(Running::goes_on);
+        if !is_readable(stdin.as_fd())? {
+            continue;
+        }
         let (order, given) = receive(stdin.as_fd())?;
         let mut given = given.into_iter();
         let (Some(network), Some(socket)) = (given.next(), given.next()) else {
             return Ok(());
         };
         let answer = match (given.next(), given.next()) {
-            (Some(stdout), Some(end)) => serve_subject(&network, socket, stdout, end),
+            (Some(stdout), Some(end)) => {
+                serve_subject(&network, socket, stdout, end).map(|started| {
+                    running.push(started);
+                    STARTED
+                })
+            }
             _ => serve_one(&order, &network, socket),
         };
         let answer = match answer {
@@ -118,13 +132,12 @@ pub(super) fn serve() -> Done {
 }
 
 /// When it returns, nobody has the socket any more but who has given it.
-fn serve_one(order: &str, network: &OwnedFd, stdin: OwnedFd) -> io::Result<i32> {
+///
+/// The victim is a copy of this process, which has one thread for that reason: to start the program anew would take ten
+/// times as long.
+fn serve_one(order: &str, network: &OwnedFd, given: OwnedFd) -> io::Result<i32> {
     move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
-    let mut command = Command::new("/proc/self/exe");
-    command.env(ORDER, order).stdin(Stdio::from(stdin));
-    let mut child = command.spawn()?;
-    drop(command);
-    let status = child.wait()?;
+    let status = lab::in_copy(|| super::carry_out(order, given)).map_err(io::Error::other)?;
     Ok(match status.signal() {
         Some(libc::SIGKILL) => KILLED,
         Some(other) => 128 + other,
@@ -132,35 +145,72 @@ fn serve_one(order: &str, network: &OwnedFd, stdin: OwnedFd) -> io::Result<i32> 
     })
 }
 
-/// Starts a process, and a thread that waits for it.
-fn serve_subject(
-    network: &OwnedFd,
-    stdin: OwnedFd,
-    stdout: OwnedFd,
-    end: OwnedFd,
-) -> io::Result<i32> {
-    move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .env(ORDER, SUBJECT)
-        .stdin(Stdio::from(stdin))
-        .stdout(Stdio::from(stdout));
-    let mut child = command.spawn()?;
-    drop(command);
-    let wait = move || {
-        let told = match child.wait() {
-            Ok(status) => match status.signal() {
+/// The process of a library, and who is told how it has ended.
+struct Running {
+    child: Child,
+    /// Readable once it has ended.
+    process: OwnedFd,
+    end: File,
+}
+
+impl Running {
+    /// Whether it runs; if not, whoever wants to know is told.
+    fn goes_on(&mut self) -> bool {
+        let told = match self.child.try_wait() {
+            Ok(None) => return true,
+            Ok(Some(status)) => match status.signal() {
                 Some(signal) => format!("signal {signal}"),
                 None => format!("exit code {}", status.code().unwrap_or(0)),
             },
             Err(error) => error.to_string(),
         };
         // Nobody may be listening any more.
-        let _ = File::from(end).write_all(told.as_bytes());
-    };
-    // Without the thread nobody would wait for it; it ends by itself when the suite finds nobody to talk to.
-    std::thread::Builder::new().spawn(wait)?;
-    Ok(STARTED)
+        let _ = self.end.write_all(told.as_bytes());
+        false
+    }
+}
+
+/// Starts a process; it ends by itself when the suite finds nobody to talk to.
+fn serve_subject(
+    network: &OwnedFd,
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    end: OwnedFd,
+) -> io::Result<Running> {
+    move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .env(ORDER, SUBJECT)
+        .stdin(Stdio::from(stdin))
+        .stdout(Stdio::from(stdout));
+    let child = command.spawn()?;
+    let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+    let end = File::from(end);
+    Ok(Running {
+        child,
+        process,
+        end,
+    })
+}
+
+/// Waits until there is an order, or one of those that run has ended.
+fn wait_for_any(orders: BorrowedFd<'_>, running: &[Running]) -> io::Result<()> {
+    let processes = running.iter().map(|it| it.process.as_fd());
+    let mut all: Vec<_> = [orders]
+        .into_iter()
+        .chain(processes)
+        .map(readable)
+        .collect();
+    retry_on_intr(|| poll(&mut all, None))?;
+    Ok(())
+}
+
+fn is_readable(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(poll(&mut [readable(fd)], Some(&Timespec::default()))? > 0)
+}
+
+fn readable(fd: BorrowedFd<'_>) -> PollFd<'_> {
+    PollFd::from_borrowed_fd(fd, PollFlags::IN)
 }
 
 fn send(to: &impl AsFd, text: &str, given: &[BorrowedFd<'_>]) -> io::Result<()> {
