@@ -1,4 +1,4 @@
-//! Each system call of a save and of a restore fails, with every errno that could come.
+//! Each system call of a save and of a restore fails, in one way in each state: in the others, in another.
 //!
 //! A save that failed has left its connection as it was, a restore that failed has left nothing, and no packet says that
 //! anything happened. The connection of each case goes through all of it, one fault after the other, and is then moved
@@ -13,7 +13,7 @@ use crate::oracle::table::{expect_sockets, sockets_used};
 use crate::oracle::wire::Probes;
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
 use soccr::faults::{self, Fault};
-use soccr::{Error, ErrorKind, Family};
+use soccr::{Error, ErrorKind};
 
 const FAULTS: [Fault; 7] = [
     Fault::Errno(libc::EPERM),
@@ -27,27 +27,29 @@ const FAULTS: [Fault; 7] = [
 
 /// How many of them are errnos.
 const ERRNOS: usize = FAULTS.len() - 1;
+/// How many plans of a state stand next to each other.
+const FAMILIES: usize = lab::Family::ALL.len();
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |(plan, name): (Plan, String)| {
+    let case = |(number, (plan, name)): (usize, (Plan, String))| {
         Case::new(
             format!("fault/every-call/{name}"),
             "whatever system call of a save or a restore fails, and however: the connection runs on as before, or can be \
              restored again, nothing is left behind, and no packet tells",
             &["E13", "G10"],
-            move |ctx| every_call(ctx, plan),
+            move |ctx| every_call(ctx, plan, turn(number)),
         )
         .bound(BOUND)
     };
-    plans().into_iter().map(case).collect()
+    plans().into_iter().enumerate().map(case).collect()
 }
 
-fn every_call(ctx: &Context, plan: Plan) -> Verdict {
+fn every_call(ctx: &Context, plan: Plan, turn: usize) -> Verdict {
     let mut traveller = prepared(ctx, plan)?;
-    let tried_saves = saves(&traveller)?;
+    let tried_saves = saves(&traveller, turn)?;
     let mut saved = traveller.save()?;
     traveller.show_attempts()?;
-    let tried_restores = restores(&traveller, &saved)?;
+    let tried_restores = restores(&traveller, &saved, turn)?;
     saved.expect_attempts_only(&traveller)?;
     ctx.note("faults in a save", tried_saves);
     ctx.note("faults in a restore", tried_restores);
@@ -60,8 +62,8 @@ fn every_call(ctx: &Context, plan: Plan) -> Verdict {
     traveller.conclude(ctx, &saved, &restored, probes)
 }
 
-/// Lets every call of a save fail in every way; returns how many faults that were.
-fn saves(traveller: &Traveller) -> Result<usize, Stop> {
+/// Lets every call of a save fail; returns how many faults that were.
+fn saves(traveller: &Traveller, turn: usize) -> Result<usize, Stop> {
     let host = traveller.pair.a();
     let subject = &traveller.subject;
     let save = || host.enter(|| soccr::save(subject));
@@ -70,7 +72,7 @@ fn saves(traveller: &Traveller) -> Result<usize, Stop> {
     let before = Before::read(subject)?;
     let used = sockets_used(host)?;
     let mut tried = 0;
-    for (number, call, fault) in chosen(&calls, traveller.family()) {
+    for (number, call, fault) in chosen(&calls, turn) {
         let (result, _) = faults::strike_at(number, fault, save);
         let told = format!("{fault:?} at call {number}, {call}, of a save");
         match result? {
@@ -85,8 +87,8 @@ fn saves(traveller: &Traveller) -> Result<usize, Stop> {
     Ok(tried)
 }
 
-/// Lets every call of a restore fail in every way; returns how many faults that were.
-fn restores(traveller: &Traveller, saved: &Saved) -> Result<usize, Stop> {
+/// Lets every call of a restore fail; returns how many faults that were.
+fn restores(traveller: &Traveller, saved: &Saved, turn: usize) -> Result<usize, Stop> {
     let host = traveller.pair.a();
     let settings = traveller.settings;
     let restore = || host.enter(|| saved.snapshot.restore_with(settings));
@@ -97,7 +99,7 @@ fn restores(traveller: &Traveller, saved: &Saved) -> Result<usize, Stop> {
         Ok::<_, Stop>(calls)
     })?;
     let mut tried = 0;
-    for (number, call, fault) in chosen(&calls, traveller.family()) {
+    for (number, call, fault) in chosen(&calls, turn) {
         let told = format!("{fault:?} at call {number}, {call}, of a restore");
         saved.attempt(|| {
             let (result, _) = faults::strike_at(number, fault, restore);
@@ -140,11 +142,16 @@ fn told_with(told: &str, stop: Stop) -> Stop {
     }
 }
 
-/// The faults that are tried: every one with IPv4. The other families ask the kernel for the same but for a few calls: there
-/// every call fails in one way, the next one in another, and every transfer is cut short.
-fn chosen(calls: &[&'static str], family: Family) -> Vec<(usize, &'static str, Fault)> {
+/// Whose turn it is: the states one after the other, and the families apart from each other.
+fn turn(plan: usize) -> usize {
+    plan / FAMILIES + 2 * (plan % FAMILIES)
+}
+
+/// The faults that are tried: every call fails in one way, the next one in another, and every transfer is cut short. The
+/// calls of all states are the same but for a few: in as many turns as there are ways, each fails in all of them.
+fn chosen(calls: &[&'static str], turn: usize) -> Vec<(usize, &'static str, Fault)> {
     let is_chosen = |number: usize, fault: Fault| {
-        family == Family::V4 || fault == Fault::Short || fault == FAULTS[number % ERRNOS]
+        fault == Fault::Short || fault == FAULTS[(number + turn) % ERRNOS]
     };
     all(calls)
         .filter(|&(number, _, fault)| is_chosen(number, fault))
@@ -166,19 +173,29 @@ pub(super) fn all(calls: &[&'static str]) -> impl Iterator<Item = (usize, &'stat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lab::Family;
 
     #[test]
-    fn every_call_fails_and_with_ipv4_in_every_way() {
+    fn every_call_fails_in_one_way_and_in_all_states_together_in_every_way() {
         let calls = ["getsockopt(A)", "recv", "bind"];
-        assert_eq!(chosen(&calls, Family::V4).len(), 3 * ERRNOS + 1);
-        let others = chosen(&calls, Family::V6);
-        let errno = |of: usize| Fault::Errno([libc::EPERM, libc::ENOMEM, libc::EINTR][of]);
+        let errno = |of: usize| Fault::Errno([libc::ENOMEM, libc::EINTR, libc::EAGAIN][of]);
         let expected = [
             (0, calls[0], errno(0)),
             (1, calls[1], errno(1)),
             (1, calls[1], Fault::Short),
             (2, calls[2], errno(2)),
         ];
-        assert_eq!(others, expected);
+        assert_eq!(chosen(&calls, 1), expected);
+        let plans = plans();
+        for family in Family::ALL {
+            let of_family = |(_, (plan, _)): &(usize, &(Plan, String))| plan.family == family;
+            let numbers = plans.iter().enumerate().filter(of_family);
+            let tried: Vec<_> = numbers
+                .flat_map(|(number, _)| chosen(&calls, turn(number)))
+                .collect();
+            for fault in all(&calls) {
+                assert!(tried.contains(&fault), "{family} {fault:?}");
+            }
+        }
     }
 }

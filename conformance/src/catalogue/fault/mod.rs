@@ -22,6 +22,9 @@ use std::time::Duration;
 /// little for that.
 const BOUND: Duration = Duration::from_secs(180);
 
+/// Sizes of the send buffers: the smallest, that of a new socket, and how far one grows, bytes.
+const WRITE_BUFFERS: &str = "4096 16384 131072";
+
 /// All cases of this area.
 #[must_use]
 pub fn cases() -> Vec<Case> {
@@ -71,6 +74,10 @@ fn plans() -> Vec<(Plan, String)> {
 /// Opens the connection of a plan and brings it to where it is saved, its traffic blocked: as whoever saves it has to.
 fn prepared(ctx: &Context, plan: Plan) -> Result<Traveller, Stop> {
     let mut traveller = plan.depart(ctx)?;
+    // Queues are read and written hundreds of times: there is no need for megabytes.
+    for host in traveller.pair.hosts() {
+        host.sysctl("net.ipv4.tcp_wmem", WRITE_BUFFERS)?;
+    }
     traveller.fill_and_end(plan.receive, plan.send, plan.ending)?;
     traveller
         .lock
