@@ -12,6 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Room for 4096 frames of 1500 bytes on each side of the wire, or for 2048 that are yet to be cut: more than a send buffer
 /// lets be on their way.
 const MEMORY: [usize; 2] = [8 << 20, 16 << 20];
+/// Segments below so many bytes come in greater numbers, and find room for eight times as many: each takes as much of it as
+/// the largest that the link takes.
+const SMALL_SEGMENT: u16 = 500;
 
 /// The MTUs that wires are built for, the smallest that will do, and what is left to them to cut: what a wire keeps for a
 /// frame goes by it. Without a wire all are for the last.
@@ -37,6 +40,7 @@ struct Kind {
     network: Network,
     offload: bool,
     largest: (u32, u32),
+    memory: usize,
     steady: bool,
 }
 
@@ -81,10 +85,12 @@ impl Place {
     pub(super) fn find(ctx: &Context, setup: &Setup, steady: bool) -> Result<Self, Stop> {
         let by_size = setup.network == Network::Wire;
         let fits = |(mtu, _): &(u32, u32)| by_size && setup.mtu <= *mtu;
+        let small = setup.mss.is_some_and(|mss| mss < SMALL_SEGMENT);
         let kind = Kind {
             network: setup.network,
             offload: setup.offload,
             largest: LARGEST.into_iter().find(fits).unwrap_or(LARGEST[3]),
+            memory: MEMORY[usize::from(setup.offload)] << if small { 3 } else { 0 },
             steady,
         };
         let place = match ctx.stock().take(kind) {
@@ -118,7 +124,7 @@ impl Hosts {
         Ok(match kind.network {
             Network::Wire => {
                 let builder = with_settings(PairWithWire::builder(), kind);
-                let builder = builder.memory(MEMORY[usize::from(kind.offload)]);
+                let builder = builder.memory(kind.memory);
                 Self::Wire(builder.build()?.into())
             }
             Network::Move => Self::Move(with_settings(Trio::builder(), kind).build()?.into()),
