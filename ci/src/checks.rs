@@ -79,10 +79,16 @@ pub(crate) fn self_test(context: &Context) -> Result<Outcome, Error> {
 
 /// Step `matrix`. How kernels are told that go wrong is one of the tests; it takes a kernel.
 pub(crate) fn matrix(context: &Context) -> Result<Outcome, Error> {
-    cargo(
-        context,
-        &[&CONFORMANCE[..], &["--", "matrix", "--debian", "newest"]].concat(),
-    )
+    let target = context.root.join("target");
+    fs::create_dir_all(&target).doing(|| format!("creating {}", target.display()))?;
+    let newest = ["--", "matrix", "--debian", "newest"];
+    let reports = [
+        "--json",
+        "target/matrix.json",
+        "--report",
+        "html=target/matrix.html",
+    ];
+    cargo(context, &[&CONFORMANCE[..], &newest, &reports].concat())
 }
 
 /// Step `bench`.

@@ -4,7 +4,9 @@ use super::report_file::{self, ReportFile, create};
 use super::run::told_to_end;
 use super::{complain, print};
 use crate::matrix::debian::{self, Wanted};
-use crate::matrix::{self, Error, Hardware, Judged, Kernel, Plan, Planted, by_version};
+use crate::matrix::{
+    self, Accelerator, Error, Hardware, Judged, Kernel, Plan, Planted, by_version,
+};
 use crate::report::json::FORMAT;
 use crate::report::kernels::{Kernels, OfKernel};
 use crate::report::style::Styles;
@@ -52,6 +54,9 @@ pub(super) struct Booted {
     /// Let each machine be the same each time, bit for bit: one processor, and a time of its own that leaps over idleness
     #[arg(long, conflicts_with = "smp")]
     deterministic: bool,
+    /// Let software emulation run the machines, also where a trial boot would show that the processor can (KVM)
+    #[arg(long)]
+    no_kvm: bool,
     /// Let something go wrong in each machine, to see that it is noticed
     #[arg(long, value_name = "WHAT", hide = true)]
     planted: Option<Planted>,
@@ -186,6 +191,8 @@ pub(super) fn booted(args: &Booted, words: Vec<String>) -> Result<Plan, Error> {
             memory: args.memory,
             silence: Duration::from_secs(args.silence),
             deterministic: args.deterministic,
+            kvm: !args.no_kvm,
+            limit: None,
             told_to_end: told_to_end().map_err(|source| Error::Io {
                 doing: "listen to signals".to_owned(),
                 source,
@@ -275,14 +282,21 @@ pub(super) fn line(kernel: &Kernel, judged: &Result<Judged, Error>) -> String {
                 .count();
             let _ = writeln!(
                 text,
-                "{}: {kept} of {} cases passed{}",
+                "{}: {kept} of {} cases passed{}{}",
                 kernel.release,
                 judged.told.cases(),
+                match judged.accelerator {
+                    Accelerator::Kvm => ", by KVM",
+                    Accelerator::Tcg => "",
+                },
                 match judged.boots {
                     1 => "",
                     _ => ", booted a second time: the first boot never came to its first process",
                 }
             );
+            if let Some(why) = &judged.not_by_kvm {
+                let _ = writeln!(text, "  not by KVM, whose trial boot failed: {why}");
+            }
             for trouble in judged.trouble() {
                 let _ = writeln!(text, "  {trouble}");
             }

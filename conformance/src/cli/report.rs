@@ -14,7 +14,7 @@ pub(super) struct Args {
     #[arg(required = true, value_name = "EVENTS")]
     files: Vec<PathBuf>,
     /// In which format
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Where to, instead of standard output
     #[arg(long, short, value_name = "FILE")]

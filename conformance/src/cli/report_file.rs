@@ -100,7 +100,7 @@ mod tests {
         for (text, told) in [
             ("junit", "FORMAT=FILE"),
             ("ktap=", "FORMAT=FILE"),
-            ("xml=x", "choose among ktap, junit"),
+            ("xml=x", "choose among text, ktap, junit"),
         ] {
             let error = text.parse::<ReportFile>().unwrap_err();
             assert!(error.contains(told), "{error}");

@@ -2,6 +2,7 @@
 //!
 //! It is this same program, which finds out by itself that it is there ([`obey`]).
 
+use super::log::{self, Log};
 use super::planted::Planted;
 use crate::report::events::Event;
 use base64::Engine as _;
@@ -28,15 +29,13 @@ const EVENTS: &str = "/dev/ttyS1";
 const KEPT: &str = "/tmp/conformance-failures";
 /// So many bytes of that are brought out: a serial line takes less than a megabyte a second.
 const MOST_KEPT: usize = 8 << 20;
-/// The highest level of a message that is told about: `KERN_WARNING`.
-const WARNING: u8 = 4;
 /// Taint that comes from us: a module without its signature (`TAINT_UNSIGNED_MODULE`).
 const OUR_TAINT: u64 = 1 << 13;
 
 /// What a guest is to do.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Orders {
-    /// The words of the command that it runs.
+    /// The words of the command that it runs; without any, it only says that it has come so far.
     pub(super) words: Vec<String>,
     /// What goes wrong on purpose.
     pub(super) planted: Option<Planted>,
@@ -86,11 +85,18 @@ fn serve() -> io::Result<Infallible> {
         }
     }
     let line = Line::open()?;
-    let (log, of_kernel) = (File::open("/dev/kmsg")?, line.clone());
+    let (log, more) = Log::open()?;
+    let log = Arc::new(Mutex::new(log));
+    let (of_kernel, its_log) = (line.clone(), Arc::clone(&log));
     thread::Builder::new()
         .name("kernel".to_owned())
-        .spawn(move || listen(BufReader::new(log), &of_kernel))?;
+        .spawn(move || {
+            while log::wait_for_more(&more).is_ok() && tell_rest(&its_log, &of_kernel).is_ok() {}
+        })?;
     let orders: Orders = serde_json::from_slice(&fs::read(ORDERS)?)?;
+    if orders.words.is_empty() {
+        return end(&line, Some(0));
+    }
     let (mut suite, events) = start(&orders.words)?;
     let (mut started, mut cases) = (0, usize::MAX);
     for event in BufReader::new(events).lines() {
@@ -111,6 +117,8 @@ fn serve() -> io::Result<Infallible> {
         }
     }
     let status = suite.wait()?;
+    // What the kernel has said while the last case ended may not have been heard yet.
+    tell_rest(&log, &line)?;
     for (path, bytes) in kept(Path::new(KEPT))? {
         line.tell(&Event::File {
             path,
@@ -118,13 +126,17 @@ fn serve() -> io::Result<Infallible> {
         })?;
     }
     let code = status.code().and_then(|code| u8::try_from(code).ok());
-    line.tell(&Event::GuestEnded {
-        code: match orders.planted {
-            Some(Planted::Exit) => Some(Planted::WRONG),
-            _ => code,
-        },
-        taint: taint()?,
-    })?;
+    let code = match orders.planted {
+        Some(Planted::Exit) => Some(Planted::WRONG),
+        _ => code,
+    };
+    end(&line, code)
+}
+
+/// Tells how the suite ended, and ends the machine.
+fn end(line: &Line, code: Option<u8>) -> io::Result<Infallible> {
+    let taint = taint()?;
+    line.tell(&Event::GuestEnded { code, taint })?;
     // The machine is started with the order not to begin anew.
     reboot(RebootMode::RB_AUTOBOOT).map_err(io::Error::from)
 }
@@ -214,44 +226,19 @@ fn taint() -> io::Result<u64> {
     Ok(taint & !OUR_TAINT)
 }
 
-/// Tells what the kernel says, from the beginning.
-fn listen(log: impl BufRead, line: &Line) {
-    // A read returns one record; one that was overwritten meanwhile is an error that passes (`EPIPE`).
-    for told in log.lines().map_while(Result::ok) {
-        if let Some((level, text)) = record(&told) {
-            let text = text.to_owned();
-            // Where the line cannot be written to, nobody can be told that.
-            let _ = line.tell(&Event::Kernel { level, text });
-        }
-    }
-}
-
-/// Level and text of a record (Documentation/ABI/testing/dev-kmsg), if it is grave enough.
-fn record(line: &str) -> Option<(u8, &str)> {
-    let (prefix, text) = line.split_once(';')?;
-    let number: u64 = prefix.split(',').next()?.parse().ok()?;
-    let level = (number & 7) as u8;
-    (level <= WARNING).then_some((level, text))
+/// Tells what the kernel has said since it was told last.
+fn tell_rest(log: &Mutex<Log<File>>, line: &Line) -> io::Result<()> {
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    log.rest(|level, text| {
+        let text = text.to_owned();
+        // Where the line cannot be written to, nobody can be told that.
+        let _ = line.tell(&Event::Kernel { level, text });
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn records_are_told_from_their_level_on() {
-        assert_eq!(
-            record("4,339,5140900,-;WARNING: x"),
-            Some((4, "WARNING: x"))
-        );
-        assert_eq!(
-            record("12,1,1,-;from a process; told"),
-            Some((4, "from a process; told"))
-        );
-        for silent in ["6,1,2,-;hello", " SUBSYSTEM=acpi", "", "x,1;y"] {
-            assert_eq!(record(silent), None, "{silent}");
-        }
-    }
 
     #[test]
     fn this_process_is_no_guest() {

@@ -1,6 +1,6 @@
 //! What is known of a kernel once its machine has ended.
 
-use super::machine::End;
+use super::machine::{Accelerator, End};
 use crate::report::events::Event;
 use crate::report::told::Told;
 use crate::summary::{Exit, Totals};
@@ -33,6 +33,10 @@ pub struct Judged {
     pub end: End,
     /// How often it was booted: more than once only where it never came to its first process.
     pub boots: usize,
+    /// What has executed its instructions.
+    pub accelerator: Accelerator,
+    /// Why that was not the processor, where it was tried.
+    pub not_by_kvm: Option<String>,
     /// What its run has told.
     pub told: Told,
     /// What the kernel has said about itself.
@@ -59,6 +63,8 @@ impl Judged {
         let mut judged = Self {
             end,
             boots,
+            accelerator: Accelerator::Tcg,
+            not_by_kvm: None,
             told: Told::default(),
             splats: Vec::new(),
             taint: 0,
@@ -70,6 +76,7 @@ impl Judged {
                 judged.take(event);
             }
         }
+        judged.told.stopped = judged.end == End::Told;
         judged
     }
 
@@ -129,21 +136,8 @@ impl Judged {
                     running(&self.told.running)
                 ));
             }
-            End::Panic(text) => trouble.push(format!("{text} ({})", running(&self.told.running))),
-            End::WithoutVerdict => trouble.push(format!(
-                "the machine ended without a verdict ({})",
-                running(&self.told.running)
-            )),
-            End::Silent(time) => trouble.push(format!(
-                "nothing was heard for {} s ({})",
-                time.as_secs(),
-                running(&self.told.running)
-            )),
-            End::Told => trouble.push(format!(
-                "it was told to end ({})",
-                running(&self.told.running)
-            )),
-            End::Emulator(text) => trouble.push(format!("the emulator: {text}")),
+            End::Emulator(_) => trouble.push(self.end.to_string()),
+            end => trouble.push(format!("{end} ({})", running(&self.told.running))),
         }
         match &self.told.begin {
             None => trouble.push("the suite did not begin".to_owned()),
@@ -180,7 +174,7 @@ impl Judged {
         entries.for_each(|entry| totals.add_word(&entry.outcome));
         let crashed = matches!(
             self.end,
-            End::Panic(_) | End::WithoutVerdict | End::Silent(_) | End::Exit(None)
+            End::Panic(_) | End::WithoutVerdict | End::Silent(_) | End::Late(_) | End::Exit(None)
         );
         match totals.exit(false) {
             _ if !self.splats.is_empty()
@@ -278,6 +272,11 @@ mod tests {
             assert_eq!(it.exit(), Exit::Failures);
             assert_eq!(it.told.words()["a/two"], "crash");
         }
+        // A machine that was told to end says nothing against its kernel.
+        let it = judged(End::Told, lines);
+        assert_eq!(it.trouble()[0], "it was told to end (running: a/two)");
+        assert_eq!(it.exit(), Exit::Harness);
+        assert_eq!(it.told.words()["a/two"], "broken");
     }
 
     #[test]

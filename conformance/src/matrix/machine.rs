@@ -2,6 +2,7 @@
 
 use super::error::{Doing, Error};
 use super::kernel::Kernel;
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,9 @@ const QEMU: &str = "qemu-system-x86_64";
 /// Where that is had.
 const WHERE: &str =
     "Debian and Ubuntu: apt install qemu-system-x86; Fedora: dnf install qemu-system-x86-core";
+/// All that it can do, but for copying by one repeated instruction: to emulate that takes longer than the loop that is taken
+/// where it is not to be had, a quarter of all time.
+const PROCESSOR: &str = "max,-erms,-fsrm";
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 /// What a panic says first.
@@ -33,12 +37,25 @@ pub struct Hardware {
     /// Whether it is the same each time, bit for bit: its time goes on by the instructions that it executes, and where there
     /// are none, it leaps to what happens next.
     pub deterministic: bool,
+    /// Whether the processor itself may run it, where a trial boot has shown that it can.
+    pub kvm: bool,
+    /// How long it may run at most.
+    pub limit: Option<Duration>,
     /// Once this is set, it is ended.
     pub told_to_end: Arc<AtomicBool>,
 }
 
+/// What executes the instructions of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accelerator {
+    /// The emulator.
+    Tcg,
+    /// The processor.
+    Kvm,
+}
+
 impl Hardware {
-    fn is_to_end(&self) -> bool {
+    pub(super) fn is_to_end(&self) -> bool {
         self.told_to_end.load(Ordering::Relaxed)
     }
 }
@@ -71,23 +88,45 @@ pub enum End {
     WithoutVerdict,
     /// Nothing was heard of it any more.
     Silent(Duration),
+    /// It ran for longer than it may.
+    Late(Duration),
     /// The emulator ended otherwise: what it said.
     Emulator(String),
     /// It was ended, because this program was told to end.
     Told,
 }
 
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exit(Some(code)) => write!(f, "the suite ended with {code}"),
+            Self::Exit(None) => f.write_str("the suite was killed"),
+            Self::Panic(text) => f.write_str(text),
+            Self::WithoutVerdict => f.write_str("the machine ended without a verdict"),
+            Self::Silent(time) => write!(f, "nothing was heard for {} s", time.as_secs()),
+            Self::Late(time) => write!(f, "it ran for more than {} s", time.as_secs()),
+            Self::Emulator(text) => write!(f, "the emulator: {text}"),
+            Self::Told => f.write_str("it was told to end"),
+        }
+    }
+}
+
 /// Boots a kernel, and waits for its end.
-pub(super) fn run(kernel: &Kernel, files: &Files, hardware: &Hardware) -> Result<End, Error> {
+pub(super) fn run(
+    kernel: &Kernel,
+    files: &Files,
+    hardware: &Hardware,
+    accelerator: Accelerator,
+) -> Result<End, Error> {
     for file in [&files.console, &files.events] {
         File::create(file).doing(|| format!("create {}", file.display()))?;
     }
     if hardware.is_to_end() {
         return Ok(End::Told);
     }
-    let mut child = start(kernel, files, hardware)?;
+    let mut child = start(kernel, files, hardware, accelerator)?;
     let ended = watch(&mut child, files, hardware);
-    if !matches!(ended, Ok(Some(_))) {
+    if !matches!(ended, Ok(Watched::Ended(_))) {
         // It may have ended meanwhile.
         let _ = child.kill();
         let _ = child.wait();
@@ -96,19 +135,24 @@ pub(super) fn run(kernel: &Kernel, files: &Files, hardware: &Hardware) -> Result
     let console = String::from_utf8_lossy(&console);
     let ended = ended.doing(|| format!("wait for {QEMU}"))?;
     Ok(match ended {
-        Some(status) => meaning(status, &console, || said(&mut child)),
-        None if hardware.is_to_end() => End::Told,
-        None => End::Silent(hardware.silence),
+        Watched::Ended(status) => meaning(status, &console, || said(&mut child)),
+        Watched::Stopped(end) => end,
     })
 }
 
-fn start(kernel: &Kernel, files: &Files, hardware: &Hardware) -> Result<Child, Error> {
+fn start(
+    kernel: &Kernel,
+    files: &Files,
+    hardware: &Hardware,
+    accelerator: Accelerator,
+) -> Result<Child, Error> {
     let serial = |path: &Path| format!("file:{}", path.display());
     // Emulated processors speculate about nothing, and what is cleared twice is cleared by emulation twice.
     let command_line = "console=ttyS0 loglevel=5 reboot=t panic=-1 oops=panic cryptomgr.notests mitigations=off init_on_alloc=0 LD_LIBRARY_PATH=/lib";
     let mut command = Command::new(QEMU);
-    match hardware.deterministic {
-        true => command.args([
+    match (accelerator, hardware.deterministic) {
+        (Accelerator::Kvm, _) => command.args(["-accel", "kvm"]),
+        (Accelerator::Tcg, true) => command.args([
             "-accel",
             "tcg,thread=single",
             "-icount",
@@ -118,10 +162,10 @@ fn start(kernel: &Kernel, files: &Files, hardware: &Hardware) -> Result<Child, E
             "-seed",
             "1",
         ]),
-        false => command.args(["-accel", "tcg,thread=multi"]),
+        (Accelerator::Tcg, false) => command.args(["-accel", "tcg,thread=multi"]),
     };
     command
-        .args(["-cpu", "max", "-M", "q35"])
+        .args(["-cpu", PROCESSOR, "-M", "q35"])
         .args([
             "-nodefaults",
             "-no-user-config",
@@ -145,22 +189,38 @@ fn start(kernel: &Kernel, files: &Files, hardware: &Hardware) -> Result<Child, E
         .map_err(|error| Error::of_program(error, QEMU, "boot a kernel", WHERE))
 }
 
+/// What watching a machine came to.
+enum Watched {
+    Ended(ExitStatus),
+    /// It has to be ended.
+    Stopped(End),
+}
+
 /// Until it ends, says nothing for too long, or is to be ended.
-fn watch(child: &mut Child, files: &Files, hardware: &Hardware) -> io::Result<Option<ExitStatus>> {
+fn watch(child: &mut Child, files: &Files, hardware: &Hardware) -> io::Result<Watched> {
     let told = || {
         let length = |path: &Path| fs::metadata(path).map_or(0, |it| it.len());
         [length(&files.console), length(&files.events)]
     };
-    let (mut last, mut since) = (told(), Instant::now());
+    let start = Instant::now();
+    let (mut last, mut since) = (told(), start);
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
+            return Ok(Watched::Ended(status));
+        }
+        if hardware.is_to_end() {
+            return Ok(Watched::Stopped(End::Told));
+        }
+        if let Some(limit) = hardware.limit
+            && start.elapsed() >= limit
+        {
+            return Ok(Watched::Stopped(End::Late(limit)));
         }
         let now = told();
         if now != last {
             (last, since) = (now, Instant::now());
-        } else if since.elapsed() >= hardware.silence || hardware.is_to_end() {
-            return Ok(None);
+        } else if since.elapsed() >= hardware.silence {
+            return Ok(Watched::Stopped(End::Silent(hardware.silence)));
         }
         thread::sleep(LOOK);
     }

@@ -1,6 +1,7 @@
 //! The same suite inside other kernels, side by side.
 //!
-//! A kernel is booted in a virtual machine by software emulation, with this program as its first process ([`obey`]). What
+//! A kernel is booted in a virtual machine, by software emulation unless a trial boot has shown that the processor can do it,
+//! with this program as its first process ([`obey`]). What
 //! becomes of each case comes back as [events](crate::report::events) over a serial line; how the machine ended says whether
 //! they are all.
 
@@ -10,6 +11,8 @@ mod guest;
 mod initramfs;
 mod judged;
 mod kernel;
+mod kvm;
+mod log;
 mod machine;
 mod modules;
 mod package;
@@ -21,12 +24,13 @@ pub use error::Error;
 pub use guest::obey;
 pub use judged::{Judged, Splat};
 pub use kernel::Kernel;
-pub use machine::{End, Hardware};
+pub use machine::{Accelerator, End, Hardware};
 pub use planted::Planted;
 
 use error::Doing;
 use guest::Orders;
 use initramfs::Program;
+use kvm::Kvm;
 use machine::Files;
 use std::fs;
 use std::io;
@@ -84,8 +88,9 @@ pub fn run(
 ) -> Vec<(Kernel, Result<Judged, Error>)> {
     // The same in every guest.
     let program = initramfs::own_program();
+    let kvm = Kvm::new(&plan.hardware);
     let judged = in_parallel(&plan.kernels, plan.machines, |kernel| {
-        let judged = judge(plan, kernel, &program);
+        let judged = judge(plan, kernel, &program, &kvm);
         done(kernel, &judged);
         judged
     });
@@ -123,7 +128,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Boots a kernel. One that has not come as far as its first process is booted once more, which is told.
-fn judge(plan: &Plan, kernel: &Kernel, program: &io::Result<Program>) -> Result<Judged, Error> {
+fn judge(
+    plan: &Plan,
+    kernel: &Kernel,
+    program: &io::Result<Program>,
+    kvm: &Kvm,
+) -> Result<Judged, Error> {
     let folder = plan.folder.join(&kernel.release);
     fs::create_dir_all(&folder).doing(|| format!("create {}", folder.display()))?;
     let files = Files::in_folder(&folder);
@@ -140,16 +150,21 @@ fn judge(plan: &Plan, kernel: &Kernel, program: &io::Result<Program>) -> Result<
         source: io::Error::new(error.kind(), error.to_string()),
     })?;
     initramfs::write(&files.initramfs, program, &modules, &orders)?;
+    let chosen = kvm.choose(kernel, program, &modules, &plan.hardware, &folder)?;
     let mut boots = 0;
     loop {
         boots += 1;
-        let end = machine::run(kernel, &files, &plan.hardware)?;
+        let end = machine::run(kernel, &files, &plan.hardware, chosen.accelerator)?;
         let events =
             fs::read(&files.events).doing(|| format!("read {}", files.events.display()))?;
         if boots == 1 && events.is_empty() && matches!(end, End::Silent(_)) {
             continue;
         }
         let events = String::from_utf8_lossy(&events);
-        return Ok(Judged::new(end, boots, &events, folder));
+        return Ok(Judged {
+            accelerator: chosen.accelerator,
+            not_by_kvm: chosen.why_not,
+            ..Judged::new(end, boots, &events, folder)
+        });
     }
 }

@@ -2,13 +2,15 @@
 
 use super::html::{self, Page};
 use super::told::Run;
-use super::{github, junit, ktap};
+use super::{github, junit, ktap, listing};
 use clap::ValueEnum;
 use std::io::{self, Write};
 
 /// A format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
+    /// Plain text, for people
+    Text,
     /// KTAP, as kselftest reads it
     Ktap,
     /// JUnit, in XML
@@ -28,6 +30,7 @@ impl Format {
     /// What writing returns.
     pub fn write(self, out: &mut impl Write, runs: &[Run]) -> io::Result<()> {
         match self {
+            Self::Text => listing::write(out, runs),
             Self::Ktap => ktap::write(out, runs),
             Self::Junit => junit::write(out, runs),
             Self::Github => github::annotations(out, runs),

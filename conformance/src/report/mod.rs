@@ -11,6 +11,7 @@ pub mod json;
 pub mod junit;
 pub mod kernels;
 pub mod ktap;
+pub mod listing;
 pub mod style;
 pub mod summary;
 pub mod table;

@@ -14,6 +14,8 @@ use std::io::{self, BufRead};
 
 /// What became of a case that was running when its run was cut off.
 pub const CUT_OFF: &str = "crash";
+/// What became of it where the run was only told to end: nothing that says anything about the kernel.
+const STOPPED: &str = "broken";
 
 /// What a run has told.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +28,9 @@ pub struct Told {
     pub running: Vec<String>,
     /// What it came to; none where it was cut off.
     pub end: Option<Finished>,
+    /// Whether it was cut off because it was told to end.
+    #[serde(default)]
+    pub stopped: bool,
     /// Lines that are no events: one that was cut off, or garbled on its way.
     pub garbled: usize,
 }
@@ -168,11 +173,16 @@ impl Told {
         }
     }
 
-    /// What became of each case, by its id; of those that were running when it was cut off, [`CUT_OFF`].
+    /// What became of each case, by its id; of those that were running when it was cut off, [`CUT_OFF`], and where it was
+    /// told to end, `broken`.
     #[must_use]
     pub fn words(&self) -> BTreeMap<&str, &str> {
         let ended = self.entries.iter().map(|it| (&*it.id, &*it.outcome));
-        let running = self.running.iter().map(|id| (&**id, CUT_OFF));
+        let word = match self.stopped {
+            true => STOPPED,
+            false => CUT_OFF,
+        };
+        let running = self.running.iter().map(|id| (&**id, word));
         ended.chain(running).collect()
     }
 
@@ -292,6 +302,11 @@ pub(super) mod tests {
         assert_eq!(told.words()["a/one"], CUT_OFF);
         assert_eq!((told.garbled, told.cases(), told.end), (1, 2, None));
         assert_eq!(told.areas()[0].1.broken, 1);
+        let told = Told {
+            stopped: true,
+            ..told
+        };
+        assert_eq!(told.words()["a/one"], STOPPED);
     }
 
     #[test]

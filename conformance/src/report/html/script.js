@@ -8,7 +8,7 @@ const noState = () => ({ q: "", hide: new Set(), run: 0, all: false, case: null 
 let state = noState();
 
 function prepared(run, at) {
-  const running = run.told.running.map((id) => ({ id, outcome: "crash", reason: "It had begun and not ended when the run was cut off." }));
+  const running = run.told.running.map((id) => ({ id, outcome: run.told.stopped ? "broken" : "crash", reason: "It had begun and not ended when the run was cut off." }));
   const cases = [...run.told.entries, ...running].sort((a, b) => (a.id < b.id ? -1 : Number(a.id > b.id)));
   const search = (entry) => [entry.id, entry.statement, entry.reason, ...(entry.guide || [])].join("\n").toLowerCase();
   cases.forEach((entry) => Object.defineProperty(entry, "search", { value: search(entry) }));
