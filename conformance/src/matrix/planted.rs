@@ -46,7 +46,8 @@ impl Planted {
         let suite = Pid::from_raw(suite.id() as i32);
         match self {
             Self::Panic => write("/proc/sysrq-trigger", b"c"),
-            Self::Warn => write("/dev/kmsg", b"<4>WARNING: planted"),
+            // Without its end of line, nobody can read a record until the next one comes (prb_commit).
+            Self::Warn => write("/dev/kmsg", b"<4>WARNING: planted\n"),
             Self::Kill => Ok(kill(suite, Signal::SIGKILL)?),
             Self::Hang => {
                 kill(suite, Signal::SIGSTOP)?;
