@@ -33,7 +33,10 @@ pub(crate) fn fuzz(context: &Context) -> Result<Outcome, Error> {
             "`cargo fuzz list` names no target".to_owned(),
         ));
     }
-    let built = judge(context.limit, [context.cargo(BUILD)])?;
+    let built = judge(
+        context.limit,
+        [context.cargo(["+nightly", "fuzz", "build"])],
+    )?;
     if built != Outcome::Passed {
         return Ok(built);
     }
@@ -41,9 +44,6 @@ pub(crate) fn fuzz(context: &Context) -> Result<Outcome, Error> {
     print!("{}", table(&told));
     Ok(conclusion(&told))
 }
-
-/// What is not reached from a target is left out of it: libFuzzer looks at every edge of a program after each input.
-const BUILD: [&str; 4] = ["+nightly", "fuzz", "build", "--strip-dead-code"];
 
 /// What has become of a target.
 #[derive(Debug, PartialEq, Eq)]
@@ -102,11 +102,7 @@ fn run(context: &Context, target: &str) -> Result<Told, Error> {
     let log = context.scratch.path().join(format!("fuzz-{target}.log"));
     let doing = || format!("writing {}", log.display());
     let output = File::create(&log).doing(doing)?;
-    let mut command = context.cargo(
-        BUILD[..2]
-            .iter()
-            .chain(&["run", "--strip-dead-code", target]),
-    );
+    let mut command = context.cargo(["+nightly", "fuzz", "run", target]);
     command.args([&corpus, &seeds, "--"]);
     command.args(options(context, target));
     command.stdout(output.try_clone().doing(doing)?);

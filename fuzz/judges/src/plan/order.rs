@@ -56,6 +56,8 @@ impl Socket {
         match call.name {
             "setsockopt(TCP_REPAIR)" => {
                 self.paused = value == TCP_REPAIR_ON.cast_unsigned();
+                // Entering the mode selects none (`do_tcp_setsockopt`), and outside of it the choice means nothing.
+                self.queue = TCP_NO_QUEUE;
                 // The mode is left for what was never sent, and then no window is open.
                 let shut = self.window.is_some_and(|window| window.snd_wnd == 0);
                 assert!(self.paused || shut, "left repair mode with an open window");
@@ -143,7 +145,6 @@ fn attempt(socket: &Socket, snapshot: &Snapshot) {
 /// A connection with all that it had.
 fn connection(socket: &Socket, snapshot: &Snapshot, settings: Settings) {
     assert!(socket.connected);
-    assert_eq!(socket.queue, TCP_NO_QUEUE, "a queue is left selected");
     // A FIN that no packet brings is counted in front of the bytes.
     let fin = u32::from(snapshot.state.has_peer_fin());
     let starts = [snapshot.receive.start() + fin, snapshot.send.start()];
