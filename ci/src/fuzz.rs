@@ -1,7 +1,6 @@
 //! Step `fuzz`: every target of the fuzz workspace for a while, two at a time.
 
 use std::fs::{self, File};
-use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
