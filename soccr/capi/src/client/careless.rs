@@ -143,7 +143,7 @@ impl Careless {
     /// `libsoccr_get_queue_bytes` of either interface; what changes hands is freed.
     pub fn get_queue_bytes(&mut self, at: usize, staged: bool, queue: i32, flags: u32) -> Answer {
         let sk = self.sk(at);
-        let (steal, exclusive) = (flags.cast_signed(), flags & crate::SOCCR_MEM_EXCL != 0);
+        let (steal, exclusive) = (flags as i32, flags & crate::SOCCR_MEM_EXCL != 0);
         let taken = if staged { steal != 0 } else { exclusive };
         errno::clear();
         let bytes = match staged {
