@@ -114,6 +114,7 @@ impl Look {
 
 /// The connection is given up; what is restored is all that there is.
 fn moved(script: &Script, client: TcpStream, ends: Ends) {
+    ends.block();
     let honest = match soccr::save_and_close(client) {
         Ok(snapshot) => snapshot,
         Err(NotSaved { socket, error }) => {

@@ -3,8 +3,8 @@
 use crate::world;
 use arbitrary::Arbitrary;
 use lab::{Connection, Family, wait};
-use soccr::TcpState;
 use soccr::raw::{self, Opt};
+use soccr::{Instruction, TcpState};
 use socket2::SockRef;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -75,9 +75,20 @@ impl Opened {
 }
 
 impl Ends {
+    /// Blocks the traffic, as whoever moves a connection has to: a peer that sends something again while the socket is missing
+    /// does not hear the reset that its host answers.
+    pub(super) fn block(&self) {
+        let nothing = Instruction {
+            code: (libc::BPF_RET | libc::BPF_K) as u16,
+            ..Instruction::default()
+        };
+        raw::set_filter(&self.server, &[nothing]).expect("a filter");
+    }
+
     /// Every byte is there, each end hears the other as far as it speaks, and hears the end where it does not.
     pub(super) fn judge(mut self, mut client: TcpStream) {
         let opened = self.opened;
+        raw::set_filter(&self.server, &[]).expect("no filter");
         runs(&client);
         for end in [&client, &self.server] {
             end.set_read_timeout(Some(PATIENCE)).expect("a timeout");
