@@ -38,6 +38,7 @@
 //! | build a network of two hosts, or of several around a switch | [`Pair`], [`Star`] |
 //! | decide about every frame between two hosts: lose, hold, reorder, duplicate, corrupt, rewrite it | [`Pair::with_wire`], [`wire`](mod@wire) |
 //! | leave that to chance, from a seed | [`wire::Random`] |
+//! | try such rules on frames without a network | [`wire::DryRun`] |
 //! | let an address move from one host to another | [`Trio`] |
 //! | choose MTU, offloads, IPv4 or IPv6 only, sysctls | [`Builder`], [`Families`], [`sysctl`] |
 //! | make a link slow, or delay and lose packets by the kernel's own means | [`Builder::rate`], [`Builder::netem`], [`Netem`] |
@@ -48,6 +49,7 @@
 //! | let both ends send, receive, stall, half-close and reset by short commands | [`Peer`], [`Stream`], [`Connection::into_peers`] |
 //! | see what is on the wire | [`Host::capture`], [`Capture`], [`Packet`], [`Segment`], [`TcpOption`] |
 //! | learn what a segment means: retransmission, duplicate acknowledgment, SACK, probe | [`Trace::annotated`], [`Note`] |
+//! | ask all of this of frames that were captured elsewhere | [`Packet::decode`], [`Trace::of_packets`] |
 //! | look at it in Wireshark, several hosts in one file | [`Trace::write_pcapng`], [`write_pcapng`] |
 //! | see it as a ladder diagram: who sent what to whom, what was lost, what crossed | [`Trace::ladder_to`], [`Ladder`] |
 //! | tell before from after | [`Capture::mark`], [`Trace::between`] |

@@ -13,6 +13,9 @@ const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
 
+/// What a header has room for (RFC 2018, section 3).
+const MOST_BLOCKS: usize = 4;
+
 /// One option of a TCP header; numbers are in host byte order. Padding is not kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TcpOption {
@@ -164,7 +167,7 @@ fn sack_blocks(data: &[u8]) -> Option<Vec<(u32, u32)>> {
     let (blocks, []) = data.as_chunks::<8>() else {
         return None;
     };
-    if blocks.is_empty() {
+    if blocks.is_empty() || blocks.len() > MOST_BLOCKS {
         return None;
     }
     let block = |&[a, b, c, d, e, f, g, h]: &[u8; 8]| {
@@ -246,6 +249,15 @@ mod tests {
             TcpOption::decode(&bytes),
             Ok(vec![TcpOption::Sack(vec![(1, 2), (3, 4)])])
         );
+    }
+
+    #[test]
+    fn no_option_has_more_blocks_than_a_header_has_room_for() {
+        for (blocks, taken) in [(4, true), (5, false)] {
+            let length = 2 + 8 * blocks;
+            let bytes = [vec![5, length as u8], vec![0; 8 * blocks]].concat();
+            assert_eq!(TcpOption::decode(&bytes).is_ok(), taken, "{blocks}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Frames as a capture hands them out.
 
-use crate::segment::{DecodeError, Segment};
+use crate::segment::{DecodeError, Segment, verify_checksum};
 use crate::vlan;
 
 /// Which way a packet goes, seen from the host whose link it is.
@@ -51,7 +51,32 @@ pub(crate) enum Content {
     Other,
 }
 
+impl Content {
+    /// What a frame turns out to be.
+    pub(crate) fn of(frame: &[u8]) -> Self {
+        match Segment::decode(frame) {
+            Ok(Some(segment)) => Self::Segment(segment),
+            Ok(None) => Self::Other,
+            Err(error) => Self::Malformed(error),
+        }
+    }
+}
+
 impl Packet {
+    /// A whole frame that was captured elsewhere, decoded as a capture of the lab decodes it.
+    #[must_use]
+    pub fn decode(time: u64, direction: Direction, bytes: Vec<u8>) -> Self {
+        Self {
+            time,
+            direction,
+            original_len: bytes.len() as u32,
+            checksum: verify_checksum(&bytes),
+            gso: false,
+            content: Content::of(&bytes),
+            bytes,
+        }
+    }
+
     /// The TCP segment in it, if there is one.
     #[must_use]
     pub fn segment(&self) -> Option<&Segment> {

@@ -29,6 +29,9 @@ const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
 const EPB_FLAGS: u16 = 2;
 
+/// The length of an option has sixteen bits.
+const LONGEST_OPTION: usize = u16::MAX as usize;
+
 /// `if_tsresol`: a time stamp counts units of 10^-9 seconds.
 const NANOSECONDS: u8 = 9;
 
@@ -188,11 +191,20 @@ impl<'a> Frame<'a> {
         block.u32(self.original_len);
         block.padded(self.bytes);
         if let Some(comment) = self.comment {
-            block.option(OPT_COMMENT, comment.as_bytes());
+            block.option(OPT_COMMENT, shortened(comment).as_bytes());
         }
         block.option(EPB_FLAGS, &self.flags.to_le_bytes());
         block.end()
     }
+}
+
+/// As much of a text as an option has room for: a remark can name every packet of a long trace.
+fn shortened(text: &str) -> &str {
+    let mut end = text.len().min(LONGEST_OPTION);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 fn direction(direction: Direction) -> u32 {
@@ -232,7 +244,7 @@ impl Block {
         self.0.resize(self.0.len().next_multiple_of(4), 0);
     }
 
-    /// No value of ours comes near 64 KiB, which is all that an option has room for.
+    /// But for comments, no value of ours comes near [`LONGEST_OPTION`].
     fn option(&mut self, code: u16, value: &[u8]) {
         self.u16(code);
         self.u16(value.len() as u16);

@@ -118,6 +118,14 @@ pub enum DecodeError {
     /// The frame ends within a header.
     #[error("the frame ends within its {0} header")]
     Truncated(&'static str),
+    /// A header is not of the version that the frame says.
+    #[error("the {header} header is one of version {version}")]
+    Version {
+        /// Which header.
+        header: &'static str,
+        /// What it says.
+        version: u8,
+    },
     /// A header states a length that cannot be.
     #[error("the {header} header says {length} bytes, which is impossible here")]
     Length {
@@ -153,6 +161,7 @@ impl<'a> Layers<'a> {
 
     fn of_v4(packet: &'a [u8]) -> Result<Option<Self>, DecodeError> {
         let ip = Ipv4Packet::new(packet).ok_or(DecodeError::Truncated("IPv4"))?;
+        require_version("IPv4", 4, ip.get_version())?;
         if !is_tcp(ip.get_next_level_protocol()) || ip.get_fragment_offset() != 0 {
             return Ok(None);
         }
@@ -177,6 +186,7 @@ impl<'a> Layers<'a> {
 
     fn of_v6(packet: &'a [u8]) -> Result<Option<Self>, DecodeError> {
         let ip = Ipv6Packet::new(packet).ok_or(DecodeError::Truncated("IPv6"))?;
+        require_version("IPv6", 6, ip.get_version())?;
         if !is_tcp(ip.get_next_header()) {
             return Ok(None);
         }
@@ -250,6 +260,13 @@ impl<'a> Layers<'a> {
     }
 }
 
+fn require_version(header: &'static str, wanted: u8, version: u8) -> Result<(), DecodeError> {
+    match version == wanted {
+        true => Ok(()),
+        false => Err(DecodeError::Version { header, version }),
+    }
+}
+
 fn is_tcp(protocol: IpNextHeaderProtocol) -> bool {
     protocol == IpNextHeaderProtocols::Tcp
 }
@@ -302,6 +319,18 @@ mod tests {
             };
             // The data that bring the sum to 0xffff, and so the checksum to zero.
             assert_eq!(right(v4, checksum), [0, 0xffff]);
+        }
+    }
+
+    #[test]
+    fn a_header_of_another_version_is_refused() {
+        for (v4, header) in [(true, "IPv4"), (false, "IPv6")] {
+            let mut frame = frame(v4, 7, 0);
+            assert!(Segment::decode(&frame).unwrap().is_some());
+            frame[14] ^= 0x20;
+            let version = frame[14] >> 4;
+            let refused = Err(DecodeError::Version { header, version });
+            assert_eq!(Segment::decode(&frame), refused);
         }
     }
 

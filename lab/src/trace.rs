@@ -41,6 +41,13 @@ impl Trace {
         Self { link, items }
     }
 
+    /// A trace of packets that were captured elsewhere, in their order; `link` says where.
+    #[must_use]
+    pub fn of_packets(link: &str, packets: impl IntoIterator<Item = Packet>) -> Self {
+        let packets = packets.into_iter().map(Arc::new);
+        Self::new(link.into(), packets.map(Item::Packet).collect())
+    }
+
     /// Where it was captured: host and link, such as `a/veth0`.
     #[must_use]
     pub fn link(&self) -> &str {

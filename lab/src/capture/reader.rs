@@ -3,7 +3,7 @@
 use crate::error::{Doing, Error};
 use crate::mark::{Mark, Message};
 use crate::packet::{Checksum, Content, Direction, Packet};
-use crate::segment::{Segment, verify_checksum};
+use crate::segment::verify_checksum;
 use crate::sys::{self, Ring, RingFrame};
 use crate::trace::Item;
 use crate::vlan;
@@ -139,11 +139,7 @@ impl Shared {
             bytes: vlan::put_in(frame.bytes, frame.tag).into_owned(),
             checksum: checksum(frame),
             gso: frame.gso || frame.original_len > self.mtu + ETHERNET_HEADER,
-            content: match Segment::decode(frame.bytes) {
-                Ok(Some(segment)) => Content::Segment(segment),
-                Ok(None) => Content::Other,
-                Err(error) => Content::Malformed(error),
-            },
+            content: Content::of(frame.bytes),
         }
     }
 

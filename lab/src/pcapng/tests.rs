@@ -5,6 +5,7 @@ use crate::address::Flow;
 use crate::flags::Flags;
 use crate::link::Mac;
 use crate::mark::{Mark, Message};
+use crate::options::TcpOption;
 use crate::packet::Content;
 use crate::segment::Segment;
 use std::sync::Arc;
@@ -186,6 +187,54 @@ fn what_a_segment_means_is_its_comment_and_names_frames_of_the_file() {
     let blocks = written(vec![mark("first"), data.clone(), mark("again"), data]);
     let comment = String::from_utf8(blocks[5].2[0].1.clone()).unwrap();
     assert_eq!(comment, "retransmission of packet 2, zero window");
+}
+
+/// A block that is acknowledged selectively names all packets that it covers.
+#[test]
+fn a_comment_that_is_too_long_is_cut_and_the_file_stays_whole() {
+    assert_eq!(shortened("short"), "short");
+    // The limit lies within a letter of two bytes.
+    let cut = shortened(&"é".repeat(LONGEST_OPTION)).len();
+    assert_eq!(cut, LONGEST_OPTION - 1);
+
+    let flow = Flow::new("10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap());
+    let packet = |segment| Packet {
+        time: 1,
+        direction: Direction::Egress,
+        original_len: 0,
+        bytes: Vec::new(),
+        checksum: Checksum::Unknown,
+        gso: false,
+        content: Content::Segment(segment),
+    };
+    let data = |seq| Segment {
+        flow,
+        seq,
+        ack: 1,
+        flags: Flags::ACK,
+        window: 9,
+        options: Vec::new(),
+        payload_len: 1,
+        payload: vec![0],
+    };
+    const PACKETS: u32 = 12_000;
+    let ack = Segment {
+        flow: flow.reversed(),
+        seq: 1,
+        ack: 1,
+        options: vec![TcpOption::Sack(vec![(2, PACKETS)])],
+        payload_len: 0,
+        payload: Vec::new(),
+        ..data(0)
+    };
+    let segments = (1..PACKETS).map(data).chain([ack]);
+    let trace = Trace::of_packets("a/veth0", segments.map(packet));
+    let mut file = Vec::new();
+    write_blocks(&[&trace], &mut file).unwrap();
+    let blocks = parse(&file);
+    assert_eq!(blocks.len(), 2 + PACKETS as usize);
+    let (comment, text) = &blocks[1 + PACKETS as usize].2[0];
+    assert_eq!((*comment, text.len()), (OPT_COMMENT, LONGEST_OPTION));
 }
 
 /// Frame numbers count all of the file; who shares a time stays in the order of the traces.

@@ -7,7 +7,7 @@ use crate::segment::Segment;
 use crate::sys::VnetHeader;
 use std::collections::VecDeque;
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// So many frames can be looked back at.
 const MEMORY: usize = 1 << 16;
@@ -18,6 +18,9 @@ pub(super) struct Arrival {
     pub(super) frame: Frame,
     pub(super) offload: VnetHeader,
 }
+
+/// No frame is delayed for longer, which is 136 years: a clock has an end.
+const LONGEST_DELAY: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Nothing is to be done to a frame.
 const COMPLETE: VnetHeader = [0; 10];
@@ -98,7 +101,10 @@ impl Engine {
             Verdict::Pass => self.send(arrival),
             Verdict::Drop => {}
             Verdict::Hold => self.held.push_back(arrival),
-            Verdict::Delay(time) => self.delayed.push((now + time, arrival)),
+            Verdict::Delay(time) => {
+                let due = now + time.min(LONGEST_DELAY);
+                self.delayed.push((due, arrival));
+            }
             Verdict::Duplicate => {
                 self.send(arrival.clone());
                 self.send(arrival);
@@ -123,21 +129,22 @@ impl Engine {
 
     /// Sends a frame, and behind it those that have waited for being overtaken by it.
     fn send(&mut self, arrival: Arrival) {
-        let way = arrival.frame.way;
-        self.out.push(Departure {
-            way,
-            bytes: arrival.frame.bytes,
-            offload: arrival.offload,
-        });
-        for (frames, waiting) in &mut self.overtaken {
-            if waiting.frame.way == way {
-                // Several may be free to go at once, and each of them overtakes the others.
-                *frames = frames.saturating_sub(1);
+        let mut next = Some(arrival);
+        while let Some(arrival) = next {
+            let way = arrival.frame.way;
+            self.out.push(Departure {
+                way,
+                bytes: arrival.frame.bytes,
+                offload: arrival.offload,
+            });
+            for (frames, waiting) in &mut self.overtaken {
+                if waiting.frame.way == way {
+                    // Several may be free to go at once, and each of them overtakes the others.
+                    *frames = frames.saturating_sub(1);
+                }
             }
-        }
-        if let Some(at) = self.overtaken.iter().position(|(frames, _)| *frames == 0) {
-            let (_, arrival) = self.overtaken.remove(at);
-            self.send(arrival);
+            let free = self.overtaken.iter().position(|(frames, _)| *frames == 0);
+            next = free.map(|at| self.overtaken.remove(at).1);
         }
     }
 
@@ -217,7 +224,6 @@ impl fmt::Debug for Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     /// Admits frames of one byte each; what goes out, in its order.
     fn sent(engine: &mut Engine, frames: &[u8], now: Instant) -> Vec<u8> {
@@ -275,6 +281,23 @@ mod tests {
             engine.add_rule(on(2, Verdict::Reorder(second)));
             assert_eq!(sent(&mut engine, &[1, 2, 3], now), expected);
         }
+    }
+
+    #[test]
+    fn thousands_that_one_frame_sets_free_go_in_their_order() {
+        const FRAMES: usize = 20_000;
+        let (mut engine, now) = (Engine::default(), Instant::now());
+        engine.add_rule(on(1, Verdict::Reorder(1)));
+        let sent = sent(&mut engine, &[vec![1; FRAMES], vec![2]].concat(), now);
+        assert_eq!(sent, [vec![2], vec![1; FRAMES]].concat());
+    }
+
+    #[test]
+    fn no_delay_is_too_long_for_the_clock() {
+        let (mut engine, now) = (Engine::default(), Instant::now());
+        engine.add_rule(on(1, Verdict::Delay(Duration::MAX)));
+        assert_eq!(sent(&mut engine, &[1, 2], now), [2]);
+        assert_eq!(engine.send_due(now), Some(now + LONGEST_DELAY));
     }
 
     #[test]

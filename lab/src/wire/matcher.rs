@@ -92,7 +92,8 @@ impl Matcher {
                 return false;
             };
             let end = first.saturating_add(frame.payload_len());
-            frame.payload_len() > 0 && first < range.end && range.start < end
+            let meant = frame.payload_len() > 0 && !range.is_empty();
+            meant && first < range.end && range.start < end
         })
     }
 
@@ -236,6 +237,9 @@ mod tests {
             (Matcher::bytes(11..12), &[2]),
             (Matcher::bytes(10..12), &[1, 2]),
             (Matcher::bytes(16..20), &[]),
+            (Matcher::bytes(5..5), &[]),
+            #[expect(clippy::reversed_empty_ranges, reason = "no bytes are meant")]
+            (Matcher::bytes(5..2), &[]),
             (Matcher::flags(Flags::ACK), &[1, 2]),
             (Matcher::flags(Flags::PSH.and(Flags::ACK)), &[2]),
             (Matcher::way(Way::AToB), &[]),

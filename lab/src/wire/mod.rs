@@ -11,11 +11,14 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Rules can be tried without hosts: [`DryRun`].
+//!
 //! The first rule whose verdict is not [`Verdict::Pass`] wins. What the lab says itself ([marks](crate::Capture::mark))
 //! passes always.
 //!
 //! A capture shows what is on its own host's link: what the wire does stands between the captures of both hosts.
 
+mod dry_run;
 mod engine;
 mod forwarder;
 mod frame;
@@ -24,6 +27,7 @@ mod quiet;
 mod random;
 mod rule;
 
+pub use dry_run::DryRun;
 pub use frame::{Frame, Way};
 pub use matcher::Matcher;
 pub use random::Random;

@@ -16,6 +16,7 @@
 //! # }
 //! ```
 
+pub mod careless;
 mod errno;
 mod failed;
 mod memory;

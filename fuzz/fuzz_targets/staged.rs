@@ -1,0 +1,6 @@
+//! Target `staged`: what it asks is in `judges/src/staged.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: judges::world::enter_or_skip(), |input: &[u8]| {
+    judges::staged::judge(input);
+});
