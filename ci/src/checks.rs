@@ -1,6 +1,7 @@
 //! The steps that are cargo commands.
 
 use std::fs;
+use std::time::Duration;
 
 use nix::unistd::Uid;
 
@@ -88,6 +89,22 @@ pub(crate) fn matrix(context: &Context) -> Result<Outcome, Error> {
 /// Step `bench`.
 pub(crate) fn bench(context: &Context) -> Result<Outcome, Error> {
     cargo(context, &["bench", "-p", "benches"])
+}
+
+/// Step `soak`. The limit is for building; the soak comes on top.
+pub(crate) fn soak(context: &Context) -> Result<Outcome, Error> {
+    let minutes = context.options.minutes.to_string();
+    let words = [
+        "run",
+        "--release",
+        "-p",
+        "soak",
+        "--",
+        "--minutes",
+        &minutes,
+    ];
+    let time = Duration::from_secs(60 * u64::from(context.options.minutes));
+    judge(context.limit + time, [context.cargo(words)])
 }
 
 /// Step `user`.

@@ -1,11 +1,13 @@
 //! The child process of a case: this same program, told by its environment to save or to restore, and killed in the middle
-//! of it; or to enter namespaces of its own, which only a process without threads can, and to try repair mode there; or to
+//! of it, or given no descriptors or no memory for it; or to enter namespaces of its own, which only a process without threads can, and to try repair mode there; or to
 //! call the library that is judged, if that may crash (see [`crate::subject`]).
 
 mod spawner;
+mod starved;
 
 pub use spawner::start;
 pub(crate) use spawner::start_subject;
+pub use starved::{restores_with_room, restores_without_memory, saves_with_room};
 
 use crate::verdict::Stop;
 use lab::Host;
@@ -16,8 +18,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 
-/// What the child is told: `save N`, `restore N` with the way of the FINs, `repair N`, `subject`, or `spawn` for the one
-/// that starts the others.
+/// What the child is told: `save N`, `restore N` with the way of the FINs, the same with little of something (`starved`),
+/// `repair N`, `subject`, or `spawn` for the one that starts the others.
 const ORDER: &str = "CONFORMANCE_VICTIM";
 
 /// Does what the environment tells a child to do; `None` in a process that is none.
@@ -36,6 +38,9 @@ pub fn obey() -> Option<ExitCode> {
         ("spawn", None) => spawner::serve(),
         (spawner::SUBJECT, None) => crate::subject::serve(),
         ("restore", fin) => restore(number, fin == Some("emulate")),
+        (starved::SAVE | starved::RESTORE | starved::RESTORE_IN_GROUP, fin) => {
+            return Some(starved::obey(what, number, fin == Some("emulate")));
+        }
         ("repair", None) => return Some(ExitCode::from(repair(number))),
         _ => Err(format!("{ORDER}={order} is no order").into()),
     };
