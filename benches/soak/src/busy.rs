@@ -96,7 +96,7 @@ impl Busy {
             return Err(self.peer.blame(error));
         }
         let other = self.peer.join()?;
-        self.talk.expect_all_heard(&other)?;
+        self.talk.expect_all_heard(other.counts())?;
         Ok(Said {
             by_subject: self.talk.written(),
             by_peer: other.written(),

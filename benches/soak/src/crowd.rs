@@ -6,7 +6,7 @@ use crate::talk::{Scratch, Talk};
 use std::net::TcpStream;
 
 /// How much each of them writes at once, bytes.
-const CHUNK: usize = 4 << 10;
+const CHUNK: usize = 16 << 10;
 
 /// One end of each of many connections. Their sockets may become others.
 #[derive(Debug)]

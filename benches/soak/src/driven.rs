@@ -14,6 +14,11 @@ impl Told {
     pub(crate) fn to_end(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
+
+    /// Tells it to end.
+    pub(crate) fn tell(&self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// A thread that runs until it is told to end, or fails.
@@ -44,7 +49,7 @@ impl<T: Send + 'static> Driven<T> {
 
     /// Tells it to end.
     pub(crate) fn tell_to_end(&self) {
-        self.told.0.store(true, Ordering::Release);
+        self.told.tell();
     }
 
     /// What an error comes from: one end loses the other where that has failed first.

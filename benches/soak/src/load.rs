@@ -1,18 +1,17 @@
 //! Many connections of one server under traffic: all of them saved and closed, and all restored, while their clients go on
 //! talking.
 
+use crate::clients::Clients;
 use crate::crowd::Crowd;
-use crate::driven::Driven;
 use crate::error::{Error, While as _};
 use crate::gauge::{Gauge, judge_all, read_all};
 use crate::goal::Goal;
 use crate::limits;
 use crate::locks;
 use crate::resets::Resets;
-use crate::talk::Talk;
-use lab::{Match, Pair, Sandbox};
+use crate::talk::{Counts, Talk};
+use lab::{Match, Pair, Sandbox, wait};
 use soccr::{Restored, Snapshot};
-use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::thread;
@@ -20,7 +19,7 @@ use std::time::{Duration, Instant};
 
 /// Sizes with which the queues of ten thousand connections need some hundred megabytes.
 const BUFFERS: [(&str, &str); 2] = [
-    ("net.ipv4.tcp_rmem", "4096 32768 65536"),
+    ("net.ipv4.tcp_rmem", "4096 16384 32768"),
     ("net.ipv4.tcp_wmem", "4096 16384 32768"),
 ];
 
@@ -29,6 +28,9 @@ const BETWEEN: u64 = 16 << 10;
 
 /// Where the server listens.
 const PORT: u16 = 80;
+
+/// How long a client may take to connect: a bound.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long each part of a round has taken.
 #[derive(Debug, Default)]
@@ -73,13 +75,11 @@ fn on_server(
     // It stays open: the connections come back beside it.
     let listener = TcpListener::bind((pair.a().v4(), PORT));
     let listener = listener.doing(|| format!("listening on port {PORT}"))?;
+    let address = listener.local_addr();
+    let address = address.doing(|| "reading the address of the listener".to_owned())?;
     let resets = Resets::count(&[pair.a()], pair.b())?;
-    let [server, mut clients] = open(pair, &listener, connections)?;
-    let clients = Driven::start(move |told| {
-        clients.sweep_until(|_| told.to_end())?;
-        clients.end()?;
-        Ok(clients)
-    })?;
+    let mut clients = Clients::start(pair.b(), address, connections)?;
+    let server = accept(&listener, connections)?;
     let mut load = Load {
         pair,
         server,
@@ -88,15 +88,13 @@ fn on_server(
         gauges: Gauge::usual(sandbox),
         resets,
     };
-    if let Err(error) = load.serve(goal, &clients) {
-        return Err(clients.blame(error));
-    }
-    load.judge(&clients.join()?)
+    load.serve(goal, &mut clients)?;
+    load.judge(&clients.counts()?)
 }
 
 impl Load<'_> {
     /// Talks, and saves and restores all connections in between, until the goal is reached; and to the end.
-    fn serve(&mut self, goal: Goal, clients: &Driven<Crowd>) -> Result<(), Error> {
+    fn serve(&mut self, goal: Goal, clients: &mut Clients) -> Result<(), Error> {
         let course = goal.begin();
         while course.goes_on(self.times.rounds) {
             self.talk(clients)?;
@@ -109,8 +107,8 @@ impl Load<'_> {
         self.server.end()
     }
 
-    fn talk(&mut self, clients: &Driven<Crowd>) -> Result<(), Error> {
-        let alone = || clients.has_ended();
+    fn talk(&mut self, clients: &Clients) -> Result<(), Error> {
+        let alone = || clients.are_gone();
         self.server.until_each_has_moved(BETWEEN, alone)?;
         match alone() {
             true => Err(Error::Stalled("the clients".to_owned())),
@@ -147,17 +145,20 @@ impl Load<'_> {
     }
 
     /// Fails unless everything was heard and nothing has grown; tells what was done.
-    fn judge(&self, clients: &Crowd) -> Result<String, Error> {
+    fn judge(&self, clients: &[Counts]) -> Result<String, Error> {
         let talks = self.server.talks();
-        for (here, there) in talks.iter().zip(clients.talks()) {
-            here.expect_all_heard(there)?;
+        if clients.len() != talks.len() {
+            return Err(Error::Stalled("the clients".to_owned()));
+        }
+        for (here, there) in talks.iter().zip(clients) {
+            here.expect_all_heard(*there)?;
         }
         self.resets.expect_none()?;
         let grown = judge_all(&self.gauges)?;
         let said: u64 = talks.iter().map(|talk| talk.written() + talk.read()).sum();
         Ok(format!(
-            "{} connections, all saved, closed and restored {} times on {} threads; {}; {} MB heard to the last byte; no reset; {} \
-             segments sent again; {grown}",
+            "{} connections, all saved, closed and restored at once ({} rounds, {} threads); {}; {} MB heard to the last byte; no reset; \
+             {} segments sent again; {grown}",
             talks.len(),
             self.times.rounds,
             self.threads,
@@ -168,31 +169,22 @@ impl Load<'_> {
     }
 }
 
-/// Opens the connections: the ends of the server, and those of the clients.
-fn open(pair: &Pair, listener: &TcpListener, connections: usize) -> Result<[Crowd; 2], Error> {
-    let address = listener.local_addr();
-    let address = address.doing(|| "reading the address of the listener".to_owned())?;
-    let both_ends = || -> io::Result<[TcpStream; 2]> {
-        let client = TcpStream::connect(address)?;
-        let (server, _) = listener.accept()?;
-        server.set_nonblocking(true)?;
-        client.set_nonblocking(true)?;
-        Ok([server, client])
+/// The connections as the server has them: in the order in which the clients connect, one after the other.
+fn accept(listener: &TcpListener, connections: usize) -> Result<Crowd, Error> {
+    let one = || {
+        wait::readable("a client to connect", PATIENCE, listener)?;
+        let accepted = listener.accept().and_then(|(socket, _)| {
+            socket.set_nonblocking(true)?;
+            Ok(socket)
+        });
+        accepted.doing(|| "accepting a client".to_owned())
     };
-    let opened = pair.b().enter(|| {
-        let each = (0..connections).map(|_| both_ends());
-        each.collect::<io::Result<Vec<_>>>()
-    })?;
-    let opened = opened.doing(|| format!("opening {connections} connections"))?;
-    let (servers, clients) = opened.into_iter().map(<(_, _)>::from).unzip();
-    let numbers = 0..connections as u64;
-    let (here, there) = numbers
-        .map(|number| <(_, _)>::from(Talk::pair(number)))
-        .unzip();
-    Ok([
-        Crowd::new("the server", servers, here),
-        Crowd::new("the clients", clients, there),
-    ])
+    let sockets: Result<Vec<TcpStream>, Error> = (0..connections).map(|_| one()).collect();
+    let talks = (0..connections as u64).map(|number| {
+        let [server, _] = Talk::pair(number);
+        server
+    });
+    Ok(Crowd::new("the server", sockets?, talks.collect()))
 }
 
 /// Restores all of them, in their order.

@@ -6,6 +6,7 @@
 //! benchmarks: those measure how long something takes, this one asks whether it holds.
 
 mod busy;
+mod clients;
 mod crowd;
 mod cycles;
 mod driven;
@@ -111,6 +112,12 @@ impl Arguments {
 }
 
 fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [clients::ORDER, server, connections] =
+        words.iter().map(String::as_str).collect::<Vec<_>>()[..]
+    {
+        return of_clients(server, connections);
+    }
     let arguments = Arguments::parse();
     // Before the first thread.
     let sandbox = match namespaces::enter() {
@@ -138,5 +145,20 @@ fn main() -> ExitCode {
     match ran {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(NOTHING_RAN),
+    }
+}
+
+/// The load starts this program again in this way.
+fn of_clients(server: &str, connections: &str) -> ExitCode {
+    let (Ok(server), Ok(connections)) = (server.parse(), connections.parse()) else {
+        eprintln!("error: {server} and {connections} are no address and no number");
+        return ExitCode::from(FAILED);
+    };
+    match clients::run(server, connections) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: the clients: {error}");
+            ExitCode::from(FAILED)
+        }
     }
 }

@@ -20,6 +20,13 @@ pub(crate) struct Talk {
     over: bool,
 }
 
+/// How much an end has said and heard, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) written: u64,
+    pub(crate) read: u64,
+}
+
 /// Memory that many ends share.
 #[derive(Debug)]
 pub(crate) struct Scratch {
@@ -75,6 +82,14 @@ impl Talk {
             over: false,
         };
         [end("subject", says, hears), end("peer", hears, says)]
+    }
+
+    /// How much it has said and heard.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            written: self.written,
+            read: self.read,
+        }
     }
 
     /// How many bytes it has written.
@@ -153,15 +168,16 @@ impl Talk {
         unsent.map_err(|mismatch| self.wrong("the saved send queue", mismatch))
     }
 
-    /// Fails unless both have heard all that the other has said.
-    pub(crate) fn expect_all_heard(&self, other: &Self) -> Result<(), Error> {
-        for (from, to) in [(self, other), (other, self)] {
-            if from.written != to.read {
-                return Err(Error::Length {
-                    who: from.who.clone(),
-                    said: from.written,
-                    heard: to.read,
-                });
+    /// Fails unless it has heard all that its peer has said, and the peer all that it has said.
+    pub(crate) fn expect_all_heard(&self, peer: Counts) -> Result<(), Error> {
+        let peer_of = format!("the peer of {}", self.who);
+        for (who, said, heard) in [
+            (&self.who, self.written, peer.read),
+            (&peer_of, peer.written, self.read),
+        ] {
+            if said != heard {
+                let who = who.clone();
+                return Err(Error::Length { who, said, heard });
             }
         }
         Ok(())
@@ -226,11 +242,14 @@ mod tests {
 
     #[test]
     fn what_was_said_and_not_heard_is_told() {
-        let [mut subject, mut peer] = Talk::pair(0);
-        (subject.written, peer.read) = (10, 10);
-        subject.expect_all_heard(&peer).unwrap();
-        peer.written = 1;
-        let error = subject.expect_all_heard(&peer).unwrap_err().to_string();
-        assert_eq!(error, "peer 0 has said 1 bytes, and 0 of them were heard");
+        let [mut subject, _] = Talk::pair(0);
+        (subject.written, subject.read) = (10, 5);
+        let counts = |written, read| Counts { written, read };
+        subject.expect_all_heard(counts(5, 10)).unwrap();
+        let told = |peer| subject.expect_all_heard(peer).unwrap_err().to_string();
+        let expected = "subject 0 has said 10 bytes, and 9 of them were heard";
+        assert_eq!(told(counts(5, 9)), expected);
+        let expected = "the peer of subject 0 has said 6 bytes, and 5 of them were heard";
+        assert_eq!(told(counts(6, 10)), expected);
     }
 }

@@ -62,7 +62,7 @@ fn short_runs() -> Result<Completion, Failed> {
         "20 of them into another socket, 1 without a lock",
         "moves: 8 moves between hosts",
         "in 2 networks",
-        "load: 50 connections, all saved, closed and restored 2 times",
+        "load: 50 connections, all saved, closed and restored at once (2 rounds, ",
         "no reset",
     ];
     expect(
@@ -111,6 +111,6 @@ fn reset() -> Result<Completion, Failed> {
 
 /// More than any machine allows.
 fn too_many() -> Result<Completion, Failed> {
-    let said = "load: skipped: 2000000000 connections need 4000000256 descriptors";
+    let said = "load: skipped: 2000000000 connections need 2000000256 descriptors";
     expect(&["load", "--connections", "2000000000"], 4, &[said])
 }

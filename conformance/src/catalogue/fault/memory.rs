@@ -19,7 +19,7 @@ const OPTION_MEMORY: &str = "net.core.optmem_max";
 const NEARLY_NONE: &str = "8";
 
 /// Less than the queues of the connection take, bytes: all that the sockets of the control group may have.
-const TCP_MEMORY: u64 = 32 << 10;
+const TCP_MEMORY: u64 = 8 << 10;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
