@@ -34,9 +34,8 @@ impl ControlGroup {
             )
         })?;
         Self::below(&parent, bytes).map_err(|error| {
-            let place = parent.display();
             Stop::Skip(format!(
-                "no control group with a limit for sockets below {place}: {error}"
+                "no control group with a limit for sockets can be made here: {error}"
             ))
         })
     }

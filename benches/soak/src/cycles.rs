@@ -89,7 +89,7 @@ fn on_host(
         busy = busy.until_both_have_heard(&socket, BETWEEN)?;
         done += 1;
         match done % ANOTHER_SOCKET {
-            0 => socket = cycles.into_another_socket(socket, &busy)?,
+            0 => socket = cycles.thaw_elsewhere(socket, &busy)?,
             _ => cycles.in_place(&socket, &busy, done % WITHOUT_LOCK != 1)?,
         }
         cycles.planted.in_a_cycle()?;
@@ -133,7 +133,7 @@ impl Cycles<'_> {
     }
 
     /// Saves the connection, closes its socket and restores it into another.
-    fn into_another_socket(&mut self, socket: TcpStream, busy: &Busy) -> Result<TcpStream, Error> {
+    fn thaw_elsewhere(&mut self, socket: TcpStream, busy: &Busy) -> Result<TcpStream, Error> {
         let [inbound, outbound] = [self.flow.reversed(), self.flow].map(|it| Match::tcp().flow(it));
         let locks = locks::around(&[self.pair.a()], inbound, outbound)?;
         let mut snapshot = soccr::save_and_close(socket)?;

@@ -9,8 +9,8 @@ use crate::journey::{Privileges, Traveller};
 use crate::oracle::stream::End;
 use crate::oracle::table::{expect_sockets, sockets_used};
 use crate::oracle::wire::Probes;
-use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
-use lab::{Family, Pair};
+use crate::verdict::{Failure, Verdict, expect, expect_eq};
+use lab::{Family, Pair, on_one_cpu};
 use soccr::{Error, ErrorKind, Queue};
 
 /// Which sizes the buffers have: `net.ipv4.tcp_rmem` or `tcp_wmem`.
@@ -25,13 +25,14 @@ pub(super) fn cases() -> Vec<Case> {
                 "a queue that no buffer of the host may hold is refused by its name, with what to raise; nothing is left behind, and \
                  the snapshot can be restored where there is room",
                 &["E13", "G8", "H3"],
-                move |ctx| small_target(ctx, family, queue),
+                move |ctx| on_one_cpu(|| small_target(ctx, family, queue)),
             ));
         }
     }
     cases
 }
 
+/// All of it by somebody who may set `TCP_REPAIR` and nothing else: who may force buffers has room everywhere.
 fn small_target(ctx: &Context, family: Family, queue: Queue) -> Verdict {
     let limit = largest_unforced()?;
     let bytes = limit + limit / 4;
@@ -40,6 +41,8 @@ fn small_target(ctx: &Context, family: Family, queue: Queue) -> Verdict {
     let capture = ctx.capture(pair.a())?;
     let connection = pair.connection(family).open()?;
     let mut traveller = Traveller::new(ctx, pair, capture, connection);
+    let running = helper::serve()?;
+    traveller.privileges = Privileges::helped_by(&running.helper);
     match queue {
         Queue::Receive => traveller.write_until_stalled(End::Peer, bytes)?,
         Queue::Send => traveller.send_unacknowledged(bytes)?,
@@ -55,14 +58,16 @@ fn small_target(ctx: &Context, family: Family, queue: Queue) -> Verdict {
     for name in NAMES {
         host.sysctl(name, SMALL)?;
     }
-    let error = saved.attempt(|| without_force(&traveller, || saved.snapshot.restore()))?;
-    expect_named(&error, queue, bytes)?;
+    let restore = || saved.snapshot.restore().map(drop);
+    let outcome = saved.attempt(|| traveller.privileges.call(host, restore))?;
+    expect_named(outcome, queue, bytes)?;
     expect_sockets("the refusal", host, used)?;
     for name in NAMES {
         host.sysctl(name, &large)?;
     }
     let restored = traveller.arrive(&saved)?;
-    traveller.conclude(ctx, &saved, &restored, Probes::One)
+    traveller.conclude(ctx, &saved, &restored, Probes::One)?;
+    running.end().map(drop)
 }
 
 const NAMES: [&str; 2] = ["net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"];
@@ -73,23 +78,11 @@ fn sizes(pair: lab::PairBuilder, value: &str) -> lab::PairBuilder {
         .fold(pair, |pair, name| pair.sysctl(name, value))
 }
 
-/// Restores as somebody who may set `TCP_REPAIR` and nothing else: who may force buffers has room everywhere.
-fn without_force<T: Send>(
-    traveller: &Traveller,
-    restore: impl FnOnce() -> Result<T, Error> + Send,
-) -> Result<Error, Stop> {
-    let running = helper::serve()?;
-    let privileges = Privileges::helped_by(&running.helper);
-    let outcome = privileges.call(traveller.pair.a(), || restore().map(drop))?;
-    drop(privileges);
-    running.end()?;
-    match outcome {
-        Ok(()) => Err(Failure::new("the restore", "a refusal", "success").into()),
-        Err(error) => Ok(error),
-    }
-}
-
-fn expect_named(error: &Error, queue: Queue, bytes: usize) -> Verdict {
+fn expect_named(outcome: Result<(), Error>, queue: Queue, bytes: usize) -> Verdict {
+    let error = match outcome {
+        Ok(()) => return Err(Failure::new("the restore", "a refusal", "success").into()),
+        Err(error) => error,
+    };
     let raise = match queue {
         Queue::Receive => "net.core.rmem_max",
         Queue::Send => "net.core.wmem_max",
