@@ -9,7 +9,7 @@ use crate::command::{self, judge};
 use crate::context::Context;
 use crate::error::{Error, While as _};
 use crate::steps::Outcome;
-use crate::user::OrdinaryUser;
+use crate::user::{OrdinaryUser, target_directory};
 
 /// The README's command for the tests.
 const TEST: [&str; 2] = ["test", "--workspace"];
@@ -173,7 +173,9 @@ pub(crate) fn msrv(context: &Context) -> Result<Outcome, Error> {
         "soccr-capi",
         "--all-features",
     ]);
-    command.args(["--target-dir", "target/msrv"]);
+    command
+        .arg("--target-dir")
+        .arg(target_directory()?.join("msrv"));
     judge(context.limit, [command])
 }
 

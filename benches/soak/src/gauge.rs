@@ -50,7 +50,7 @@ impl<'a> Gauge<'a> {
     fn memory() -> Self {
         Self {
             unit: " KiB",
-            ..Self::new("memory", 4096, resident)
+            ..Self::new("memory", 8192, resident)
         }
     }
 
