@@ -72,8 +72,11 @@ pub(crate) fn advisories(context: &Context) -> Result<Outcome, Error> {
     let mut fetch: Command = context.cargo(["deny", "fetch", "db"]);
     println!("$ {}", command::shown(&fetch));
     if let Err(error) = command::read(&mut fetch) {
+        let error = error.to_string();
+        // Before it stands where it was tried.
+        let reason = error.lines().last().unwrap_or(&error);
         return Ok(Outcome::Skipped(format!(
-            "the advisories cannot be had: {error}"
+            "the advisories cannot be had: {reason}"
         )));
     }
     judge(
