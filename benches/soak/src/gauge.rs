@@ -5,8 +5,13 @@
 use crate::error::{Error, While as _};
 use crate::namespaces;
 use lab::{Host, Sandbox};
+use peak_alloc::PeakAlloc;
 use std::fs;
 use std::io;
+
+/// Counts what is allocated.
+#[global_allocator]
+static ALLOCATED: PeakAlloc = PeakAlloc;
 
 /// The least number of readings that say anything.
 const LEAST: usize = 8;
@@ -46,12 +51,18 @@ impl<'a> Gauge<'a> {
         }
     }
 
-    /// The memory of this process that is in use: what its allocator keeps comes and goes by megabytes.
-    fn memory() -> Self {
-        Self {
+    /// What this process has allocated, and what of it is in memory: of that its allocator keeps some tens of megabytes for
+    /// threads that come and go.
+    fn memory() -> [Self; 2] {
+        let allocated = || Ok(ALLOCATED.current_usage() as u64 >> 10);
+        let gauges = [
+            Self::new("memory", 1024, allocated),
+            Self::new("resident memory", 32 << 10, resident),
+        ];
+        gauges.map(|gauge| Self {
             unit: " KiB",
-            ..Self::new("memory", 8192, resident)
-        }
+            ..gauge
+        })
     }
 
     /// The sockets of a host: one that was closed is counted until its last packet is done with.
@@ -61,11 +72,11 @@ impl<'a> Gauge<'a> {
 
     /// The gauges of every run.
     pub(crate) fn usual(sandbox: &'a Sandbox) -> Vec<Self> {
-        let mut gauges = vec![
-            Self::memory(),
+        let mut gauges = Vec::from(Self::memory());
+        gauges.extend([
             Self::new("descriptors", 0, descriptors),
             Self::new("namespaces", 0, move || namespaces::named(sandbox)),
-        ];
+        ]);
         if namespaces::of_the_machine().is_ok() {
             gauges.push(Self {
                 late: Late::Smallest,
