@@ -1,6 +1,7 @@
 //! The steps that are cargo commands.
 
 use std::fs;
+use std::time::Duration;
 
 use nix::unistd::Uid;
 
@@ -8,7 +9,7 @@ use crate::command::{self, judge};
 use crate::context::Context;
 use crate::error::{Error, While as _};
 use crate::steps::Outcome;
-use crate::user::OrdinaryUser;
+use crate::user::{OrdinaryUser, target_directory};
 
 /// The README's command for the tests.
 const TEST: [&str; 2] = ["test", "--workspace"];
@@ -97,6 +98,22 @@ pub(crate) fn bench(context: &Context) -> Result<Outcome, Error> {
     cargo(context, &["bench", "-p", "benches"])
 }
 
+/// Step `soak`. The limit is for building; the soak comes on top.
+pub(crate) fn soak(context: &Context) -> Result<Outcome, Error> {
+    let minutes = context.options.minutes.to_string();
+    let words = [
+        "run",
+        "--release",
+        "-p",
+        "soak",
+        "--",
+        "--minutes",
+        &minutes,
+    ];
+    let time = Duration::from_secs(60 * u64::from(context.options.minutes));
+    judge(context.limit + time, [context.cargo(words)])
+}
+
 /// Step `user`.
 pub(crate) fn user(context: &Context) -> Result<Outcome, Error> {
     if !Uid::effective().is_root() {
@@ -163,7 +180,9 @@ pub(crate) fn msrv(context: &Context) -> Result<Outcome, Error> {
         "soccr-capi",
         "--all-features",
     ]);
-    command.args(["--target-dir", "target/msrv"]);
+    command
+        .arg("--target-dir")
+        .arg(target_directory()?.join("msrv"));
     judge(context.limit, [command])
 }
 

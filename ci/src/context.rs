@@ -21,6 +21,12 @@ pub(crate) struct Options {
     /// flakes: how often each variant runs
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) runs: u32,
+    /// soak: for how many minutes it goes on
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) minutes: u32,
+    /// semver: the revision to compare with, in the place of the last release
+    #[arg(long, value_name = "REV")]
+    pub(crate) baseline: Option<String>,
     /// install-capi: the folder that gets `lib` and `include`
     #[arg(long, value_name = "DIR")]
     pub(crate) prefix: Option<PathBuf>,

@@ -11,11 +11,13 @@ mod error;
 mod flakes;
 mod fuzz;
 mod leftovers;
+mod package;
 mod processes;
 mod room;
 mod snapshot;
 mod steps;
 mod user;
+mod versions;
 
 use std::process::ExitCode;
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::{capi, checks, flakes, fuzz, leftovers};
+use crate::{capi, checks, flakes, fuzz, leftovers, package, versions};
 
 /// What became of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ const fn on_request(
 
 /// All of them, in the order in which they run.
 #[rustfmt::skip]
-pub(crate) static STEPS: [Step; 15] = [
+pub(crate) static STEPS: [Step; 20] = [
     step("fmt", "every file is as rustfmt would write it", checks::fmt),
     step("clippy", "no warning of the compiler or of clippy, in any target (needs a C++ compiler for libFuzzer)", checks::clippy),
     step("docs", "the documentation builds without a warning", checks::docs),
@@ -63,9 +63,14 @@ pub(crate) static STEPS: [Step; 15] = [
     on_request("self-test", "the conformance suite convicts every defect that is planted in the library", checks::self_test),
     on_request("matrix", "the suite inside the newest kernel of each series that Debian has (needs apt and QEMU)", checks::matrix),
     on_request("deny", "licences, sources and duplicates of the dependencies (needs cargo-deny)", checks::deny),
+    on_request("advisories", "no dependency has a known fault, as far as is known today (needs cargo-deny)", versions::advisories),
     on_request("msrv", "soccr builds with the oldest compiler it promises (needs that toolchain)", checks::msrv),
+    on_request("minimal-versions", "everything builds with the oldest dependencies it promises (needs nightly)", versions::minimal_versions),
+    on_request("package", "what would be published is complete, without anything else, and builds from itself", package::package),
+    on_request("semver", "the interfaces have changed as the version says, since the last release or --baseline REV (needs cargo-semver-checks)", versions::semver),
     on_request("fuzz", "every fuzz target for --seconds N (needs nightly and cargo-fuzz)", fuzz::fuzz),
     on_request("bench", "the benchmarks", checks::bench),
+    on_request("soak", "cycles, moves and many connections under traffic for --minutes N: every byte checked, nothing grows", checks::soak),
     on_request("flakes", "the conformance suite --runs N times, also with --jobs 4, and as an ordinary user", flakes::flakes),
     on_request("install-capi", "libsoccr for C programs, installed below --prefix DIR (needs a C compiler and binutils)", capi::install),
     step("leftovers", "nothing of the earlier steps stays on the machine", leftovers::leftovers),
@@ -79,7 +84,7 @@ pub(crate) fn list() -> String {
         } else {
             "on request"
         };
-        format!("{:<12} {when:<11} {}\n", step.name, step.about)
+        format!("{:<16} {when:<11} {}\n", step.name, step.about)
     };
     STEPS.iter().map(line).collect()
 }
@@ -127,7 +132,7 @@ pub(crate) fn failed(done: &[Done]) -> bool {
 pub(crate) fn summary(done: &[Done]) -> String {
     let lines = done.iter().map(|done| format!("  {}\n", done.line()));
     let total: Duration = done.iter().map(|done| done.time).sum();
-    let total = format!("  {:<21} {:>7.1} s\n", "total", total.as_secs_f64());
+    let total = format!("  {:<25} {:>7.1} s\n", "total", total.as_secs_f64());
     format!("\nSummary\n{}{total}", lines.collect::<String>())
 }
 
@@ -139,7 +144,7 @@ impl Done {
             Outcome::Failed(why) => ("FAILED", why.as_str()),
         };
         let seconds = self.time.as_secs_f64();
-        let line = format!("{:<12} {word:<8} {seconds:>7.1} s  {remark}", self.name);
+        let line = format!("{:<16} {word:<8} {seconds:>7.1} s  {remark}", self.name);
         line.trim_end().to_owned()
     }
 }
@@ -187,9 +192,9 @@ mod tests {
         let lines = [
             "",
             "Summary",
-            "  x            passed       1.2 s",
-            "  x            skipped      1.2 s  no tool",
-            "  total                     2.5 s",
+            "  x                passed       1.2 s",
+            "  x                skipped      1.2 s  no tool",
+            "  total                         2.5 s",
         ];
         assert_eq!(text, lines.join("\n") + "\n");
     }

@@ -152,7 +152,7 @@ impl OrdinaryUser {
 }
 
 /// The directory that we were built into: the nearest one above us that cargo has marked as its own.
-fn target_directory() -> Result<PathBuf, Error> {
+pub(crate) fn target_directory() -> Result<PathBuf, Error> {
     let exe = env::current_exe().doing(|| "looking for this program's file".to_owned())?;
     let marked = |directory: &&Path| directory.join("CACHEDIR.TAG").is_file();
     let target = exe.ancestors().find(marked).map(Path::to_owned);
@@ -198,7 +198,7 @@ fn is_kept(name: &str) -> bool {
 
 /// Copies the files of the checkout that git knows or would add, as they are now, with their times: by these
 /// cargo tells what is up to date.
-fn copy_checkout(from: &Path, to: &Path) -> Result<(), Error> {
+pub(crate) fn copy_checkout(from: &Path, to: &Path) -> Result<(), Error> {
     let mut git = git(from);
     git.args([
         "ls-files",

@@ -7,6 +7,7 @@ pub mod case;
 pub mod catalogue;
 pub mod cli;
 pub mod context;
+pub mod control_group;
 pub mod coverage;
 pub mod evidence;
 mod execute;

@@ -1,10 +1,14 @@
-//! The child process of a case: a copy of this same program, told to save or to restore, and killed in the middle of it; or to enter namespaces of its own, which only a process without threads can, and to try repair mode there; or to
+//! The child process of a case: a copy of this same program, told to save or to restore, and killed in the middle of it, or
+//! given no descriptors or no memory for it; or to enter namespaces of its own, which only a process without threads can, and
+//! to try repair mode there; or to
 //! call the library that is judged, if that may crash (see [`crate::subject`]).
 
 mod spawner;
+mod starved;
 
 pub use spawner::start;
 pub(crate) use spawner::start_subject;
+pub use starved::{restores_with_room, restores_without_memory, saves_with_room};
 
 use crate::verdict::Stop;
 use lab::Host;
@@ -17,7 +21,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
 /// What a child is told that is started as a program: `subject`, or `spawn` for the one that starts the others; and as the
-/// copies of that are, `save N`, `restore N` with the way of the FINs, `repair N`.
+/// copies of that are, `save N`, `restore N` with the way of the FINs, the same with little of something (`starved`),
+/// `repair N`.
 const ORDER: &str = "CONFORMANCE_VICTIM";
 
 /// Does what the environment tells a child to do; `None` in a process that is none.
@@ -57,6 +62,9 @@ fn carry_out(order: &str, given: OwnedFd) -> u8 {
     let done = match (what, number, words.next()) {
         ("save", Ok(number), None) => save(number, &given),
         ("restore", Ok(number), fin) => restore(number, fin == Some("emulate"), given),
+        (starved::SAVE | starved::RESTORE | starved::RESTORE_IN_GROUP, Ok(number), fin) => {
+            return starved::carry_out(what, number, fin == Some("emulate"), given);
+        }
         ("repair", Ok(number), None) => return repair(number, &given),
         _ => Err(format!("{ORDER}={order} is no order").into()),
     };

@@ -1,5 +1,6 @@
 //! Socket buffers: large enough while the queues are restored, and afterwards as they were.
 
+use crate::endpoints::Family;
 use crate::error::{At, Error, ErrorKind, Step};
 use crate::lint::{Finding, Rule};
 use crate::queue::Queue;
@@ -7,7 +8,7 @@ use crate::raw::Opt;
 use crate::snapshot::Snapshot;
 use crate::sys;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// The sizes of a socket's two buffers, bytes as the kernel counts them: with its own overhead, twice of what
 /// `setsockopt` is given.
@@ -149,13 +150,24 @@ fn grow_one(fd: BorrowedFd<'_>, buffer: Buffer, saved: u32, bytes: usize) -> io:
     if size()? < wanted {
         match sys::set_int(fd, buffer.force, half(wanted)) {
             Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
-                sys::set_int(fd, buffer.plain, half(wanted))?;
+                // Asked for more than it grants, the kernel makes a buffer smaller than `tcp_wmem` may have made it.
+                let room = largest_unforced(buffer).unwrap_or(MAX_BUFFER);
+                if room > size()? {
+                    sys::set_int(fd, buffer.plain, half(wanted))?;
+                }
             }
             other => other?,
         }
         write_locks(fd, 0)?;
     }
     Ok(size()? as usize)
+}
+
+/// The largest buffer that can be had without forcing it (`net.core.wmem_max` or `rmem_max`), told by a socket of its own.
+fn largest_unforced(buffer: Buffer) -> io::Result<u32> {
+    let socket = sys::tcp_socket(Family::V4)?;
+    sys::set_int(socket.as_fd(), buffer.plain, half(MAX_BUFFER))?;
+    Ok(sys::get_int(socket.as_fd(), buffer.plain)?.unsigned_abs())
 }
 
 /// What `setsockopt` has to be given for a buffer of `size`: the kernel doubles it.

@@ -15,7 +15,7 @@ pub(crate) fn write_all(fd: BorrowedFd<'_>, queue: Queue, bytes: &[u8]) -> Resul
         match sys::send(fd, rest, MSG_DONTWAIT) {
             Ok(count) if count > 0 => rest = &rest[count.min(rest.len())..],
             Err(error) if !is_full(&error) => return Err(error).at(step, "send"),
-            Ok(_) | Err(_) => return Err(too_small(fd, queue, bytes.len(), rest.len())),
+            Ok(_) | Err(_) => return Err(no_room(fd, queue, bytes.len(), rest.len())),
         }
     }
     Ok(())
@@ -29,18 +29,38 @@ fn is_full(error: &io::Error) -> bool {
     )
 }
 
-fn too_small(fd: BorrowedFd<'_>, queue: Queue, wanted: usize, left: usize) -> Error {
+fn no_room(fd: BorrowedFd<'_>, queue: Queue, wanted: usize, left: usize) -> Error {
     let option = match queue {
         Queue::Receive => Opt::SO_RCVBUF,
         Queue::Send => Opt::SO_SNDBUF,
     };
-    let kind = ErrorKind::Buffer {
-        queue,
-        wanted,
-        accepted: wanted - left,
-        granted: sys::get_int(fd, option).unwrap_or(0).unsigned_abs() as usize,
+    let granted = sys::get_int(fd, option).unwrap_or(0).unsigned_abs() as usize;
+    let accepted = wanted - left;
+    let kind = match lacks_memory(queue, wanted, granted) {
+        true => ErrorKind::Memory {
+            queue,
+            wanted,
+            accepted,
+        },
+        false => ErrorKind::Buffer {
+            queue,
+            wanted,
+            accepted,
+            granted,
+        },
     };
     Error::new(Step::WriteQueue(queue), kind)
+}
+
+/// Whether it is not for the buffer that a queue does not fit.
+///
+/// A receive buffer of twice the data is large enough for it. A send buffer that is smaller than the data was larger when it
+/// was looked at before the queue was written: the kernel shrinks it where it has no memory (guide A67).
+fn lacks_memory(queue: Queue, wanted: usize, granted: usize) -> bool {
+    match queue {
+        Queue::Receive => granted / 2 >= wanted,
+        Queue::Send => granted < wanted,
+    }
 }
 
 #[cfg(test)]
@@ -56,13 +76,33 @@ mod tests {
             (Queue::Receive, Opt::SO_RCVBUF),
             (Queue::Send, Opt::SO_SNDBUF),
         ] {
-            let size = sys::get_int(socket.as_fd(), option).unwrap();
-            let error = too_small(socket.as_fd(), queue, 10, 4);
+            let size = sys::get_int(socket.as_fd(), option).unwrap() as usize;
+            let error = no_room(socket.as_fd(), queue, size, 4);
             assert!(
                 matches!(
                     error.kind(),
-                    ErrorKind::Buffer { queue: of, wanted: 10, accepted: 6, granted }
-                        if *of == queue && *granted == size as usize
+                    ErrorKind::Buffer { queue: of, wanted, accepted, granted }
+                        if *of == queue && *wanted == size && *accepted == size - 4 && *granted == size
+                ),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_buffer_that_is_large_enough_is_not_blamed() {
+        let socket = sys::tcp_socket(Family::V4).unwrap();
+        let size = |option| sys::get_int(socket.as_fd(), option).unwrap() as usize;
+        for (queue, wanted) in [
+            (Queue::Receive, size(Opt::SO_RCVBUF) / 2),
+            (Queue::Send, size(Opt::SO_SNDBUF) + 1),
+        ] {
+            let error = no_room(socket.as_fd(), queue, wanted, 7);
+            assert!(
+                matches!(
+                    error.kind(),
+                    ErrorKind::Memory { queue: of, wanted: whole, accepted }
+                        if *of == queue && *whole == wanted && *accepted == wanted - 7
                 ),
                 "{error}"
             );

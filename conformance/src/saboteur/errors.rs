@@ -64,6 +64,12 @@ pub(super) static SABOTEURS: &[Saboteur] = &[
         |call| swallowed(call, "send"),
     ),
     Saboteur::call(
+        "refused-lock-ignored",
+        "goes on without the ingress lock where there is no memory for it",
+        &["fault/memory/filter/*"],
+        |call| swallowed(call, "setsockopt(SO_ATTACH_FILTER)"),
+    ),
+    Saboteur::call(
         "refused-read-ignored",
         "saves what was in its memory where a queue could not be read",
         &["fault/every-call/established-full/*"],

@@ -46,6 +46,7 @@ impl From<Error> for Fault {
             ErrorKind::AlreadyInRepair => libc::EBUSY,
             ErrorKind::Unstable { .. } => libc::EAGAIN,
             ErrorKind::Buffer { .. } => libc::ENOBUFS,
+            ErrorKind::Memory { .. } => libc::ENOMEM,
             ErrorKind::NotInjected { .. } => libc::ETIMEDOUT,
             ErrorKind::NoLink { .. } => libc::ENODEV,
             _ => libc::EINVAL,

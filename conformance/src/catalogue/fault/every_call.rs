@@ -124,8 +124,12 @@ fn expect_told(told: &str, call: &str, fault: Fault, error: &Error) -> Verdict {
     let (expected, held) = match (call, fault) {
         (_, Fault::Errno(errno @ libc::EIO)) => ("this errno", error.raw_os_error() == Some(errno)),
         ("send", Fault::Errno(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM)) => {
-            let says = |kind: &ErrorKind| matches!(kind, ErrorKind::Buffer { wanted, accepted, .. } if accepted < wanted);
-            ("that the buffer is too small", says(error.kind()))
+            let held = matches!(
+                error.kind(),
+                ErrorKind::Buffer { wanted, accepted, .. } | ErrorKind::Memory { wanted, accepted, .. }
+                    if accepted < wanted
+            );
+            ("that there is no room for all of it", held)
         }
         _ => return Ok(()),
     };

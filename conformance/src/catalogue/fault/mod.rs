@@ -1,10 +1,14 @@
-//! System calls that fail, and processes that are killed: in every state, at every call.
+//! System calls that fail, and processes that are killed: in every state, at every call; and what a process, a host or the
+//! kernel has too little of: descriptors, room in buffers, memory.
 
+mod descriptors;
 mod every_call;
 mod helper;
 mod kill;
+mod memory;
 mod older;
 mod resume;
+mod small_target;
 mod through_c;
 mod told;
 
@@ -35,6 +39,9 @@ pub fn cases() -> Vec<Case> {
     cases.extend(through_c::cases());
     cases.extend(older::cases());
     cases.extend(told::cases());
+    cases.extend(descriptors::cases());
+    cases.extend(small_target::cases());
+    cases.extend(memory::cases());
     cases
 }
 

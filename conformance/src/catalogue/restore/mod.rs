@@ -17,6 +17,8 @@ mod socket_options;
 mod squeezed;
 mod window;
 
+pub(super) use settled::largest_unforced;
+
 use crate::case::Case;
 use crate::verdict::{Failure, Verdict, expect};
 use soccr::{Error, ErrorKind};

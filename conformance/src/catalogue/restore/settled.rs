@@ -92,7 +92,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 /// The largest buffer that can be had without forcing it (twice `net.core.rmem_max` or `wmem_max`), as the kernel
 /// counts it.
-fn largest_unforced() -> io::Result<usize> {
+pub(in crate::catalogue) fn largest_unforced() -> io::Result<usize> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_send_buffer_size(1 << 30)?;
     socket.set_recv_buffer_size(1 << 30)?;

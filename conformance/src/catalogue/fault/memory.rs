@@ -1,0 +1,125 @@
+//! A kernel that has no memory left: for a socket filter, and for the queues of all sockets together.
+
+use super::{Before, prepared};
+use crate::case::Case;
+use crate::context::Context;
+use crate::control_group::ControlGroup;
+use crate::journey::{Plan, Receive, Send};
+use crate::oracle::table::{expect_sockets, sockets_used};
+use crate::oracle::wire::Probes;
+use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
+use crate::victim;
+use lab::{Family, Host};
+use soccr::{Error, SaveSettings, Settings};
+
+/// What bounds the filters of a socket, bytes.
+const OPTION_MEMORY: &str = "net.core.optmem_max";
+
+/// Less than any filter takes, bytes.
+const NEARLY_NONE: &str = "8";
+
+/// Less than the queues of the connection take, bytes: all that the sockets of the control group may have.
+const TCP_MEMORY: u64 = 8 << 10;
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for family in [Family::V4, Family::V6] {
+        cases.push(Case::new(
+            format!("fault/memory/filter/{family}"),
+            "an ingress lock for which a socket has no memory is an error that says what to raise: the connection runs on as before, \
+             or can be restored again, and nothing is left behind",
+            &["E13", "A68"],
+            move |ctx| filter(ctx, family),
+        ));
+        for (name, receive, send) in [
+            ("receive", Receive::Large, Send::Empty),
+            ("send", Receive::Empty, Send::Both),
+        ] {
+            let plan = Plan {
+                family,
+                receive,
+                send,
+                ..Plan::PLAIN
+            };
+            cases.push(Case::new(
+                format!("fault/memory/queue/{name}/{family}"),
+                "a queue for which the kernel has no memory, though its buffer is large enough, is refused for that; nothing is left \
+                 behind, and the snapshot can be restored where there is memory",
+                &["E13", "A67"],
+                move |ctx| queue(ctx, plan),
+            ));
+        }
+    }
+    cases
+}
+
+fn filter(ctx: &Context, family: Family) -> Verdict {
+    let plan = Plan {
+        family,
+        receive: Receive::Small,
+        send: Send::Unacked,
+        ..Plan::PLAIN
+    };
+    let mut traveller = prepared(ctx, plan)?;
+    let host = traveller.pair.a();
+    let usual = option_memory(host)?;
+    let before = Before::read(&traveller.subject)?;
+    host.sysctl(OPTION_MEMORY, NEARLY_NONE)?;
+    let locked = SaveSettings::new().ingress_lock(true);
+    let paused = host.enter(|| soccr::pause_with(&traveller.subject, locked).map(drop))?;
+    expect_no_option_memory("the save", paused)?;
+    let after = Before::read(&traveller.subject)?;
+    expect_eq("the socket after the save", after, before)?;
+    let saved = traveller.save()?;
+    let host = traveller.pair.a();
+    let used = sockets_used(host)?;
+    let locked = Settings::new().ingress_lock(true);
+    let restored = saved.attempt(|| {
+        let restore = || saved.snapshot.restore_with(locked).map(drop);
+        host.enter(restore)
+    })?;
+    expect_no_option_memory("the restore", restored)?;
+    expect_sockets("the error", host, used)?;
+    host.sysctl(OPTION_MEMORY, &usual)?;
+    let restored = traveller.arrive(&saved)?;
+    traveller.conclude(ctx, &saved, &restored, Probes::One)
+}
+
+/// Skips where a network has none of its own.
+fn option_memory(host: &Host) -> Result<String, Stop> {
+    match host.read_sysctl(OPTION_MEMORY) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Err(Stop::Skip(format!(
+            "{OPTION_MEMORY} is the whole machine's here (a network has its own since kernel 6.8)"
+        ))),
+        read => Ok(read?),
+    }
+}
+
+fn expect_no_option_memory(what: &str, outcome: Result<(), Error>) -> Verdict {
+    let error = match outcome {
+        Ok(()) => return Err(Failure::new(what, "ENOMEM", "success").into()),
+        Err(error) => error,
+    };
+    let named = error.raw_os_error() == Some(libc::ENOMEM);
+    let hinted = error.hint().is_some_and(|it| it.contains(OPTION_MEMORY));
+    let expected = format!("ENOMEM, and that {OPTION_MEMORY} is to be raised");
+    expect(
+        format!("the error of {what}"),
+        expected,
+        error,
+        named && hinted,
+    )
+}
+
+fn queue(ctx: &Context, plan: Plan) -> Verdict {
+    let group = ControlGroup::with_tcp_memory(TCP_MEMORY)?;
+    let mut traveller = prepared(ctx, plan)?;
+    let saved = traveller.save()?;
+    traveller.show_attempts()?;
+    let host = traveller.pair.a();
+    let used = sockets_used(host)?;
+    saved.attempt(|| victim::restores_without_memory(host, &saved.snapshot, &group))?;
+    expect_sockets("the refusal", host, used)?;
+    let restored = traveller.arrive(&saved)?;
+    traveller.conclude(ctx, &saved, &restored, plan.probes())
+}
