@@ -1,6 +1,7 @@
 //! The steps that are cargo commands.
 
 use std::fs;
+use std::path;
 
 use nix::unistd::Uid;
 
@@ -88,6 +89,19 @@ pub(crate) fn matrix(context: &Context) -> Result<Outcome, Error> {
 /// Step `bench`.
 pub(crate) fn bench(context: &Context) -> Result<Outcome, Error> {
     cargo(context, &["bench", "-p", "benches"])
+}
+
+/// Step `bench-report`.
+pub(crate) fn bench_report(context: &Context) -> Result<Outcome, Error> {
+    let report = context.root.join("target/bench-report");
+    let mut command = context.cargo(["bench", "-p", "benches", "--bench", "side_by_side", "--"]);
+    command.arg("--report").arg(report);
+    if let Some(old) = &context.options.against {
+        // cargo runs it in the folder of its package.
+        let old = path::absolute(old).doing(|| format!("looking for {}", old.display()))?;
+        command.arg("--against").arg(old);
+    }
+    judge(context.limit, [command])
 }
 
 /// Step `user`.

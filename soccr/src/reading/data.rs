@@ -28,11 +28,13 @@ pub(crate) struct Data {
     pub(super) rcv_nxt: Seq,
     pub(super) write_seq: Seq,
     pub(super) ready: i16,
+    /// Whether the receive queue, which is read next, is still selected.
+    pub(super) receive_selected: bool,
     untouched: Untouched,
 }
 
 impl Data {
-    /// Reads everything, of a socket of which no queue was selected yet; leaves none selected.
+    /// Reads everything, of a socket of which no queue was selected yet; leaves the receive queue selected, to be read.
     pub(crate) fn read(fd: BorrowedFd<'_>) -> Result<Self, Error> {
         let (state, info) = carried(fd, Step::ReadData)?;
         Self::read_on(fd, state, info, Untouched::of(&info))
@@ -61,9 +63,9 @@ impl Data {
         // In repair mode this is what the peer announced; outside of it, what a segment now holds (guide A58).
         let mss_clamp =
             sys::get_int(fd, Opt::TCP_MAXSEG).at(Step::ReadData, Opt::TCP_MAXSEG.getting)?;
+        // The send queue first, so that it is not selected for long: see `Untouched`.
         let write_seq = queue_end(fd, Queue::Send)?;
         let rcv_nxt = queue_end(fd, Queue::Receive)?;
-        deselect(fd, Step::ReadData)?;
         Ok(Self {
             state,
             info,
@@ -75,8 +77,15 @@ impl Data {
             write_seq,
             rcv_nxt,
             ready: sys::poll_now(fd).at(Step::ReadData, "poll")?,
+            receive_selected: true,
             untouched,
         })
+    }
+
+    /// Selects no queue, so that a write of somebody else fails.
+    pub(crate) fn deselect(&mut self, fd: BorrowedFd<'_>) -> Result<(), Error> {
+        self.receive_selected = false;
+        deselect(fd, Step::ReadData)
     }
 
     /// Bytes in the send queue: a FIN counts in the kernel's length (guide A26), and of a connection that is gone
