@@ -104,9 +104,12 @@ impl Buffers {
     pub(crate) fn settle(&self, fd: BorrowedFd<'_>) -> Result<(), Error> {
         let step = Step::RemainingData;
         for (saved, buffer) in [(self.send, SEND), (self.receive, RECEIVE)] {
+            if saved == 0 {
+                continue;
+            }
             let size = sys::get_int(fd, buffer.plain).at(step, buffer.plain.getting)?;
             // Setting a size locks it, and not every kernel can unlock it again.
-            if saved == 0 || saved == size.unsigned_abs() {
+            if saved == size.unsigned_abs() {
                 continue;
             }
             match sys::set_int(fd, buffer.force, half(saved)) {

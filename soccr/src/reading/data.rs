@@ -15,6 +15,9 @@ use std::os::fd::BorrowedFd;
 /// Length of a `struct tcp_info` that ends with `tcpi_bytes_retrans`.
 const COUNTS_WHAT_LEFT: usize = 216;
 
+/// Length of one that ends with `tcpi_notsent_bytes` (kernel 4.6).
+const COUNTS_UNSENT: usize = 148;
+
 /// What is read during the pause, but for the bytes of the queues.
 #[derive(Debug)]
 pub(crate) struct Data {
@@ -174,7 +177,7 @@ impl Data {
             && info.bytes_sent == self.info.bytes_sent
             && self.inq == queue_length(sys::siocinq(fd), Step::ReadData, "ioctl(SIOCINQ)")?
             && self.outq == queue_length(sys::siocoutq(fd), Step::ReadData, "ioctl(SIOCOUTQ)")?
-            && self.outq_unsent == unsent_length(fd)?
+            && self.outq_unsent == unsent_length_by(state, &info, fd)?
             && self.window == read_window(fd, Step::ReadData)?)
     }
 }
@@ -228,6 +231,14 @@ fn queue_end(fd: BorrowedFd<'_>, queue: Queue) -> Result<Seq, Error> {
     let end =
         sys::get_int(fd, Opt::TCP_QUEUE_SEQ).at(Step::ReadData, Opt::TCP_QUEUE_SEQ.getting)?;
     Ok(Seq(end as u32))
+}
+
+/// As [`unsent_length`], without a call where `TCP_INFO` has the same number: of an attempt to connect it has another one.
+fn unsent_length_by(state: TcpState, info: &TcpInfo, fd: BorrowedFd<'_>) -> Result<u32, Error> {
+    match info.length >= COUNTS_UNSENT && state.is_synchronized() {
+        true => Ok(info.notsent_bytes),
+        false => unsent_length(fd),
+    }
 }
 
 fn unsent_length(fd: BorrowedFd<'_>) -> Result<u32, Error> {
