@@ -17,6 +17,12 @@ use std::time::{Duration, Instant};
 /// How fast the sender may send, bytes per second: about a Gbit/s. It waits in the sender, not in a queue of the network, which
 /// would hide the outage from the peer.
 const RATE: u64 = 120_000_000;
+/// How long a sender waits that cannot send, and a receiver that receives nothing: for good.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A new socket has room for more than the sender's [`BUFFER`]: whoever does not grow buffers, as the floor, need not.
+const WMEM: &str = "4096 8388608 16777216";
+/// The sender's, bytes.
+const BUFFER: i32 = 1 << 20;
 /// Room for the send queue.
 const ROOM: usize = 16 << 20;
 
@@ -31,7 +37,8 @@ pub struct Watch {
 
 /// Freezes and thaws by everybody in turn, or moves; and what went wrong with others than the library.
 ///
-/// The floor is made for what is not difficult, and a transfer that runs is difficult: it may lose the stream, which is told.
+/// The floor is made for what is not difficult, and a transfer that runs is difficult: it may lose the stream, which is told,
+/// and not tried again.
 ///
 /// # Errors
 /// [`Error`] with what has failed, and where bytes are missing, doubled or others, of the library's.
@@ -42,18 +49,16 @@ pub fn outages(
 ) -> Result<(Vec<Outage>, Vec<String>), Error> {
     let mut subjects = restorers(ROOM, baseline);
     let mut seen: Vec<Vec<Seen>> = subjects.iter().map(|_| Vec::new()).collect();
-    let mut failures = Vec::new();
+    let mut failures = vec![None; subjects.len()];
     for _ in 0..watch.times {
-        for (subject, seen) in subjects.iter_mut().zip(&mut seen) {
-            let scene = Scene::open(moved)?;
-            match scene.play(subject.as_mut(), watch.half) {
+        let all = subjects.iter_mut().zip(&mut seen).zip(&mut failures);
+        for ((subject, seen), failure) in all.filter(|(_, failure)| failure.is_none()) {
+            match Scene::open(moved)?.play(subject.as_mut(), watch.half) {
                 Ok(one) => seen.push(one),
                 Err(error) if subject.name() == name::WARM => return Err(error),
                 Err(error) => {
-                    failures.push(format!(
-                        "an outage of a transfer by {}: {error}",
-                        subject.name()
-                    ));
+                    let name = subject.name();
+                    *failure = Some(format!("outages of a transfer by the {name}: {error}"));
                 }
             }
         }
@@ -63,7 +68,7 @@ pub fn outages(
         .zip(seen)
         .filter(|(_, seen)| !seen.is_empty());
     let outages = all.map(|(subject, seen)| outage(moved, subject.name(), &seen));
-    Ok((outages.collect(), failures))
+    Ok((outages.collect(), failures.into_iter().flatten().collect()))
 }
 
 /// Where it takes place.
@@ -99,7 +104,7 @@ impl Scene {
     fn open(moved: bool) -> Result<Self, Error> {
         let family = Family::V4;
         if !moved {
-            let pair = Pair::new()?;
+            let pair = Pair::builder().sysctl("net.ipv4.tcp_wmem", WMEM).build()?;
             let capture = pair.b().capture()?;
             let connection = pair.connection(family).open()?;
             return Ok(Self {
@@ -110,7 +115,7 @@ impl Scene {
                 receiver: connection.server,
             });
         }
-        let trio = Trio::new()?;
+        let trio = Trio::builder().sysctl("net.ipv4.tcp_wmem", WMEM).build()?;
         let capture = trio.client().capture()?;
         let opening = trio.client().connection_to(trio.old_host(), family);
         let (from, to) = (trio.client().address(family), trio.address(family));
@@ -126,6 +131,8 @@ impl Scene {
 
     fn play(self, subject: &mut dyn Subject, half: Duration) -> Result<Seen, Error> {
         let mut sender = self.sender;
+        raw::set_int(&sender, Opt::SO_SNDBUF, BUFFER)?;
+        self.receiver.set_read_timeout(Some(PATIENCE))?;
         let reader = Reader::start(self.receiver)?;
         let mut sent = transfer(&mut sender, 0, half)?;
         let (mut sender, absence) = match &self.network {
@@ -158,6 +165,7 @@ impl Scene {
 fn transfer(socket: &mut TcpStream, mut sent: u64, time: Duration) -> Result<u64, Error> {
     // Whoever restores it does not carry that, but for the library.
     raw::set(socket, Opt::SO_MAX_PACING_RATE, &RATE.to_ne_bytes())?;
+    socket.set_write_timeout(Some(PATIENCE))?;
     let start = Instant::now();
     while start.elapsed() < time {
         let chunk = chunk(sent);

@@ -136,8 +136,17 @@ pub fn run(scale: &Scale, root: bool, mut tell: impl FnMut(&str)) -> Result<Resu
             for &bytes in scale.lengths {
                 tell(&format!("{work}, {queue} queue {}", size(bytes)));
                 let extent = scale.extent(bytes);
-                let measured = latencies(work, queue, bytes, extent, baseline)?;
-                results.latencies.extend(measured);
+                let measured = match latencies(work, queue, bytes, extent, baseline) {
+                    // What another library cannot do is told, and is no reason to measure nothing.
+                    Err(Error::Baseline(failed)) => {
+                        let what = format!("{work}, {queue} queue {}", size(bytes));
+                        let failed = format!("{what}, by the baseline: {failed}");
+                        results.skipped.push(failed);
+                        latencies(work, queue, bytes, extent, None)
+                    }
+                    other => other,
+                };
+                results.latencies.extend(measured?);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Another library, called through the C interface: the one that `SOCCR_BASELINE` names.
 //!
-//! It runs in this process, so that it can be measured in turn with the others: one that crashes ends the run.
+//! It runs in this process, so that it can be measured in turn with the others: one that crashes ends the run, and one that
+//! waits holds it up. What its callers do themselves, such as growing buffers, need not be done on the networks here.
 
 use super::{Subject, name, nothing_to};
 use crate::error::Error;
