@@ -59,7 +59,8 @@ impl BenchNetwork {
     pub fn build(filled: Filled) -> Result<Self, Error> {
         // Room for the largest queue by default, so that no end needs privileges to grow its buffers.
         let room = "4096 33554432 67108864";
-        let small = "4096 4096 4096";
+        // Soon closed, and not so narrow that the sender makes segments of half a window (guide A66).
+        let small = "4096 131072 131072";
         let pair = Pair::builder().sysctl("net.ipv4.tcp_wmem", room).build()?;
         pair.a().sysctl("net.ipv4.tcp_rmem", room)?;
         let theirs = match filled {
@@ -103,15 +104,16 @@ impl BenchNetwork {
 
 /// Writes until the peer's window is closed and some bytes wait.
 fn close_window(socket: &TcpStream) -> Result<(), Error> {
-    let waiting =
-        || raw::siocoutqnsd(socket).and_then(|unsent| Ok((unsent, raw::siocoutq(socket)?)));
-    wait::until("the window is closed", PATIENCE, || match waiting() {
-        Ok((unsent, queued)) if unsent > 0 && unsent == queued => true,
-        _ => {
+    // Nothing waits for an acknowledgement: what waits, waits for the window.
+    socket.set_nodelay(true)?;
+    wait::until("the window is closed", PATIENCE, || {
+        while raw::siocoutqnsd(socket).is_ok_and(|unsent| unsent == 0) {
             let _ = raw::send(socket, &[0; 512], MSG_DONTWAIT);
-            false
         }
+        // And the rest has been acknowledged.
+        raw::siocoutqnsd(socket).ok() == raw::siocoutq(socket).ok()
     })?;
+    socket.set_nodelay(false)?;
     Ok(())
 }
 

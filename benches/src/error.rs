@@ -22,6 +22,9 @@ pub enum Error {
     /// The library that is measured beside ours has failed.
     #[error("the baseline: {0}")]
     Baseline(#[from] soccr_capi::client::Failed),
+    /// The library that is measured beside ours has not restored what it has saved: its time is that of less work.
+    #[error("{0}")]
+    BaselineLoses(String),
     /// `SOCCR_BASELINE` names no library with the C interface.
     #[error("SOCCR_BASELINE: {0}")]
     NotOpened(#[from] soccr_capi::client::NotOpened),

@@ -138,9 +138,9 @@ pub fn run(scale: &Scale, root: bool, mut tell: impl FnMut(&str)) -> Result<Resu
                 let extent = scale.extent(bytes);
                 let measured = match latencies(work, queue, bytes, extent, baseline) {
                     // What another library cannot do is told, and is no reason to measure nothing.
-                    Err(Error::Baseline(failed)) => {
+                    Err(failed @ (Error::Baseline(_) | Error::BaselineLoses(_))) => {
                         let what = format!("{work}, {queue} queue {}", size(bytes));
-                        let failed = format!("{what}, by the baseline: {failed}");
+                        let failed = format!("{what}, beside the baseline: {failed}");
                         results.skipped.push(failed);
                         latencies(work, queue, bytes, extent, None)
                     }

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::paired::{Contender, Extent, Sample, Series, measure};
 use crate::results::{Latency, Work};
 use crate::subject::{Baseline, Subject, all, cycle, name};
+use soccr::raw;
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -85,9 +86,13 @@ fn block(
         Work::FullCycle => {
             let mut contenders = Vec::new();
             for subject in subjects {
-                contenders.push(Cycle::new(subject, network.open(bytes)?));
+                contenders.push(Cycle::new(subject, network.open(bytes)?)?);
             }
-            measure(&mut contenders, rounds)
+            let series = measure(&mut contenders, rounds)?;
+            for contender in &contenders {
+                contender.check()?;
+            }
+            Ok(series)
         }
     })?
 }
@@ -117,17 +122,64 @@ struct Cycle {
     subject: Box<dyn Subject>,
     /// Away while it is on its way.
     socket: Option<TcpStream>,
+    queues: Queues,
     /// Keeps the connection alive.
     _peer: TcpStream,
 }
 
 impl Cycle {
-    fn new(subject: Box<dyn Subject>, connection: BenchConnection) -> Self {
-        Self {
+    fn new(subject: Box<dyn Subject>, connection: BenchConnection) -> Result<Self, Error> {
+        Ok(Self {
             subject,
+            queues: Queues::of(&connection.subject)?,
             socket: Some(connection.subject),
             _peer: connection.peer,
+        })
+    }
+
+    /// Fails where less work was done than with all that there was in the beginning.
+    fn check(&self) -> Result<(), Error> {
+        let Some(socket) = &self.socket else {
+            return Err(Error::broken("the connection was lost"));
+        };
+        let now = Queues::of(socket)?;
+        if now.is_like(self.queues) {
+            return Ok(());
         }
+        let name = self.subject.name();
+        let told = format!("{:?} became {now:?} on their way", self.queues);
+        Err(match name {
+            name::BASELINE => Error::BaselineLoses(told),
+            name => Error::broken(format!("{name}: {told}")),
+        })
+    }
+}
+
+/// What is in the queues of a socket, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Queues {
+    received: i32,
+    written: i32,
+    unsent: i32,
+}
+
+impl Queues {
+    /// What the peer takes of a queue that it has closed its window against: one probe after the other.
+    const PROBED: i32 = 4096;
+
+    fn of(socket: &TcpStream) -> Result<Self, Error> {
+        Ok(Self {
+            received: raw::siocinq(socket)?,
+            written: raw::siocoutq(socket)?,
+            unsent: raw::siocoutqnsd(socket)?,
+        })
+    }
+
+    fn is_like(self, before: Self) -> bool {
+        let near = |now: i32, before: i32| (0..=Self::PROBED).contains(&(before - now));
+        self.received == before.received
+            && near(self.written, before.written)
+            && near(self.unsent, before.unsent)
     }
 }
 
@@ -146,5 +198,26 @@ impl Contender for Cycle {
         let (socket, standstill) = cycle(self.subject.as_mut(), socket)?;
         self.socket = Some(socket);
         Ok(standstill)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_missing_or_count_as_sent_are_seen() {
+        let queues = |received, written, unsent| Queues {
+            received,
+            written,
+            unsent,
+        };
+        let before = queues(10, 70_000, 70_000);
+        assert!(before.is_like(before));
+        assert!(queues(10, 69_000, 69_000).is_like(before));
+        assert!(!queues(9, 70_000, 70_000).is_like(before));
+        assert!(!queues(10, 70_000, 0).is_like(before));
+        assert!(!queues(10, 0, 0).is_like(before));
+        assert!(!queues(10, 70_001, 70_000).is_like(before));
     }
 }
