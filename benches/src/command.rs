@@ -70,7 +70,7 @@ fn measure(arguments: &Arguments) -> Result<ExitCode, Error> {
         .map(Results::read)
         .transpose()?;
     let results = run(&arguments.scale(), sandbox.is_root(), |what| {
-        eprintln!("… {what}")
+        eprintln!("… {what}");
     })?;
     print!("{}", short(&results));
     if let Some(folder) = &arguments.report {

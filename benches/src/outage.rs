@@ -73,8 +73,8 @@ pub fn outages(
 
 /// Where it takes place.
 enum Network {
-    Pair(Pair),
-    Trio(Trio),
+    Pair(Box<Pair>),
+    Trio(Box<Trio>),
 }
 
 /// A transfer that is about to begin.
@@ -108,7 +108,7 @@ impl Scene {
             let capture = pair.b().capture()?;
             let connection = pair.connection(family).open()?;
             return Ok(Self {
-                network: Network::Pair(pair),
+                network: Network::Pair(pair.into()),
                 capture,
                 flow: connection.flow(),
                 sender: connection.client,
@@ -121,7 +121,7 @@ impl Scene {
         let (from, to) = (trio.client().address(family), trio.address(family));
         let connection = opening.at(from, to).open()?;
         Ok(Self {
-            network: Network::Trio(trio),
+            network: Network::Trio(trio.into()),
             capture,
             flow: connection.flow().reversed(),
             sender: connection.server,
