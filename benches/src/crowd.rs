@@ -24,7 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Crowds {
     pair: Pair,
     sockets: Vec<TcpStream>,
-    _peers: Vec<TcpStream>,
 }
 
 /// How many sockets at a time, on how many threads.
@@ -42,22 +41,25 @@ struct Cost {
 }
 
 impl Crowds {
-    /// Opens this many connections, a kilobyte in the receive queue of each.
+    /// Opens connections with so many ends, a kilobyte in the receive queue of each end.
+    ///
+    /// Both ends are on one host, so that each descriptor is one to be saved: limits are low.
     ///
     /// # Errors
     /// [`Error`] with what could not be done; the limit of descriptors, among others: see [`most`].
     pub fn open(count: usize) -> Result<Self, Error> {
         let pair = Pair::new()?;
-        let listen = || TcpListener::bind((pair.b().v4(), 0));
-        let listener = pair.b().enter(listen)??;
-        let address = listener.local_addr()?;
-        let (mut sockets, mut peers) = (Vec::new(), Vec::new());
-        pair.a().enter(|| {
-            for _ in 0..count {
-                sockets.push(TcpStream::connect(address)?);
-                let (mut peer, _) = listener.accept()?;
-                peer.write_all(&[0x5a; QUEUED])?;
-                peers.push(peer);
+        let host = pair.a();
+        let mut sockets = Vec::new();
+        host.enter(|| {
+            let listener = TcpListener::bind((host.v4(), 0))?;
+            let address = listener.local_addr()?;
+            while sockets.len() < count {
+                let mut ends = [TcpStream::connect(address)?, listener.accept()?.0];
+                for end in &mut ends {
+                    end.write_all(&[0x5a; QUEUED])?;
+                }
+                sockets.extend(ends);
             }
             Ok::<_, io::Error>(())
         })??;
@@ -66,11 +68,7 @@ impl Crowds {
         wait::until("all receive queues are filled", PATIENCE, || {
             sockets.iter().all(filled)
         })?;
-        Ok(Self {
-            pair,
-            sockets,
-            _peers: peers,
-        })
+        Ok(Self { pair, sockets })
     }
 
     /// Measures 1, 10, 100 … of them on one thread and on two, each as often in turn.
@@ -180,15 +178,15 @@ fn crowd(configuration: Configuration, costs: &[Cost], alone: &[Cost]) -> Crowd 
     }
 }
 
-/// How many connections, of those that are wanted, the limit of descriptors allows, and why not all; raises it as far as it
-/// may be raised.
+/// How many sockets, of those that are wanted, the limit of descriptors allows, and why not all; raises it as far as it may
+/// be raised.
 ///
 /// # Errors
 /// What the system says.
 pub fn most(wanted: usize) -> Result<(usize, Option<String>), Error> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(io::Error::from)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(io::Error::from)?;
-    let most = usize::try_from(hard.saturating_sub(SPARE) / 2).unwrap_or(usize::MAX);
+    let most = usize::try_from(hard.saturating_sub(SPARE)).unwrap_or(usize::MAX);
     if most >= wanted {
         return Ok((wanted, None));
     }
@@ -197,7 +195,7 @@ pub fn most(wanted: usize) -> Result<(usize, Option<String>), Error> {
         fits *= 10;
     }
     let why = format!(
-        "{wanted} sockets at a time: at most {hard} descriptors are allowed here (ulimit -Hn), enough for {fits} connections"
+        "{wanted} sockets at a time: at most {hard} descriptors are allowed here (ulimit -Hn), enough for {fits}"
     );
     Ok((fits, Some(why)))
 }
