@@ -1,10 +1,11 @@
 //! Comparing a run with an earlier one: by ratios within each run, never by times.
 //!
 //! Another machine, another kernel or another day has other times; it has nearly the same ratio to the floor of the same run.
-//! Worse is what lies beyond both intervals.
+//! Worse is what lies beyond both intervals, and further than two runs of one program ever lie apart.
 
-use crate::results::{Results, size};
+use crate::results::{Calls, Crowd, Latency, Results, size};
 use crate::statistics::Ratio;
+use crate::subject::name;
 use crate::targets::shown;
 
 /// What a comparison has shown.
@@ -23,22 +24,25 @@ impl Comparison {
     #[must_use]
     pub fn of(old: &Results, new: &Results) -> Self {
         let mut comparison = Self::default();
-        for latency in &new.latencies {
+        // Not the baseline's, which is not ours to judge.
+        let ours = |latency: &&Latency| latency.subject != name::BASELINE;
+        for latency in new.latencies.iter().filter(ours) {
             let Some(before) = old.latencies.iter().find(|before| before.is_as(latency)) else {
                 continue;
             };
             let title = latency.title();
             let standstill = (before.to_floor, latency.to_floor);
             comparison.add(format!("{title}: standstill to the floor's"), standstill);
-            let call = (before.call_to_floor, latency.call_to_floor);
-            comparison.add(format!("{title}: all of it to the floor's"), call);
+            // How long the kernel takes to find memory depends on who else wants some.
+            if latency.subject != name::COLD {
+                let call = (before.call_to_floor, latency.call_to_floor);
+                comparison.add(format!("{title}: all of it to the floor's"), call);
+            }
             let cold = (before.to_warm, latency.to_warm);
             comparison.add(format!("{title}: to warm buffers"), cold);
         }
         for crowd in &new.crowds {
-            let same = |it: &&crate::results::Crowd| {
-                (it.sockets, it.threads) == (crowd.sockets, crowd.threads)
-            };
+            let same = |it: &&Crowd| (it.sockets, it.threads) == (crowd.sockets, crowd.threads);
             if let Some(before) = old.crowds.iter().find(same) {
                 let title = format!(
                     "one of {} sockets on {} threads, to one alone",
@@ -98,7 +102,7 @@ impl Comparison {
     /// Only in repair mode: how much is asked before depends on the kernel.
     fn count_calls(&mut self, old: &Results, new: &Results) {
         for now in &new.calls {
-            let same = |it: &&crate::results::Calls| {
+            let same = |it: &&Calls| {
                 (it.queue, it.bytes, &it.subject) == (now.queue, now.bytes, &now.subject)
             };
             // A user who may not force sizes makes other calls.

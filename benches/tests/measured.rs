@@ -37,9 +37,9 @@ const CALLS: [(Filled, usize, &str, [u64; 3]); 8] = [
     (Filled::Receive, 0,        name::FLOOR, [13, 11, 1]),
     (Filled::Receive, 64 << 10, name::WARM,  [22, 23, 3]),
     (Filled::Receive, 64 << 10, name::FLOOR, [14, 13, 1]),
-    (Filled::Send,    0,        name::WARM,  [21, 22, 3]),
+    (Filled::Send,    0,        name::WARM,  [21, 20, 3]),
     (Filled::Send,    0,        name::FLOOR, [13, 11, 1]),
-    (Filled::Send,    64 << 10, name::WARM,  [23, 37, 7]),
+    (Filled::Send,    64 << 10, name::WARM,  [23, 35, 7]),
     (Filled::Send,    64 << 10, name::FLOOR, [14, 11, 2]),
 ];
 

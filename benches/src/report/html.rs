@@ -37,12 +37,16 @@ fn section(section: &Section) -> String {
     format!("<h2>{title}</h2>\n<p>{paragraph}</p>\n{table}{charts}")
 }
 
+/// A number and its unit, a ratio and its interval stay on one line; what is longer is words.
+const WORDS: usize = 24;
+
 fn table(table: &Table) -> String {
+    let cell = |tag: &str, cell: &str| match cell.chars().count() < WORDS {
+        true => format!("<{tag}>{}</{tag}>", text(cell).replace(' ', "\u{a0}")),
+        false => format!("<{tag}>{}</{tag}>", text(cell)),
+    };
     let row = |tag: &str, cells: &[String]| {
-        let cells = cells.iter();
-        let cells: String = cells
-            .map(|cell| format!("<{tag}>{}</{tag}>", text(cell)))
-            .collect();
+        let cells: String = cells.iter().map(|it| cell(tag, it)).collect();
         format!("<tr>{cells}</tr>\n")
     };
     let rows: String = table.rows.iter().map(|cells| row("td", cells)).collect();
