@@ -38,8 +38,6 @@ impl Comparison {
                 let call = (before.call_to_floor, latency.call_to_floor);
                 comparison.add(format!("{title}: all of it to the floor's"), call);
             }
-            let cold = (before.to_warm, latency.to_warm);
-            comparison.add(format!("{title}: to warm buffers"), cold);
         }
         for crowd in &new.crowds {
             let same = |it: &&Crowd| (it.sockets, it.threads) == (crowd.sockets, crowd.threads);

@@ -56,7 +56,7 @@ pub fn latencies(
             to_floor: by(floor, standstill),
             call_to_floor: by(floor, call),
             to_baseline: by(base.filter(|_| ours), standstill),
-            to_warm: by(warm.filter(|_| ours), standstill),
+            to_warm: by(warm.filter(|_| series.name == name::COLD), standstill),
         }
     };
     Ok(series.iter().map(latency).collect())
