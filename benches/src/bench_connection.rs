@@ -1,13 +1,16 @@
-//! A connection with one queue filled, between two hosts of a lab.
+//! Connections with one queue filled, between two hosts of a lab.
 
-use lab::{Family, Pair, wait};
+use crate::error::Error;
+use lab::{Family, Host, Pair, wait};
+use serde::{Deserialize, Serialize};
 use soccr::raw::{self, MSG_DONTWAIT};
-use std::io;
+use std::fmt;
 use std::net::TcpStream;
 use std::time::Duration;
 
 /// Which queue of the measured socket is filled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Filled {
     /// Received and not read.
     Receive,
@@ -15,49 +18,73 @@ pub enum Filled {
     Send,
 }
 
-/// A connection whose measured end can be taken out and put back.
-#[derive(Debug)]
-pub struct BenchConnection {
-    /// The network.
-    pub pair: Pair,
-    /// The measured end.
-    pub subject: Option<TcpStream>,
-    /// The other end; it neither reads nor writes any more.
-    pub peer: TcpStream,
+impl Filled {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Receive, Self::Send];
 }
 
-/// Why there is nothing to measure.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The lab could not be built.
-    #[error("building the lab: {0}")]
-    Lab(#[from] lab::Error),
-    /// A queue could not be filled.
-    #[error("filling the queue: {0}")]
-    Io(#[from] io::Error),
+impl fmt::Display for Filled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Receive => "receive",
+            Self::Send => "send",
+        })
+    }
+}
+
+/// Two hosts, on which one queue of a connection can be long.
+#[derive(Debug)]
+pub struct BenchNetwork {
+    pair: Pair,
+    filled: Filled,
+}
+
+/// A connection, one of whose queues is filled.
+#[derive(Debug)]
+pub struct BenchConnection {
+    /// The measured end, on the network's [`host`](BenchNetwork::host).
+    pub subject: TcpStream,
+    /// The other end; it neither reads nor writes any more.
+    pub peer: TcpStream,
 }
 
 /// A bound for the set-up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-impl BenchConnection {
-    /// Opens a connection and puts `bytes` into one of its queues.
+impl BenchNetwork {
+    /// Builds it, with room for this queue.
     ///
     /// # Errors
     /// [`Error`] with what could not be done.
-    pub fn open(filled: Filled, bytes: usize) -> Result<Self, Error> {
+    pub fn build(filled: Filled) -> Result<Self, Error> {
         // Room for the largest queue by default, so that no end needs privileges to grow its buffers.
         let room = "4096 33554432 67108864";
-        let small = "4096 4096 4096";
+        // Soon closed, and not so narrow that the sender makes segments of half a window (guide A66).
+        let small = "4096 131072 131072";
         let pair = Pair::builder().sysctl("net.ipv4.tcp_wmem", room).build()?;
         pair.a().sysctl("net.ipv4.tcp_rmem", room)?;
-        pair.b().sysctl(
-            "net.ipv4.tcp_rmem",
-            if filled == Filled::Send { small } else { room },
-        )?;
-        let connection = pair.connection(Family::V4).open()?;
+        let theirs = match filled {
+            Filled::Send => small,
+            Filled::Receive => room,
+        };
+        pair.b().sysctl("net.ipv4.tcp_rmem", theirs)?;
+        Ok(Self { pair, filled })
+    }
+
+    /// The host of the measured ends.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        self.pair.a()
+    }
+
+    /// Opens a connection and puts `bytes` into its queue.
+    ///
+    /// # Errors
+    /// [`Error`] with what could not be done.
+    pub fn open(&self, bytes: usize) -> Result<BenchConnection, Error> {
+        let connection = self.pair.connection(Family::V4).open()?;
         let (subject, peer) = (connection.client, connection.server);
-        match filled {
+        match self.filled {
             Filled::Receive => {
                 fill(&peer, bytes)?;
                 let arrived = || raw::siocinq(&subject).is_ok_and(|inq| inq as usize == bytes);
@@ -71,25 +98,22 @@ impl BenchConnection {
             }
             Filled::Send => {}
         }
-        Ok(Self {
-            pair,
-            subject: Some(subject),
-            peer,
-        })
+        Ok(BenchConnection { subject, peer })
     }
 }
 
 /// Writes until the peer's window is closed and some bytes wait.
 fn close_window(socket: &TcpStream) -> Result<(), Error> {
-    let waiting =
-        || raw::siocoutqnsd(socket).and_then(|unsent| Ok((unsent, raw::siocoutq(socket)?)));
-    wait::until("the window is closed", PATIENCE, || match waiting() {
-        Ok((unsent, queued)) if unsent > 0 && unsent == queued => true,
-        _ => {
+    // Nothing waits for an acknowledgement: what waits, waits for the window.
+    socket.set_nodelay(true)?;
+    wait::until("the window is closed", PATIENCE, || {
+        while raw::siocoutqnsd(socket).is_ok_and(|unsent| unsent == 0) {
             let _ = raw::send(socket, &[0; 512], MSG_DONTWAIT);
-            false
         }
+        // And the rest has been acknowledged.
+        raw::siocoutqnsd(socket).ok() == raw::siocoutq(socket).ok()
     })?;
+    socket.set_nodelay(false)?;
     Ok(())
 }
 

@@ -79,11 +79,11 @@ impl FloorState {
         raw::set_int(socket, Opt::TCP_REPAIR, raw::TCP_REPAIR_OFF_NO_WP)
     }
 
-    /// Restores what was read into a new socket, and resumes it.
+    /// Restores what was sent and received into a new socket; leaves it in repair mode.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn restore(&self, local: SocketAddr, remote: SocketAddr) -> io::Result<TcpStream> {
+    pub fn restore(&self, local: SocketAddr, remote: SocketAddr) -> io::Result<OwnedFd> {
         let socket = raw::tcp_socket(if local.is_ipv6() {
             Family::V6
         } else {
@@ -102,13 +102,25 @@ impl FloorState {
         raw::connect(&socket, remote)?;
         raw::set(&socket, Opt::TCP_REPAIR_OPTIONS, &self.options)?;
         raw::set_int(&socket, Opt::TCP_TIMESTAMP, self.timestamp)?;
-        let (sent, unsent) = self.send.split_at(self.send.len() - self.unsent);
         write_all(&socket, raw::TCP_RECV_QUEUE, &self.receive)?;
-        write_all(&socket, raw::TCP_SEND_QUEUE, sent)?;
+        write_all(&socket, raw::TCP_SEND_QUEUE, self.queue().0)?;
         raw::set(&socket, Opt::TCP_REPAIR_WINDOW, &self.window)?;
+        Ok(socket)
+    }
+
+    /// Resumes a restored socket, and sends what was never sent.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn wake(&self, socket: OwnedFd) -> io::Result<TcpStream> {
         raw::set_int(&socket, Opt::TCP_REPAIR, raw::TCP_REPAIR_OFF)?;
-        send_all(&socket, unsent)?;
+        send_all(&socket, self.queue().1)?;
         Ok(TcpStream::from(socket))
+    }
+
+    /// What was sent of the send queue, and what was not.
+    fn queue(&self) -> (&[u8], &[u8]) {
+        self.send.split_at(self.send.len() - self.unsent)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The steps that are cargo commands.
 
 use std::fs;
+use std::path;
 use std::time::Duration;
 
 use nix::unistd::Uid;
@@ -112,6 +113,19 @@ pub(crate) fn soak(context: &Context) -> Result<Outcome, Error> {
     ];
     let time = Duration::from_secs(60 * u64::from(context.options.minutes));
     judge(context.limit + time, [context.cargo(words)])
+}
+
+/// Step `bench-report`.
+pub(crate) fn bench_report(context: &Context) -> Result<Outcome, Error> {
+    let report = context.root.join("target/bench-report");
+    let mut command = context.cargo(["bench", "-p", "benches", "--bench", "side_by_side", "--"]);
+    command.arg("--report").arg(report);
+    if let Some(old) = &context.options.against {
+        // cargo runs it in the folder of its package.
+        let old = path::absolute(old).doing(|| format!("looking for {}", old.display()))?;
+        command.arg("--against").arg(old);
+    }
+    judge(context.limit, [command])
 }
 
 /// Step `user`.

@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// install-capi: the folder that gets `lib` and `include`
     #[arg(long, value_name = "DIR")]
     pub(crate) prefix: Option<PathBuf>,
+    /// bench-report: the results.json of an earlier run, to compare with
+    #[arg(long, value_name = "OLD.json")]
+    pub(crate) against: Option<PathBuf>,
     /// Stop a command that takes longer than this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     limit: u64,

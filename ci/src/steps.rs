@@ -53,7 +53,7 @@ const fn on_request(
 
 /// All of them, in the order in which they run.
 #[rustfmt::skip]
-pub(crate) static STEPS: [Step; 20] = [
+pub(crate) static STEPS: [Step; 21] = [
     step("fmt", "every file is as rustfmt would write it", checks::fmt),
     step("clippy", "no warning of the compiler or of clippy, in any target (needs a C++ compiler for libFuzzer)", checks::clippy),
     step("docs", "the documentation builds without a warning", checks::docs),
@@ -71,6 +71,7 @@ pub(crate) static STEPS: [Step; 20] = [
     on_request("fuzz", "every fuzz target for --seconds N (needs nightly and cargo-fuzz)", fuzz::fuzz),
     on_request("bench", "the benchmarks", checks::bench),
     on_request("soak", "cycles, moves and many connections under traffic for --minutes N: every byte checked, nothing grows", checks::soak),
+    on_request("bench-report", "what is measured side by side, as a report in target/bench-report; worse than --against OLD.json fails", checks::bench_report),
     on_request("flakes", "the conformance suite --runs N times, also with --jobs 4, and as an ordinary user", flakes::flakes),
     on_request("install-capi", "libsoccr for C programs, installed below --prefix DIR (needs a C compiler and binutils)", capi::install),
     step("leftovers", "nothing of the earlier steps stays on the machine", leftovers::leftovers),

@@ -89,11 +89,13 @@ impl Buffers {
         }
         let bytes = snapshot.receive.bytes.len();
         let granted = grow_one(fd, RECEIVE, receive, bytes).at(step, Opt::SO_RCVBUF.setting)?;
-        let locks = read_locks(fd).at(step, Opt::SO_BUF_LOCK.getting)?;
-        if granted < bytes && locks.is_none() {
-            return Err(too_small(Queue::Receive, bytes, granted));
+        if granted >= bytes {
+            return Ok(());
         }
-        Ok(())
+        match read_locks(fd).at(step, Opt::SO_BUF_LOCK.getting)? {
+            Some(_) => Ok(()),
+            None => Err(too_small(Queue::Receive, bytes, granted)),
+        }
     }
 
     /// Sets both sizes and their locks as they were saved, after all that needs room (guide H2).
@@ -103,9 +105,12 @@ impl Buffers {
     pub(crate) fn settle(&self, fd: BorrowedFd<'_>) -> Result<(), Error> {
         let step = Step::RemainingData;
         for (saved, buffer) in [(self.send, SEND), (self.receive, RECEIVE)] {
+            if saved == 0 {
+                continue;
+            }
             let size = sys::get_int(fd, buffer.plain).at(step, buffer.plain.getting)?;
             // Setting a size locks it, and not every kernel can unlock it again.
-            if saved == 0 || saved == size.unsigned_abs() {
+            if saved == size.unsigned_abs() {
                 continue;
             }
             match sys::set_int(fd, buffer.force, half(saved)) {
@@ -147,19 +152,21 @@ fn grow_one(fd: BorrowedFd<'_>, buffer: Buffer, saved: u32, bytes: usize) -> io:
     // The kernel charges its overhead to the buffer: twice the data always suffices.
     let needed = u32::try_from(bytes.saturating_mul(2)).unwrap_or(MAX_BUFFER);
     let wanted = saved.max(needed.min(MAX_BUFFER));
-    if size()? < wanted {
-        match sys::set_int(fd, buffer.force, half(wanted)) {
-            Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
-                // Asked for more than it grants, the kernel makes a buffer smaller than `tcp_wmem` may have made it.
-                let room = largest_unforced(buffer).unwrap_or(MAX_BUFFER);
-                if room > size()? {
-                    sys::set_int(fd, buffer.plain, half(wanted))?;
-                }
-            }
-            other => other?,
-        }
-        write_locks(fd, 0)?;
+    let found = size()?;
+    if found >= wanted {
+        return Ok(found as usize);
     }
+    match sys::set_int(fd, buffer.force, half(wanted)) {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+            // Asked for more than it grants, the kernel makes a buffer smaller than `tcp_wmem` may have made it.
+            let room = largest_unforced(buffer).unwrap_or(MAX_BUFFER);
+            if room > found {
+                sys::set_int(fd, buffer.plain, half(wanted))?;
+            }
+        }
+        other => other?,
+    }
+    write_locks(fd, 0)?;
     Ok(size()? as usize)
 }
 

@@ -86,7 +86,7 @@ impl Held {
         let reuse_address = chosen_reuse(reuse).unwrap_or(self.reuse_address);
         let repair = Repair::take_over(fd, reuse_address)?;
         let saved = Paused::taken_over(repair, settings)?
-            .read_data()?
+            .read()?
             .queue_bytes()?;
         let info = *saved.tcp_info();
         Ok((saved.stay()?, info))
@@ -101,7 +101,7 @@ impl Held {
     #[doc(alias = "libsoccr_resume")]
     pub fn resume(&self, socket: &impl AsFd) -> Result<(), Error> {
         let (fd, step) = (socket.as_fd(), Step::Resume);
-        let no_delay = no_delay(fd)?;
+        let no_delay = self.no_delay(fd)?;
         let reuse = sys::get_int(fd, Opt::SO_REUSEADDR).at(step, Opt::SO_REUSEADDR.getting)?;
         let left = persist(|| Switch::current().leave(fd, Probe::Send));
         left.at(step, Opt::TCP_REPAIR.setting)?;
@@ -114,14 +114,24 @@ impl Held {
         Ok(())
     }
 
+    /// The value to put back where the tail was pushed, if there is one: read before there is no way back.
+    pub(crate) fn no_delay(&self, fd: BorrowedFd<'_>) -> Result<i32, Error> {
+        match self.tail {
+            Some(_) => {
+                sys::get_int(fd, Opt::TCP_NODELAY).at(Step::Resume, Opt::TCP_NODELAY.getting)
+            }
+            None => Ok(0),
+        }
+    }
+
     /// What can only be done to a live connection. No error of it is worth the connection's life, and the kernel
     /// knows none: both options are taken by every TCP socket in every state.
     pub(crate) fn settle(&self, fd: BorrowedFd<'_>, no_delay: i32) {
         let set = |option, value| {
             let _ = sys::set_int(fd, option, value);
         };
-        let corked = sys::get_int(fd, Opt::TCP_CORK).is_ok_and(|corked| corked != 0);
-        if self.tail.is_some_and(|tail| tail.ends || !corked) {
+        let corked = || sys::get_int(fd, Opt::TCP_CORK).is_ok_and(|corked| corked != 0);
+        if self.tail.is_some_and(|tail| tail.ends || !corked()) {
             // Nothing else would send the held tail before the probe is answered, and only an ESTABLISHED connection
             // sends one.
             set(Opt::TCP_NODELAY, 1);
@@ -130,11 +140,6 @@ impl Held {
         // Leaving repair mode has cleared it (guide A6).
         set(Opt::SO_REUSEADDR, self.reuse_address.into());
     }
-}
-
-/// The value to put back where the tail was pushed: read before there is no way back.
-pub(crate) fn no_delay(fd: BorrowedFd<'_>) -> Result<i32, Error> {
-    sys::get_int(fd, Opt::TCP_NODELAY).at(Step::Resume, Opt::TCP_NODELAY.getting)
 }
 
 /// What somebody has set in repair mode, which takes the place of what the mode itself has set; `None` where nobody has.

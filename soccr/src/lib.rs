@@ -127,7 +127,8 @@ pub use report::PauseReport;
 pub use rescue::Rescue;
 pub use restored::Restored;
 pub use save::{
-    DataRead, NotSaved, Paused, Saved, pause, pause_with, save, save_and_close, save_into,
+    DataRead, NotSaved, Paused, Saved, pause, pause_into, pause_with, save, save_and_close,
+    save_into,
 };
 pub use seq::Seq;
 pub use settings::{FinMode, InFlight, SaveSettings, Settings};

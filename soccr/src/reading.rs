@@ -84,7 +84,7 @@ impl Inspected {
 
     /// Reads the bytes of both queues; false where the queues are no longer what `data` says.
     pub(crate) fn read_queues(&mut self, fd: BorrowedFd<'_>, data: &Data) -> Result<bool, Error> {
-        let received = peek_receive(fd, &mut self.receive, data.inq)?;
+        let received = peek_receive(fd, &mut self.receive, data.inq, data.receive_selected)?;
         let sent = peek_send(fd, &mut self.send, data.sent_bytes())?;
         deselect(fd, Step::ReadQueue(Queue::Send))?;
         Ok(received && sent)

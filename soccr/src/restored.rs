@@ -3,7 +3,7 @@
 use crate::error::{At, Error, Step};
 use crate::faults;
 use crate::finishing::has_tail;
-use crate::held::{Held, Tail, no_delay};
+use crate::held::{Held, Tail};
 use crate::ingress::Filter;
 use crate::kind::Kind;
 use crate::link;
@@ -98,7 +98,7 @@ impl Restored {
     #[doc(alias = "libsoccr_resume")]
     pub fn resume(self) -> Result<TcpStream, Error> {
         let (fd, step) = (self.fd.as_fd(), Step::Resume);
-        let no_delay = no_delay(fd)?;
+        let no_delay = self.held.no_delay(fd)?;
         self.prepare()?;
         if self.kind.ends_in_repair() {
             let left = persist(|| self.switch.leave(fd, Probe::Send));

@@ -32,7 +32,7 @@ const MAX_ATTEMPTS: u32 = 64;
 /// owns the socket's network namespace.
 #[doc(alias = "libsoccr_save")]
 pub fn save(socket: &impl AsFd) -> Result<Snapshot, Error> {
-    let saved = pause(socket)?.read_data()?.queue_bytes()?;
+    let saved = pause(socket)?.read()?.queue_bytes()?;
     Ok(saved.finish(Probe::Omit)?.0)
 }
 
@@ -46,12 +46,8 @@ pub fn save_into(
     snapshot: &mut Snapshot,
     settings: SaveSettings,
 ) -> Result<PauseReport, Error> {
-    let mut memory = Memory {
-        receive: std::mem::take(&mut snapshot.receive.bytes),
-        send: std::mem::take(&mut snapshot.send.bytes),
-    };
-    let paused = pause_in(socket, &mut memory, settings)?;
-    let (saved, report) = paused.read_data()?.queue_bytes()?.finish(Probe::Omit)?;
+    let paused = pause_into(socket, snapshot, settings)?;
+    let (saved, report) = paused.read()?.queue_bytes()?.finish(Probe::Omit)?;
     *snapshot = saved;
     Ok(report)
 }
@@ -77,7 +73,7 @@ pub fn save_and_close<T: AsFd + Into<OwnedFd>>(socket: T) -> Result<Snapshot, No
 }
 
 fn pause_and_read(socket: &impl AsFd) -> Result<Snapshot, Error> {
-    Ok(pause(socket)?.read_data()?.queue_bytes()?.release())
+    Ok(pause(socket)?.read()?.queue_bytes()?.release())
 }
 
 /// A connection that was not saved, with its socket: dropping this closes the connection as usual.
@@ -119,6 +115,22 @@ pub fn pause(socket: &impl AsFd) -> Result<Paused<'_>, Error> {
 /// be.
 pub fn pause_with(socket: &impl AsFd, settings: SaveSettings) -> Result<Paused<'_>, Error> {
     pause_in(socket, &mut Memory::default(), settings)
+}
+
+/// As [`pause_with`], with the memory of a snapshot that is there already, as [`save_into`] takes it.
+///
+/// # Errors
+/// As there; the snapshot's queues are empty in any case.
+pub fn pause_into<'fd>(
+    socket: &'fd impl AsFd,
+    snapshot: &mut Snapshot,
+    settings: SaveSettings,
+) -> Result<Paused<'fd>, Error> {
+    let mut memory = Memory {
+        receive: std::mem::take(&mut snapshot.receive.bytes),
+        send: std::mem::take(&mut snapshot.send.bytes),
+    };
+    pause_in(socket, &mut memory, settings)
 }
 
 fn pause_in<'fd>(
@@ -178,6 +190,14 @@ impl<'fd> Paused<'fd> {
     /// The socket is resumed.
     #[doc(alias = "libsoccr_get_sk_data")]
     pub fn read_data(self) -> Result<DataRead<'fd>, Error> {
+        let mut read = self.read()?;
+        // Nobody knows when the caller goes on.
+        read.data.deselect(read.paused.repair.fd())?;
+        Ok(read)
+    }
+
+    /// As [`read_data`](Self::read_data), for a caller who goes on at once.
+    pub(crate) fn read(self) -> Result<DataRead<'fd>, Error> {
         let data = Data::read(self.repair.fd())?;
         Ok(DataRead { paused: self, data })
     }

@@ -19,6 +19,7 @@
 pub mod careless;
 mod errno;
 mod failed;
+mod in_place;
 mod memory;
 mod numbers;
 mod open;
@@ -27,6 +28,8 @@ mod symbols;
 mod today;
 
 pub use failed::{Failed, NotOpened};
+pub use in_place::Taken;
+pub use memory::Block;
 pub use numbers::{FIELDS, from_numbers, numbers};
 
 use crate::SkData;
@@ -137,21 +140,49 @@ impl Library {
         errno::clear();
         let sk = self.common.pause(socket.as_raw_fd());
         let sk = NonNull::new(sk).ok_or_else(|| Failed::null("libsoccr_pause"))?;
-        Ok(Paused {
+        let handle = Handle {
             library: *self,
             sk: Some(sk),
-            socket,
-        })
+        };
+        Ok(Paused { handle, socket })
     }
 }
 
 /// A paused socket. Dropped, its handle is released, and the socket closed.
 #[derive(Debug)]
 pub struct Paused {
-    library: Library,
-    /// `None` once the handle has ended.
-    sk: Option<NonNull<c_void>>,
+    // Before the socket: it ends first.
+    handle: Handle,
     socket: OwnedFd,
+}
+
+/// What a library calls a paused socket. Dropped, it is released.
+#[derive(Debug)]
+struct Handle {
+    library: Library,
+    /// `None` once it has ended.
+    sk: Option<NonNull<c_void>>,
+}
+
+impl Handle {
+    /// The pointer, which is there as long as this is.
+    fn sk(&self) -> *mut c_void {
+        self.sk.map_or(std::ptr::null_mut(), NonNull::as_ptr)
+    }
+
+    fn resume(mut self) {
+        if let Some(sk) = self.sk.take() {
+            self.library.common.resume(sk.as_ptr());
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some(sk) = self.sk.take() {
+            self.library.common.release(sk.as_ptr());
+        }
+    }
 }
 
 impl Paused {
@@ -163,9 +194,9 @@ impl Paused {
     #[doc(alias = "libsoccr_get_sk_data")]
     pub fn save(&mut self) -> Result<Saved, Failed> {
         let mut data = from_numbers([UNSET; FIELDS.len()]);
-        let (returned, receive, send) = match self.library.generation {
-            Generation::Today(today) => today.save(self.sk(), &mut data)?,
-            Generation::Staged(staged) => staged.save(self.sk(), &mut data)?,
+        let (returned, receive, send) = match self.handle.library.generation {
+            Generation::Today(today) => today.save(self.handle.sk(), &mut data)?,
+            Generation::Staged(staged) => staged.save(self.handle.sk(), &mut data)?,
         };
         Ok(Saved {
             returned,
@@ -182,41 +213,29 @@ impl Paused {
     #[doc(alias = "libsoccr_restore")]
     #[doc(alias = "libsoccr_set_sk_data")]
     pub fn restore(&mut self, given: &Given<'_>) -> Outcome {
-        match self.library.generation {
-            Generation::Today(today) => today.restore(self.sk(), given),
-            Generation::Staged(staged) => staged.restore(self.sk(), &self.socket, given),
+        match self.handle.library.generation {
+            Generation::Today(today) => today.restore(self.handle.sk(), given),
+            Generation::Staged(staged) => staged.restore(self.handle.sk(), &self.socket, given),
         }
     }
 
     /// Ends the pause (`libsoccr_resume`), and closes this descriptor of the socket.
     #[doc(alias = "libsoccr_resume")]
-    pub fn resume(mut self) {
-        if let Some(sk) = self.sk.take() {
-            self.library.common.resume(sk.as_ptr());
-        }
+    pub fn resume(self) {
+        drop(self.resume_and_keep());
+    }
+
+    /// Ends the pause (`libsoccr_resume`), and gives the socket back.
+    pub fn resume_and_keep(self) -> OwnedFd {
+        let Self { handle, socket } = self;
+        handle.resume();
+        socket
     }
 
     /// Ends the handle alone (`libsoccr_release`), and closes this descriptor of the socket, which stays paused.
     #[doc(alias = "libsoccr_release")]
-    pub fn release(mut self) {
-        self.end();
-    }
-
-    /// The handle, which is there as long as this is.
-    fn sk(&self) -> *mut c_void {
-        self.sk.map_or(std::ptr::null_mut(), NonNull::as_ptr)
-    }
-
-    fn end(&mut self) {
-        if let Some(sk) = self.sk.take() {
-            self.library.common.release(sk.as_ptr());
-        }
-    }
-}
-
-impl Drop for Paused {
-    fn drop(&mut self) {
-        self.end();
+    pub fn release(self) {
+        drop(self);
     }
 }
 

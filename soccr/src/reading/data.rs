@@ -15,6 +15,9 @@ use std::os::fd::BorrowedFd;
 /// Length of a `struct tcp_info` that ends with `tcpi_bytes_retrans`.
 const COUNTS_WHAT_LEFT: usize = 216;
 
+/// Length of one that ends with `tcpi_notsent_bytes` (kernel 4.6).
+const COUNTS_UNSENT: usize = 148;
+
 /// What is read during the pause, but for the bytes of the queues.
 #[derive(Debug)]
 pub(crate) struct Data {
@@ -28,11 +31,13 @@ pub(crate) struct Data {
     pub(super) rcv_nxt: Seq,
     pub(super) write_seq: Seq,
     pub(super) ready: i16,
+    /// Whether the receive queue, which is read next, is still selected.
+    pub(super) receive_selected: bool,
     untouched: Untouched,
 }
 
 impl Data {
-    /// Reads everything, of a socket of which no queue was selected yet; leaves none selected.
+    /// Reads everything, of a socket of which no queue was selected yet; leaves the receive queue selected, to be read.
     pub(crate) fn read(fd: BorrowedFd<'_>) -> Result<Self, Error> {
         let (state, info) = carried(fd, Step::ReadData)?;
         Self::read_on(fd, state, info, Untouched::of(&info))
@@ -61,9 +66,9 @@ impl Data {
         // In repair mode this is what the peer announced; outside of it, what a segment now holds (guide A58).
         let mss_clamp =
             sys::get_int(fd, Opt::TCP_MAXSEG).at(Step::ReadData, Opt::TCP_MAXSEG.getting)?;
+        // The send queue first, so that it is not selected for long: see `Untouched`.
         let write_seq = queue_end(fd, Queue::Send)?;
         let rcv_nxt = queue_end(fd, Queue::Receive)?;
-        deselect(fd, Step::ReadData)?;
         Ok(Self {
             state,
             info,
@@ -75,8 +80,15 @@ impl Data {
             write_seq,
             rcv_nxt,
             ready: sys::poll_now(fd).at(Step::ReadData, "poll")?,
+            receive_selected: true,
             untouched,
         })
+    }
+
+    /// Selects no queue, so that a write of somebody else fails.
+    pub(crate) fn deselect(&mut self, fd: BorrowedFd<'_>) -> Result<(), Error> {
+        self.receive_selected = false;
+        deselect(fd, Step::ReadData)
     }
 
     /// Bytes in the send queue: a FIN counts in the kernel's length (guide A26), and of a connection that is gone
@@ -165,7 +177,7 @@ impl Data {
             && info.bytes_sent == self.info.bytes_sent
             && self.inq == queue_length(sys::siocinq(fd), Step::ReadData, "ioctl(SIOCINQ)")?
             && self.outq == queue_length(sys::siocoutq(fd), Step::ReadData, "ioctl(SIOCOUTQ)")?
-            && self.outq_unsent == unsent_length(fd)?
+            && self.outq_unsent == unsent_length_by(state, &info, fd)?
             && self.window == read_window(fd, Step::ReadData)?)
     }
 }
@@ -219,6 +231,14 @@ fn queue_end(fd: BorrowedFd<'_>, queue: Queue) -> Result<Seq, Error> {
     let end =
         sys::get_int(fd, Opt::TCP_QUEUE_SEQ).at(Step::ReadData, Opt::TCP_QUEUE_SEQ.getting)?;
     Ok(Seq(end as u32))
+}
+
+/// As [`unsent_length`], without a call where `TCP_INFO` has the same number: of an attempt to connect it has another one.
+fn unsent_length_by(state: TcpState, info: &TcpInfo, fd: BorrowedFd<'_>) -> Result<u32, Error> {
+    match info.length >= COUNTS_UNSENT && state.is_synchronized() {
+        true => Ok(info.notsent_bytes),
+        false => unsent_length(fd),
+    }
 }
 
 fn unsent_length(fd: BorrowedFd<'_>) -> Result<u32, Error> {

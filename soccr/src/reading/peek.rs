@@ -8,18 +8,21 @@ use crate::sys;
 use std::io;
 use std::os::fd::BorrowedFd;
 
-/// Peeks at `length` bytes of the receive queue; false where there are fewer now.
+/// Peeks at `length` bytes of the receive queue, which may be `selected` already; false where there are fewer now.
 pub(super) fn peek_receive(
     fd: BorrowedFd<'_>,
     bytes: &mut Vec<u8>,
     length: usize,
+    selected: bool,
 ) -> Result<bool, Error> {
     let step = Step::ReadQueue(Queue::Receive);
     bytes.resize(length, 0);
     if length == 0 {
         return Ok(true);
     }
-    select(fd, Queue::Receive.number(), step)?;
+    if !selected {
+        select(fd, Queue::Receive.number(), step)?;
+    }
     let readable = match sys::recv(fd, bytes, MSG_PEEK | MSG_DONTWAIT) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
         answer => answer.at(step, "recv(MSG_PEEK)")?,

@@ -64,7 +64,8 @@ fn acknowledged(ctx: &Context, family: Family) -> Verdict {
     let unsent = write_more_than_a_flight(&mut traveller)?;
     let host = Arc::clone(&traveller.pair);
     let mut snapshot = host.a().enter(|| soccr::save(&traveller.subject))??;
-    let report = spoken_to(&mut traveller, |subject| {
+    let whole = |subject: &TcpStream| soccr::save(subject).map(drop);
+    let report = spoken_to(&mut traveller, whole, |subject| {
         soccr::save_into(subject, &mut snapshot, SaveSettings::new())
     })?;
     expect_all_unsent(&snapshot, unsent)?;
@@ -78,7 +79,11 @@ fn acknowledged(ctx: &Context, family: Family) -> Verdict {
     traveller
         .lock
         .block_egress(&traveller.pair, traveller.flow)?;
-    let (report, snapshot) = spoken_to(&mut traveller, |subject| {
+    let staged = |subject: &TcpStream| {
+        let read = soccr::pause(subject)?.read_data()?;
+        read.queue_bytes().map(drop)
+    };
+    let (report, snapshot) = spoken_to(&mut traveller, staged, |subject| {
         let saved = soccr::pause(subject)?.read_data()?.queue_bytes()?;
         Ok((saved.report(), saved.release()))
     })?;
@@ -122,9 +127,10 @@ fn expect_told(traveller: &Traveller, report: PauseReport, unsent: u32) -> Verdi
 }
 
 /// Saves the subject; just before the bytes of its send queue are read, data of the peer comes in, and with it the
-/// acknowledgement of all that is in flight.
+/// acknowledgement of all that is in flight. When that is, a rehearsal of the same calls tells.
 fn spoken_to<T>(
     traveller: &mut Traveller,
+    rehearse: impl FnOnce(&TcpStream) -> Result<(), soccr::Error>,
     save: impl FnOnce(&TcpStream) -> Result<T, soccr::Error>,
 ) -> Result<T, Stop> {
     let (told, heard) = mpsc::channel();
@@ -134,7 +140,7 @@ fn spoken_to<T>(
     traveller.talk.write(End::Peer, &traveller.peer, BURST)?;
     let blackhole = traveller.lock.take_ingress();
     let host = traveller.pair.a();
-    let (clean, calls) = faults::record(|| host.enter(|| soccr::save(&subject)));
+    let (clean, calls) = faults::record(|| host.enter(|| rehearse(&subject)));
     clean??;
     let Some(number) = calls.iter().rposition(|call| *call == "recv") else {
         return Err(Stop::Broken(format!("no queue was read: {calls:?}")));

@@ -1,0 +1,197 @@
+//! Comparing a run with an earlier one: by ratios within each run, never by times.
+//!
+//! Another machine, another kernel or another day has other times; it has nearly the same ratio to the floor of the same run.
+//! Worse is what lies beyond both intervals, and further than two runs of one program ever lie apart.
+
+use crate::results::{Calls, Crowd, Latency, Results, size};
+use crate::statistics::Ratio;
+use crate::subject::name;
+use crate::targets::shown;
+
+/// What a comparison has shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// What is worse than it was.
+    pub worse: Vec<String>,
+    /// What is better.
+    pub better: Vec<String>,
+    /// How much was compared.
+    pub compared: usize,
+}
+
+impl Comparison {
+    /// Compares a run with an earlier one. What one of them has not measured is left out.
+    #[must_use]
+    pub fn of(old: &Results, new: &Results) -> Self {
+        let mut comparison = Self::default();
+        // Not the baseline's, which is not ours to judge.
+        let ours = |latency: &&Latency| latency.subject != name::BASELINE;
+        for latency in new.latencies.iter().filter(ours) {
+            let Some(before) = old.latencies.iter().find(|before| before.is_as(latency)) else {
+                continue;
+            };
+            let title = latency.title();
+            let standstill = (before.to_floor, latency.to_floor);
+            comparison.add(format!("{title}: standstill to the floor's"), standstill);
+            // How long the kernel takes to find memory depends on who else wants some.
+            if latency.subject != name::COLD {
+                let call = (before.call_to_floor, latency.call_to_floor);
+                comparison.add(format!("{title}: all of it to the floor's"), call);
+            }
+        }
+        for crowd in &new.crowds {
+            let same = |it: &&Crowd| (it.sockets, it.threads) == (crowd.sockets, crowd.threads);
+            if let Some(before) = old.crowds.iter().find(same) {
+                let title = format!(
+                    "one of {} sockets on {} threads, to one alone",
+                    crowd.sockets, crowd.threads
+                );
+                comparison.add(title, (before.to_one, crowd.to_one));
+            }
+        }
+        let slowness = |results: &Results| {
+            let fidelity = results.fidelity.as_ref();
+            fidelity.map(|fidelity| turned(fidelity.ratio))
+        };
+        let twin = "what a twin carries, to a restored connection".to_owned();
+        comparison.add(twin, (slowness(old), slowness(new)));
+        comparison.count_again(old, new);
+        comparison.count_calls(old, new);
+        comparison
+    }
+
+    /// Of a ratio that is to be small.
+    fn add(&mut self, title: String, (before, now): (Option<Ratio>, Option<Ratio>)) {
+        let (Some(before), Some(now)) = (before, now) else {
+            return;
+        };
+        self.compared += 1;
+        let told = format!("{title}: {} was {}", shown(&now), shown(&before));
+        if now.is_above(&before) {
+            self.worse.push(told);
+        } else if before.is_above(&now) {
+            self.better.push(told);
+        }
+    }
+
+    /// What is counted has no interval: one more is one more.
+    fn count(&mut self, title: String, before: u64, now: u64) {
+        self.compared += 1;
+        let told = format!("{title}: {now} was {before}");
+        match now.cmp(&before) {
+            std::cmp::Ordering::Greater => self.worse.push(told),
+            std::cmp::Ordering::Less => self.better.push(told),
+            std::cmp::Ordering::Equal => {}
+        }
+    }
+
+    fn count_again(&mut self, old: &Results, new: &Results) {
+        for now in &new.undisturbed {
+            let same = old.undisturbed.iter().find(|it| it.pattern == now.pattern);
+            // More freezes have more occasions, and none is to be used.
+            if let Some(before) = same.filter(|it| it.freezes >= now.freezes) {
+                let title = format!("retransmissions, {}", now.pattern);
+                let counts = (before.retransmissions as u64, now.retransmissions as u64);
+                self.count(title, counts.0, counts.1);
+            }
+        }
+    }
+
+    /// Only in repair mode: how much is asked before depends on the kernel.
+    fn count_calls(&mut self, old: &Results, new: &Results) {
+        for now in &new.calls {
+            let same = |it: &&Calls| {
+                (it.queue, it.bytes, &it.subject) == (now.queue, now.bytes, &now.subject)
+            };
+            // A user who may not force sizes makes other calls.
+            let comparable = old.machine.root == new.machine.root;
+            if let Some(before) = old.calls.iter().find(same).filter(|_| comparable) {
+                let (queue, length, subject) = (now.queue, size(now.bytes), &now.subject);
+                let title =
+                    format!("system calls while paused, {queue} queue of {length}, {subject}");
+                self.count(title, before.paused, now.paused);
+            }
+        }
+    }
+}
+
+/// Of the other by the one.
+fn turned(ratio: Ratio) -> Ratio {
+    Ratio {
+        value: 1.0 / ratio.value,
+        low: 1.0 / ratio.high,
+        high: 1.0 / ratio.low,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::sample::results;
+
+    #[test]
+    fn a_run_is_no_worse_than_itself() {
+        let run = results();
+        let comparison = Comparison::of(&run, &run);
+        assert!(comparison.compared > 4, "{comparison:?}");
+        assert!(comparison.worse.is_empty() && comparison.better.is_empty());
+    }
+
+    #[test]
+    fn twice_the_time_on_a_machine_that_is_half_as_fast_is_not_worse() {
+        let (old, mut new) = (results(), results());
+        for latency in &mut new.latencies {
+            for time in &mut latency.standstill.percentiles {
+                *time *= 2.0;
+            }
+        }
+        assert_eq!(Comparison::of(&old, &new).worse, [""; 0]);
+    }
+
+    #[test]
+    fn a_ratio_beyond_both_intervals_is_worse_and_the_other_way_round_better() {
+        let (old, mut new) = (results(), results());
+        new.latencies[0].to_floor = Some(Ratio {
+            value: 1.5,
+            low: 1.45,
+            high: 1.55,
+        });
+        let worse = Comparison::of(&old, &new).worse;
+        assert_eq!(
+            worse,
+            [
+                "pause, save, resume, receive queue of 64 KiB, soccr: standstill to the floor's: 1.50 [1.45, 1.55] was 1.05 \
+                 [1.00, 1.10]"
+            ]
+        );
+        assert_eq!(Comparison::of(&new, &old).better.len(), 1);
+        // As large as the other interval allows: noise.
+        new.latencies[0].to_floor = Some(Ratio {
+            value: 1.5,
+            low: 1.1,
+            high: 1.9,
+        });
+        assert_eq!(Comparison::of(&old, &new).worse, [""; 0]);
+    }
+
+    #[test]
+    fn what_is_counted_has_no_interval_and_what_is_to_be_large_is_turned_round() {
+        let (old, mut new) = (results(), results());
+        new.undisturbed[0].retransmissions = 1;
+        new.calls[0].paused += 1;
+        if let Some(fidelity) = &mut new.fidelity {
+            fidelity.ratio = Ratio {
+                value: 0.5,
+                low: 0.4,
+                high: 0.6,
+            };
+        }
+        let worse = Comparison::of(&old, &new).worse;
+        assert_eq!(worse.len(), 3, "{worse:?}");
+        assert!(
+            worse
+                .iter()
+                .any(|it| it.contains("retransmissions, idle: 1 was 0"))
+        );
+    }
+}

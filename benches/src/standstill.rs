@@ -1,0 +1,223 @@
+//! How long a connection stands still: pause to resume, and the full cycle, for every length of both queues.
+
+use crate::bench_connection::{BenchConnection, BenchNetwork, Filled};
+use crate::error::Error;
+use crate::paired::{Contender, Extent, Sample, Series, measure};
+use crate::results::{Latency, Work};
+use crate::subject::{Baseline, Subject, all, cycle, name};
+use soccr::raw;
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// Room for the bytes before the first one that is not acknowledged, in the floor's buffers.
+const SURPLUS: usize = 1 << 20;
+
+/// Measures everybody at one work on a queue of one length.
+///
+/// # Errors
+/// The first that anybody meets.
+pub fn latencies(
+    work: Work,
+    queue: Filled,
+    bytes: usize,
+    extent: Extent,
+    baseline: Option<&Baseline>,
+) -> Result<Vec<Latency>, Error> {
+    let mut series: Vec<Series> = Vec::new();
+    for _ in 0..extent.blocks {
+        let block = block(work, queue, bytes, extent.rounds, baseline)?;
+        if series.is_empty() {
+            series = block;
+            continue;
+        }
+        for (series, block) in series.iter_mut().zip(block) {
+            series.extend(block);
+        }
+    }
+    let of = |name| series.iter().find(|series| series.name == name);
+    let (floor, warm, base) = (of(name::FLOOR), of(name::WARM), of(name::BASELINE));
+    let standstill = |sample: &Sample| sample.standstill;
+    let call = |sample: &Sample| sample.call;
+    let latency = |series: &Series| {
+        // Nobody is measured by himself.
+        let by = |other: Option<&Series>, of: fn(&Sample) -> f64| {
+            let other = other.filter(|other| other.name != series.name);
+            other.map(|other| series.ratio_to(other, of))
+        };
+        let ours = ![name::FLOOR, name::BASELINE].contains(&series.name);
+        Latency {
+            work,
+            queue,
+            bytes,
+            subject: series.name.to_owned(),
+            standstill: series.distribution(standstill),
+            call: series.distribution(call),
+            page_faults: series.distribution(|sample| sample.page_faults).median(),
+            to_floor: by(floor, standstill),
+            call_to_floor: by(floor, call),
+            to_baseline: by(base.filter(|_| ours), standstill),
+            to_warm: by(warm.filter(|_| series.name == name::COLD), standstill),
+        }
+    };
+    Ok(series.iter().map(latency).collect())
+}
+
+/// Measures everybody on connections that nobody else has: one that all of them save, or one for each to restore.
+fn block(
+    work: Work,
+    queue: Filled,
+    bytes: usize,
+    rounds: usize,
+    baseline: Option<&Baseline>,
+) -> Result<Vec<Series>, Error> {
+    let network = BenchNetwork::build(queue)?;
+    let subjects = all(bytes + SURPLUS, baseline);
+    // In its network, so that what a save compares with a new socket is of the same one, and a restore finds its address.
+    network.host().enter(|| match work {
+        Work::PauseToResume => {
+            let connection = network.open(bytes)?;
+            let in_place = |subject| InPlace {
+                subject,
+                socket: &connection.subject,
+            };
+            let mut contenders: Vec<_> = subjects.into_iter().map(in_place).collect();
+            measure(&mut contenders, rounds)
+        }
+        Work::FullCycle => {
+            let mut contenders = Vec::new();
+            for subject in subjects {
+                contenders.push(Cycle::new(subject, network.open(bytes)?)?);
+            }
+            let series = measure(&mut contenders, rounds)?;
+            for contender in &contenders {
+                contender.check()?;
+            }
+            Ok(series)
+        }
+    })?
+}
+
+/// Saves a connection that runs on.
+struct InPlace<'a> {
+    subject: Box<dyn Subject>,
+    socket: &'a TcpStream,
+}
+
+impl Contender for InPlace<'_> {
+    fn name(&self) -> &'static str {
+        self.subject.name()
+    }
+
+    fn prepare(&mut self) -> Result<(), Error> {
+        self.subject.prepare()
+    }
+
+    fn run(&mut self) -> Result<Duration, Error> {
+        self.subject.pause_to_resume(self.socket)
+    }
+}
+
+/// Sends its own connection round and round.
+struct Cycle {
+    subject: Box<dyn Subject>,
+    /// Away while it is on its way.
+    socket: Option<TcpStream>,
+    queues: Queues,
+    /// Keeps the connection alive.
+    _peer: TcpStream,
+}
+
+impl Cycle {
+    fn new(subject: Box<dyn Subject>, connection: BenchConnection) -> Result<Self, Error> {
+        Ok(Self {
+            subject,
+            queues: Queues::of(&connection.subject)?,
+            socket: Some(connection.subject),
+            _peer: connection.peer,
+        })
+    }
+
+    /// Fails where less work was done than with all that there was in the beginning.
+    fn check(&self) -> Result<(), Error> {
+        let Some(socket) = &self.socket else {
+            return Err(Error::broken("the connection was lost"));
+        };
+        let now = Queues::of(socket)?;
+        if now.is_like(self.queues) {
+            return Ok(());
+        }
+        let name = self.subject.name();
+        let told = format!("{:?} became {now:?} on their way", self.queues);
+        Err(match name {
+            name::BASELINE => Error::BaselineLoses(told),
+            name => Error::broken(format!("{name}: {told}")),
+        })
+    }
+}
+
+/// What is in the queues of a socket, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Queues {
+    received: i32,
+    written: i32,
+    unsent: i32,
+}
+
+impl Queues {
+    /// What the peer takes of a queue that it has closed its window against: one probe after the other.
+    const PROBED: i32 = 4096;
+
+    fn of(socket: &TcpStream) -> Result<Self, Error> {
+        Ok(Self {
+            received: raw::siocinq(socket)?,
+            written: raw::siocoutq(socket)?,
+            unsent: raw::siocoutqnsd(socket)?,
+        })
+    }
+
+    fn is_like(self, before: Self) -> bool {
+        let near = |now: i32, before: i32| (0..=Self::PROBED).contains(&(before - now));
+        self.received == before.received
+            && near(self.written, before.written)
+            && near(self.unsent, before.unsent)
+    }
+}
+
+impl Contender for Cycle {
+    fn name(&self) -> &'static str {
+        self.subject.name()
+    }
+
+    fn prepare(&mut self) -> Result<(), Error> {
+        self.subject.prepare()
+    }
+
+    fn run(&mut self) -> Result<Duration, Error> {
+        let gone = || Error::broken("the connection was lost in an earlier round");
+        let socket = self.socket.take().ok_or_else(gone)?;
+        let (socket, standstill) = cycle(self.subject.as_mut(), socket)?;
+        self.socket = Some(socket);
+        Ok(standstill)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_missing_or_count_as_sent_are_seen() {
+        let queues = |received, written, unsent| Queues {
+            received,
+            written,
+            unsent,
+        };
+        let before = queues(10, 70_000, 70_000);
+        assert!(before.is_like(before));
+        assert!(queues(10, 69_000, 69_000).is_like(before));
+        assert!(!queues(9, 70_000, 70_000).is_like(before));
+        assert!(!queues(10, 70_000, 0).is_like(before));
+        assert!(!queues(10, 0, 0).is_like(before));
+        assert!(!queues(10, 70_001, 70_000).is_like(before));
+    }
+}

@@ -1,0 +1,216 @@
+//! What the benchmarks claim to measure is what they measure; and what can be counted is asserted, not reported.
+
+use benches::against::Comparison;
+use benches::bench_connection::{BenchNetwork, Filled};
+use benches::calls;
+use benches::paired::Extent;
+use benches::report;
+use benches::results::{Calls, Latency, Outage, Pattern, Results, Work};
+use benches::run::{Scale, run};
+use benches::standstill::latencies;
+use benches::subject::{self, Baseline, Subject, cycle, name};
+use benches::undisturbed::undisturbed;
+use lab::harness::Result;
+use soccr_capi::client::Library;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::ops::RangeInclusive;
+
+lab::main![
+    system_calls,
+    nobody_sends_again_because_of_an_idle_connection_that_is_frozen,
+    nobody_sends_again_because_of_an_app_limited_connection_that_is_frozen,
+    everybody_carries_the_same_bytes,
+    cold_buffers_are_cold_and_warm_ones_are_not,
+    a_run_measures_everything_and_is_no_worse_than_itself,
+];
+
+/// Out of repair mode the number depends on how many options a kernel has: at most this many.
+const MOST_BESIDE: u64 = 200;
+/// Without what the application has set it does not; where there are bytes, one lets a due acknowledgement go.
+const BESIDE_CONNECTION_ONLY: RangeInclusive<u64> = 15..=16;
+
+/// How many system calls are made in repair mode for a save, for a restore, and for a resume.
+#[rustfmt::skip]
+const CALLS: [(Filled, usize, &str, [u64; 3]); 8] = [
+    (Filled::Receive, 0,        name::WARM,  [21, 20, 3]),
+    (Filled::Receive, 0,        name::FLOOR, [13, 11, 1]),
+    (Filled::Receive, 64 << 10, name::WARM,  [22, 23, 3]),
+    (Filled::Receive, 64 << 10, name::FLOOR, [14, 13, 1]),
+    (Filled::Send,    0,        name::WARM,  [21, 20, 3]),
+    (Filled::Send,    0,        name::FLOOR, [13, 11, 1]),
+    (Filled::Send,    64 << 10, name::WARM,  [23, 35, 7]),
+    (Filled::Send,    64 << 10, name::FLOOR, [14, 11, 2]),
+];
+
+fn system_calls() -> Result {
+    for queue in Filled::BOTH {
+        for bytes in [0, 64 << 10] {
+            for calls in calls::count(queue, bytes)? {
+                check(&calls);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check(calls: &Calls) {
+    let Calls {
+        queue,
+        bytes,
+        subject,
+        beside_pause,
+        ..
+    } = calls;
+    let is_this = |it: &&(Filled, usize, &str, _)| (it.0, it.1, it.2) == (*queue, *bytes, subject);
+    match &**subject {
+        name::WARM => assert!(*beside_pause <= MOST_BESIDE, "{calls:?}"),
+        name::CONNECTION_ONLY => {
+            assert!(BESIDE_CONNECTION_ONLY.contains(beside_pause), "{calls:?}");
+        }
+        _ => assert_eq!(*beside_pause, 0, "{calls:?}"),
+    }
+    if let Some((.., expected)) = CALLS.iter().find(is_this) {
+        let counted = [calls.paused, calls.restore, calls.resume];
+        assert_eq!(counted, *expected, "{calls:?}");
+    }
+}
+
+fn nobody_sends_again_because_of_an_idle_connection_that_is_frozen() -> Result {
+    undisturbed_by(Pattern::Idle)
+}
+
+fn nobody_sends_again_because_of_an_app_limited_connection_that_is_frozen() -> Result {
+    undisturbed_by(Pattern::AppLimited)
+}
+
+fn undisturbed_by(pattern: Pattern) -> Result {
+    let seen = undisturbed(pattern, 10)?;
+    assert_eq!(
+        (seen.freezes, seen.retransmissions, seen.resets),
+        (10, 0, 0)
+    );
+    Ok(())
+}
+
+/// The floor would be no floor if it left something out, and no baseline is worth a ratio that does.
+fn everybody_carries_the_same_bytes() -> Result {
+    const BYTES: usize = 20_000;
+    let baseline = Baseline::new(Library::linked());
+    for queue in Filled::BOTH {
+        for mut subject in subject::all(2 * BYTES, Some(&baseline)) {
+            let network = BenchNetwork::build(queue)?;
+            let connection = network.open(BYTES)?;
+            let socket = network.host().enter(|| -> Result<TcpStream> {
+                let mut socket = connection.subject;
+                for _ in 0..3 {
+                    subject.prepare()?;
+                    subject.pause_to_resume(&socket)?;
+                    subject.prepare()?;
+                    socket = cycle(subject.as_mut(), socket)?.0;
+                }
+                Ok(socket)
+            })??;
+            let (mut from, mut to) = match queue {
+                Filled::Receive => (connection.peer, socket),
+                Filled::Send => (socket, connection.peer),
+            };
+            arrives(&mut from, &mut to, BYTES, subject.as_ref())?;
+        }
+    }
+    Ok(())
+}
+
+/// What was in the queue comes first, and then what is written now.
+fn arrives(
+    from: &mut TcpStream,
+    to: &mut TcpStream,
+    queued: usize,
+    subject: &dyn Subject,
+) -> Result {
+    // It was filled with zeros until the window was closed.
+    let end = b"and the end";
+    let mut from = from.try_clone()?;
+    let writing = std::thread::spawn(move || from.write_all(end));
+    let mut all = vec![0xff; queued];
+    to.read_exact(&mut all)?;
+    let mut rest = Vec::new();
+    while !rest.ends_with(end) {
+        let mut byte = [0];
+        to.read_exact(&mut byte)?;
+        rest.push(byte[0]);
+    }
+    writing.join().map_err(|_| "the writer has panicked")??;
+    let bytes = [&all[..], &rest[..rest.len() - end.len()]].concat();
+    let (zeros, filled) = bytes.split_at(bytes.iter().position(|byte| *byte == 0x5a).unwrap_or(0));
+    assert!(zeros.iter().all(|byte| *byte == 0), "{}", subject.name());
+    assert!(
+        filled.iter().all(|byte| *byte == 0x5a),
+        "{}",
+        subject.name()
+    );
+    Ok(())
+}
+
+fn cold_buffers_are_cold_and_warm_ones_are_not() -> Result {
+    const BYTES: usize = 1 << 20;
+    let extent = Extent {
+        blocks: 1,
+        rounds: 5,
+    };
+    let (work, queue) = (Work::PauseToResume, Filled::Receive);
+    let latencies = latencies(work, queue, BYTES, extent, None)?;
+    let faults = |subject: &str| -> Option<f64> {
+        let of = |it: &&Latency| it.subject == subject;
+        Some(latencies.iter().find(of)?.page_faults)
+    };
+    // Of 4 KiB, or of 64.
+    let pages = (BYTES / (64 << 10)) as f64;
+    assert!(
+        faults(name::COLD) >= Some(pages),
+        "{:?}",
+        faults(name::COLD)
+    );
+    assert!(
+        faults(name::WARM) < Some(pages / 2.0),
+        "{:?}",
+        faults(name::WARM)
+    );
+    assert!(
+        faults(name::FLOOR) < Some(pages / 2.0),
+        "{:?}",
+        faults(name::FLOOR)
+    );
+    Ok(())
+}
+
+fn a_run_measures_everything_and_is_no_worse_than_itself() -> Result {
+    let scale = Scale::test();
+    let root = lab::Sandbox::enter()?.is_root();
+    let results = run(&scale, root, |_| {})?;
+    let expected = Work::BOTH.len() * Filled::BOTH.len() * scale.lengths.len() * 4;
+    assert_eq!(results.latencies.len(), expected);
+    for latency in &results.latencies {
+        assert_eq!(latency.standstill.count, scale.blocks * scale.rounds);
+        assert!(latency.standstill.percentile(0) > 0.0, "{latency:?}");
+        assert!(latency.call.median() >= latency.standstill.percentile(0));
+    }
+    // The floor may have lost its stream.
+    for moved in [false, true] {
+        let ours = |it: &&Outage| it.moved == moved && it.subject == name::WARM;
+        assert_eq!(results.outages.iter().filter(ours).count(), 1);
+    }
+    for outage in &results.outages {
+        assert_eq!(outage.resets, 0, "{outage:?}");
+    }
+    assert!(results.crowds.iter().any(|crowd| crowd.to_one.is_some()));
+    assert_eq!(results.verdicts.len(), 7);
+    let folder = tempfile::tempdir()?;
+    report::write_to(folder.path(), &results)?;
+    let read = Results::read(&folder.path().join("results.json"))?;
+    let comparison = Comparison::of(&results, &read);
+    assert!(comparison.compared > 20, "{comparison:?}");
+    assert!(comparison.worse.is_empty(), "{comparison:?}");
+    assert!(report::short(&results).contains("soccr on kernel"));
+    Ok(())
+}
