@@ -17,6 +17,10 @@ pub(crate) const BUFFERS: [(&str, &str); 2] = [
     ("net.ipv4.tcp_wmem", "4096 65536 262144"),
 ];
 
+/// The size that the application fixes both buffers of the end to that is saved. Where buffers may not be forced, one that was
+/// not fixed stays as large as a restore has made it, and so would the next make it larger.
+pub(crate) const FIXED: usize = 128 << 10;
+
 /// A connection that is busy both ways. The socket of the caller's end may become another.
 #[derive(Debug)]
 pub(crate) struct Busy {

@@ -3,7 +3,7 @@
 //! Most cycles save the connection and let its socket run on; every tenth closes the socket and restores the connection into
 //! another. Between two of them both ends hear something new.
 
-use crate::busy::{BUFFERS, Busy, Said};
+use crate::busy::{BUFFERS, Busy, FIXED, Said};
 use crate::error::Error;
 use crate::gauge::{Gauge, judge_all, read_all};
 use crate::goal::{Course, Goal};
@@ -57,7 +57,11 @@ pub(crate) fn run(goal: Goal, planted: Planted, sandbox: &Sandbox) -> Result<Str
         builder = builder.sysctl(name, value);
     }
     let pair = builder.build()?;
-    let connection = pair.connection(Family::V4).open()?;
+    let opening = pair.connection(Family::V4).on_client(|socket| {
+        socket.set_send_buffer_size(FIXED)?;
+        socket.set_recv_buffer_size(FIXED)
+    });
+    let connection = opening.open()?;
     // On the host of the end that is saved: there its socket becomes another.
     pair.a()
         .enter(|| on_host(goal, planted, sandbox, &pair, connection))?

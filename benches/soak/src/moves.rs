@@ -2,7 +2,7 @@
 //!
 //! After some moves there is a new network: the old one has to go, too.
 
-use crate::busy::{BUFFERS, Busy, Said};
+use crate::busy::{BUFFERS, Busy, FIXED, Said};
 use crate::error::Error;
 use crate::gauge::{Gauge, judge_all, read_all};
 use crate::goal::{Course, Goal};
@@ -71,7 +71,11 @@ fn in_one_network(trio: &Trio, course: &Course, last: u64, tally: &mut Tally) ->
     let (client, hosts) = (trio.client(), [trio.old_host(), trio.new_host()]);
     let opening = client.connection_to(trio.old_host(), family);
     let addresses = (client.address(family), trio.address(family));
-    let connection = opening.at(addresses.0, addresses.1).open()?;
+    let opening = opening.at(addresses.0, addresses.1).on_server(|socket| {
+        socket.set_send_buffer_size(FIXED)?;
+        socket.set_recv_buffer_size(FIXED)
+    });
+    let connection = opening.open()?;
     let resets = Resets::count(&hosts, client)?;
     let flow = connection.flow();
     let [inbound, outbound] = [flow, flow.reversed()].map(|it| Match::tcp().flow(it));
