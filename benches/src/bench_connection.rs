@@ -3,7 +3,7 @@
 use crate::error::Error;
 use lab::{Family, Host, Pair, wait};
 use serde::{Deserialize, Serialize};
-use soccr::raw::{self, MSG_DONTWAIT};
+use soccr::raw::{self, MSG_DONTWAIT, Opt};
 use std::fmt;
 use std::net::TcpStream;
 use std::time::Duration;
@@ -47,6 +47,9 @@ pub struct BenchConnection {
     /// The other end; it neither reads nor writes any more.
     pub peer: TcpStream,
 }
+
+/// How often the peer is asked for room while the send queue is filled.
+const PROBES: usize = 8;
 
 /// A bound for the set-up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -92,9 +95,16 @@ impl BenchNetwork {
             }
             // The peer's window takes the first few kilobytes; what is left is the queue.
             Filled::Send if bytes > 0 => {
-                close_window(&subject)?;
-                let left = bytes.saturating_sub(raw::siocoutq(&subject)? as usize);
-                fill(&subject, left)?;
+                for _ in 0..PROBES {
+                    close_window(&subject)?;
+                    let left = bytes.saturating_sub(raw::siocoutq(&subject)? as usize);
+                    fill(&subject, left)?;
+                    // Each resume is a probe, and the peer may find room that it has not told of.
+                    raw::set_int(&subject, Opt::TCP_REPAIR, raw::TCP_REPAIR_ON)?;
+                    raw::set_int(&subject, Opt::TCP_REPAIR, raw::TCP_REPAIR_OFF)?;
+                }
+                let waits = || raw::siocoutqnsd(&subject).is_ok_and(|it| it as usize == bytes);
+                wait::until("the send queue is filled", PATIENCE, waits)?;
             }
             Filled::Send => {}
         }
