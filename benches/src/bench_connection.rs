@@ -3,7 +3,7 @@
 use crate::error::Error;
 use lab::{Family, Host, Pair, wait};
 use serde::{Deserialize, Serialize};
-use soccr::raw::{self, MSG_DONTWAIT};
+use soccr::raw::{self, MSG_DONTWAIT, Opt};
 use std::fmt;
 use std::net::TcpStream;
 use std::time::Duration;
@@ -48,6 +48,15 @@ pub struct BenchConnection {
     pub peer: TcpStream,
 }
 
+/// How often the peer is asked for room while the send queue is filled.
+const PROBES: usize = 8;
+
+/// How many connections are opened to find one whose peer has dropped nothing.
+const TRIES: usize = 5;
+
+/// How long a window takes to close; nothing is on its way that takes longer.
+const CLOSING: Duration = Duration::from_secs(1);
+
 /// A bound for the set-up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -82,6 +91,17 @@ impl BenchNetwork {
     /// # Errors
     /// [`Error`] with what could not be done.
     pub fn open(&self, bytes: usize) -> Result<BenchConnection, Error> {
+        for _ in 1..TRIES {
+            match self.try_open(bytes) {
+                // A peer that has dropped what it had no room for is sent it again and again: part of that queue was sent.
+                Err(Error::Lab(lab::Error::Timeout { .. })) => {}
+                other => return other,
+            }
+        }
+        self.try_open(bytes)
+    }
+
+    fn try_open(&self, bytes: usize) -> Result<BenchConnection, Error> {
         let connection = self.pair.connection(Family::V4).open()?;
         let (subject, peer) = (connection.client, connection.server);
         match self.filled {
@@ -92,9 +112,16 @@ impl BenchNetwork {
             }
             // The peer's window takes the first few kilobytes; what is left is the queue.
             Filled::Send if bytes > 0 => {
-                close_window(&subject)?;
-                let left = bytes.saturating_sub(raw::siocoutq(&subject)? as usize);
-                fill(&subject, left)?;
+                for _ in 0..PROBES {
+                    close_window(&subject)?;
+                    let left = bytes.saturating_sub(raw::siocoutq(&subject)? as usize);
+                    fill(&subject, left)?;
+                    // Each resume is a probe, and the peer may find room that it has not told of.
+                    raw::set_int(&subject, Opt::TCP_REPAIR, raw::TCP_REPAIR_ON)?;
+                    raw::set_int(&subject, Opt::TCP_REPAIR, raw::TCP_REPAIR_OFF)?;
+                }
+                let waits = || raw::siocoutqnsd(&subject).is_ok_and(|it| it as usize == bytes);
+                wait::until("the send queue is filled", PATIENCE, waits)?;
             }
             Filled::Send => {}
         }
@@ -106,7 +133,7 @@ impl BenchNetwork {
 fn close_window(socket: &TcpStream) -> Result<(), Error> {
     // Nothing waits for an acknowledgement: what waits, waits for the window.
     socket.set_nodelay(true)?;
-    wait::until("the window is closed", PATIENCE, || {
+    wait::until("the window is closed", CLOSING, || {
         while raw::siocoutqnsd(socket).is_ok_and(|unsent| unsent == 0) {
             let _ = raw::send(socket, &[0; 512], MSG_DONTWAIT);
         }
