@@ -180,7 +180,7 @@ fn no_report() -> Result<(), Failed> {
             &["report", "no-such-file", "--format", "junit"],
             "no-such-file: No such file",
         ),
-        (&["run", "--report", "xml=x"], "choose among ktap"),
+        (&["run", "--report", "xml=x"], "choose among text"),
         (&["run", "--shard", "3/2"], "a part is K/N"),
         (
             &["bisect", "no/such/case", "--kernel", "x"],
