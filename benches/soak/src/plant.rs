@@ -61,8 +61,12 @@ impl Planted {
 
     /// Before a snapshot is restored.
     pub(crate) fn in_a_snapshot(&self, snapshot: &mut Snapshot) {
-        let queues = [&mut snapshot.send.bytes, &mut snapshot.receive.bytes];
-        let byte = queues.into_iter().find_map(|bytes| bytes.last_mut());
+        let unsent = snapshot.send.unsent > 0;
+        // One that nobody has heard yet: what was sent may have arrived.
+        let byte = match snapshot.receive.bytes.last_mut() {
+            None if unsent => snapshot.send.bytes.last_mut(),
+            received => received,
+        };
         if let (Some(Plant::Byte), Some(byte)) = (self.what, byte) {
             *byte ^= 1;
         }

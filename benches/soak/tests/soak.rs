@@ -96,8 +96,9 @@ fn network() -> Result<Completion, Failed> {
 fn byte() -> Result<Completion, Failed> {
     planted(
         "byte",
-        &["cycles", "--cycles", "10"],
-        "what is read: at offset ",
+        &["cycles", "--cycles", "100"],
+        // By who reads it, or by the next save: whoever comes first.
+        ": at offset ",
     )
 }
 

@@ -12,11 +12,7 @@ use lab::{Error, Flow, Host, TcpState, wait};
 /// # Errors
 /// [`Stop::Fail`] with the socket; [`Stop::Broken`] where the kernel does not tell.
 pub fn expect_absent(host: &Host, flow: &Flow) -> Verdict {
-    // What cannot be asked is told below.
-    let gone = || !matches!(found(host, flow), Ok(Some(_)));
-    let _ = wait::until("the socket to be gone", PATIENCE, gone);
-    let found = found(host, flow)?.map(|socket| socket.told);
-    expect_eq(socket_of(flow, host), found, None)
+    expect_none(host, flow, |_| true)
 }
 
 /// Fails if the host has a socket of this connection, but in TIME-WAIT.
@@ -24,8 +20,15 @@ pub fn expect_absent(host: &Host, flow: &Flow) -> Verdict {
 /// # Errors
 /// Those of [`expect_absent`].
 pub fn expect_over(host: &Host, flow: &Flow) -> Verdict {
-    let found = found(host, flow)?.filter(|socket| !socket.waits);
-    expect_eq(socket_of(flow, host), found.map(|socket| socket.told), None)
+    expect_none(host, flow, |socket| !socket.waits)
+}
+
+fn expect_none(host: &Host, flow: &Flow, counts: impl Fn(&Found) -> bool) -> Verdict {
+    let look = || Ok::<_, Stop>(found(host, flow)?.filter(&counts));
+    // What cannot be asked is told below.
+    let gone = || !matches!(look(), Ok(Some(_)));
+    let _ = wait::until("the socket to be gone", PATIENCE, gone);
+    expect_eq(socket_of(flow, host), look()?.map(|it| it.told), None)
 }
 
 fn socket_of(flow: &Flow, host: &Host) -> String {

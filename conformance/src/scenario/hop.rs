@@ -10,6 +10,7 @@ use super::world::World;
 use crate::journey::{Privileges, by_image};
 use crate::oracle::state::KernelView;
 use crate::oracle::stream::End;
+use crate::oracle::table;
 use crate::subject::{self, Refusal};
 use crate::verdict::{Stop, Verdict, expect_eq};
 use lab::{Blackhole, Direction, Flow, Match};
@@ -208,6 +209,12 @@ impl World {
             egress = self.lock_egress(end)?;
         }
         self.mark(end, CLOSED)?;
+        // Who looks at `/proc/self/fd` has had the socket for a moment: while it is there, its addresses are taken.
+        let flow = match end {
+            End::Subject => self.flow,
+            End::Peer => self.flow.reversed(),
+        };
+        table::expect_over(self.hosts.of(end), &flow)?;
         self.talk
             .check_queues(end, &snapshot.receive.bytes, &snapshot.send.bytes)?;
         self.moments
