@@ -59,11 +59,16 @@ fn carry_out(order: &str, given: OwnedFd) -> u8 {
     let mut words = order.split(' ');
     let what = words.next().unwrap_or_default();
     let number = words.next().map_or(Ok(0), str::parse);
-    let done = match (what, number, words.next()) {
+    let way = words.next();
+    let fin = match way {
+        Some("emulate") => FinMode::Emulate,
+        _ => FinMode::Inject,
+    };
+    let done = match (what, number, way) {
         ("save", Ok(number), None) => save(number, &given),
-        ("restore", Ok(number), fin) => restore(number, fin == Some("emulate"), given),
-        (starved::SAVE | starved::RESTORE | starved::RESTORE_IN_GROUP, Ok(number), fin) => {
-            return starved::carry_out(what, number, fin == Some("emulate"), given);
+        ("restore", Ok(number), _) => restore(number, fin, given),
+        (starved::SAVE | starved::RESTORE | starved::RESTORE_IN_GROUP, Ok(number), _) => {
+            return starved::carry_out(what, number, fin, given);
         }
         ("repair", Ok(number), None) => return repair(number, &given),
         _ => Err(format!("{ORDER}={order} is no order").into()),
@@ -83,20 +88,21 @@ fn save(number: usize, socket: &OwnedFd) -> Done {
 }
 
 /// What is given is the snapshot. A restore that comes to its end is killed there, before it is resumed.
-fn restore(number: usize, emulate: bool, given: OwnedFd) -> Done {
-    let mut image = Vec::new();
+fn restore(number: usize, fin: FinMode, given: OwnedFd) -> Done {
     let mut given = File::from(given);
-    given.read_to_end(&mut image)?;
-    let snapshot = Snapshot::from_image(&image)?;
-    let fin = match emulate {
-        true => FinMode::Emulate,
-        false => FinMode::Inject,
-    };
+    let snapshot = snapshot(&mut given)?;
     let restore = || snapshot.restore_with(Settings::new().fin(fin));
     let (restored, _) = strike_at(number, Fault::Kill, restore);
     let _restored = restored?;
     strike_at(0, Fault::Kill, || soccr::raw::poll(&given)).0?;
     Err("the process was not killed".into())
+}
+
+/// The snapshot that a victim is given, as an image.
+fn snapshot(from: &mut impl Read) -> io::Result<Snapshot> {
+    let mut image = Vec::new();
+    from.read_to_end(&mut image)?;
+    Snapshot::from_image(&image).map_err(io::Error::other)
 }
 
 /// Whose socket a process in a user namespace of its own tries to repair.

@@ -1,13 +1,13 @@
 //! A child that has no descriptors or no memory for what it is told to do, and looks at what the library says of that.
 
-use super::{Ended, spawner};
+use super::{Ended, snapshot, spawner};
 use crate::control_group::ControlGroup;
 use crate::verdict::{Failure, Stop, Verdict};
 use lab::Host;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use soccr::{Error, ErrorKind, FinMode, Settings, Snapshot};
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// The orders: with room for so many descriptors, or as a member of a control group.
@@ -21,11 +21,7 @@ const REFUSED: u8 = 3;
 const OTHERWISE: u8 = 4;
 
 /// Does what the order says; returns the code to end with.
-pub(super) fn carry_out(order: &str, room: usize, emulate: bool, given: OwnedFd) -> u8 {
-    let fin = match emulate {
-        true => FinMode::Emulate,
-        false => FinMode::Inject,
-    };
+pub(super) fn carry_out(order: &str, room: usize, fin: FinMode, given: OwnedFd) -> u8 {
     let answer = match order {
         SAVE => save(room, &given),
         RESTORE => restore(room, fin, given),
@@ -59,12 +55,6 @@ fn restore_in_group(given: OwnedFd) -> io::Result<u8> {
     // From here on: the sockets of before are not counted.
     fs::write(members.trim_end(), std::process::id().to_string())?;
     Ok(judge(snapshot.restore().map(drop), lacks_memory))
-}
-
-fn snapshot(from: &mut impl Read) -> io::Result<Snapshot> {
-    let mut image = Vec::new();
-    from.read_to_end(&mut image)?;
-    Snapshot::from_image(&image).map_err(io::Error::other)
 }
 
 /// Lets this process have so many descriptors more than it has.
