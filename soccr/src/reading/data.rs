@@ -12,8 +12,8 @@ use crate::sys;
 use crate::window::Window;
 use std::os::fd::BorrowedFd;
 
-/// Length of a `struct tcp_info` that ends with `tcpi_bytes_retrans`.
-const COUNTS_WHAT_LEFT: usize = 216;
+/// Length of a `struct tcp_info` that ends with `tcpi_bytes_sent` (kernel 4.19).
+const COUNTS_WHAT_LEFT: usize = 208;
 
 /// Length of one that ends with `tcpi_notsent_bytes` (kernel 4.6).
 const COUNTS_UNSENT: usize = 148;
@@ -105,7 +105,8 @@ impl Data {
         if !self.state.is_synchronized() {
             return 0;
         }
-        (self.outq_unsent + self.taken_as_sent()).saturating_sub(u32::from(self.state.owes_fin()))
+        let unsent = self.outq_unsent + self.taken_as_sent();
+        unsent.saturating_sub(u32::from(self.state.owes_fin()))
     }
 
     /// How many bytes the kernel calls sent that never were.
@@ -184,8 +185,9 @@ impl Data {
 
 /// What was unsent before the send queue was selected.
 ///
-/// As long as it is selected, whatever makes the kernel send, an acknowledgement or a timer, makes it take all that is
-/// unsent as sent, while nothing leaves (guide A65; kernel `tcp_write_xmit`). What has really left it counts apart.
+/// As long as it is selected, an acknowledgement that comes in makes the kernel take all that is unsent as sent, while nothing
+/// leaves (guide A65; kernel `tcp_write_xmit`). What has really left it counts apart. Its timer does send, from the oldest byte
+/// on (guide A9), also of what never was sent before, and to the kernel that is sent again.
 #[derive(Clone, Copy, Debug)]
 struct Untouched {
     unsent: u32,
@@ -196,23 +198,22 @@ impl Untouched {
     fn of(info: &TcpInfo) -> Self {
         Self {
             unsent: info.notsent_bytes,
-            sent: first_sent(info),
+            sent: info.bytes_sent,
         }
     }
 
-    /// What is unsent now; nothing is written meanwhile. Before kernel 4.19, which does not count, it cannot be told.
+    /// What is unsent now, at most; nothing is written meanwhile. Before kernel 4.19, which does not count, it cannot be told.
+    ///
+    /// Everything that has left since may have been of it. What was in flight before, and is sent again, is taken off for
+    /// nothing: a byte that is called sent and never was is sent again by a timer, while one that the peer has and that is
+    /// called unsent is acknowledged by nobody (kernel `tcp_ack`).
     fn unsent_now(&self, info: &TcpInfo) -> u32 {
         if info.length < COUNTS_WHAT_LEFT {
             return 0;
         }
-        let sent = first_sent(info).saturating_sub(self.sent);
+        let sent = info.bytes_sent.saturating_sub(self.sent);
         u32::try_from(u64::from(self.unsent).saturating_sub(sent)).unwrap_or(0)
     }
-}
-
-/// Payload that has left for the first time.
-fn first_sent(info: &TcpInfo) -> u64 {
-    info.bytes_sent.saturating_sub(info.bytes_retrans)
 }
 
 /// Both windows, or `None` on a kernel that does not tell (before 4.8).
@@ -251,28 +252,27 @@ mod tests {
     use super::*;
 
     /// As a kernel writes it that counts what has left.
-    fn info(unsent: u32, sent: u64, again: u64) -> TcpInfo {
+    fn info(unsent: u32, sent: u64) -> TcpInfo {
         let mut info = TcpInfo::decode(&[]);
         info.length = COUNTS_WHAT_LEFT;
         info.notsent_bytes = unsent;
-        (info.bytes_sent, info.bytes_retrans) = (sent, again);
+        info.bytes_sent = sent;
         info
     }
 
     #[test]
-    fn only_what_has_left_since_is_sent_now() {
-        let before = Untouched::of(&info(700, 5_000, 1_000));
+    fn whatever_has_left_since_may_be_what_was_unsent() {
+        let before = Untouched::of(&info(700, 5_000));
         // The kernel says that nothing is unsent, and what has left tells how much of it is true.
-        assert_eq!(before.unsent_now(&info(0, 5_000, 1_000)), 700);
-        assert_eq!(before.unsent_now(&info(0, 5_300, 1_000)), 400);
-        assert_eq!(before.unsent_now(&info(0, 5_300, 1_300)), 700);
-        assert_eq!(before.unsent_now(&info(0, 5_900, 1_000)), 0);
+        assert_eq!(before.unsent_now(&info(0, 5_000)), 700);
+        assert_eq!(before.unsent_now(&info(0, 5_300)), 400);
+        assert_eq!(before.unsent_now(&info(0, 5_900)), 0);
     }
 
     #[test]
     fn a_kernel_that_does_not_count_is_believed() {
-        let before = Untouched::of(&info(700, 0, 0));
-        let mut older = info(0, 0, 0);
+        let before = Untouched::of(&info(700, 0));
+        let mut older = info(0, 0);
         older.length -= 1;
         assert_eq!(before.unsent_now(&older), 0);
     }

@@ -5,6 +5,7 @@ mod helper;
 mod options;
 mod probe;
 mod refusals;
+mod sent_by_timer;
 mod silent_close;
 mod traffic;
 mod ways;
@@ -16,6 +17,7 @@ use crate::case::Case;
 pub fn cases() -> Vec<Case> {
     let mut cases = options::cases();
     cases.extend(traffic::cases());
+    cases.extend(sent_by_timer::cases());
     cases.extend(refusals::cases());
     cases.extend(ways::cases());
     cases.extend(probe::cases());
