@@ -69,34 +69,33 @@ pub const BASELINE: &[Setting] = &[
 ///
 /// All new namespaces begin with the same values: what the first of them had already is not looked at again.
 pub(crate) fn apply_baseline() -> Result<(), Error> {
-    static TO_BE_SET: OnceLock<Vec<&Setting>> = OnceLock::new();
+    static TO_BE_SET: OnceLock<Vec<(&str, &str)>> = OnceLock::new();
     if let Some(settings) = TO_BE_SET.get() {
         return settings
             .iter()
-            .try_for_each(|setting| apply(setting).map(drop));
+            .try_for_each(|(name, value)| write(name, value));
     }
     let mut settings = Vec::new();
     for setting in BASELINE {
-        if apply(setting)? {
-            settings.push(setting);
-        }
+        settings.extend(apply(setting)?);
     }
     // Who comes second has found the same.
     let _ = TO_BE_SET.set(settings);
     Ok(())
 }
 
-/// Returns whether the setting had another value.
-fn apply(setting: &Setting) -> Result<bool, Error> {
-    let mut result = Ok(false);
-    for value in setting.values {
-        result = ensure(setting.name, value);
+/// Returns the name and the value that it had to be given, if it had another.
+fn apply(setting: &Setting) -> Result<Option<(&'static str, &'static str)>, Error> {
+    let mut result = Ok(None);
+    for &value in setting.values {
+        let had_to = ensure(setting.name, value);
+        result = had_to.map(|had_to| had_to.then_some((setting.name, value)));
         if result.is_ok() {
             break;
         }
     }
     match result {
-        Err(error) if setting.optional && error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        Err(error) if setting.optional && error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
         result => result,
     }
 }
