@@ -2,7 +2,7 @@
 
 use crate::error::{Doing, Error};
 use crate::host::Host;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 /// Of the namespace that the calling thread is in; `/proc/net` would be that of the process.
@@ -13,45 +13,66 @@ const FILES: [&str; 2] = [
 
 /// The counters of one host at one time, named as `nstat` groups them: `Tcp.RetransSegs`, `TcpExt.TCPTimeouts`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counters(BTreeMap<String, u64>);
+pub struct Counters(BTreeMap<String, Group>);
+
+/// What the kernel writes of a group: two lines. They are taken apart where somebody asks, since most never change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Group {
+    names: String,
+    values: String,
+}
+
+impl Group {
+    /// Its counters; Tcp.MaxConn is -1, for "no limit": it is none.
+    fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.names
+            .split_whitespace()
+            .zip(self.values.split_whitespace())
+            .filter_map(|(name, value)| Some((name, value.parse().ok()?)))
+    }
+}
 
 impl Counters {
     /// One counter; `None` where this kernel does not count it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<u64> {
-        self.0.get(name).copied()
+        let (group, name) = name.split_once('.')?;
+        let mut counters = self.0.get(group)?.iter();
+        counters.find_map(|(other, value)| (other == name).then_some(value))
     }
 
-    /// What has moved since `before`; a counter that only one of the two has did not.
+    /// What has moved since `before`; one that the kernel did not name then was 0, as those of `IcmpMsg` are until they count.
     #[must_use]
     pub fn since(&self, before: &Self) -> Moved {
-        let moved = self.0.iter().filter_map(|(name, &after)| {
-            let before = before.get(name)?;
-            (before != after).then(|| (name.clone(), (before, after)))
-        });
-        Moved(moved.collect())
+        let mut moved = BTreeMap::new();
+        for (group, now) in &self.0 {
+            let then = before.0.get(group);
+            if then == Some(now) {
+                continue;
+            }
+            let then: HashMap<_, _> = then.into_iter().flat_map(Group::iter).collect();
+            for (name, after) in now.iter() {
+                let before = then.get(name).copied().unwrap_or(0);
+                if before != after {
+                    moved.insert(format!("{group}.{name}"), (before, after));
+                }
+            }
+        }
+        Moved(moved)
     }
 
     /// Reads what the kernel writes: two lines a group, `Tcp: Name Name …` and `Tcp: 1 2 …`.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let lines: Vec<_> = text.lines().collect();
-        let mut counters = BTreeMap::new();
-        for pair in lines.chunks_exact(2) {
-            let [names, values] = pair else { continue };
-            let (Some((group, names)), Some((_, values))) =
-                (names.split_once(':'), values.split_once(':'))
-            else {
-                continue;
-            };
-            for (name, value) in names.split_whitespace().zip(values.split_whitespace()) {
-                // Tcp.MaxConn is -1, for "no limit": it is no counter.
-                if let Ok(value) = value.parse() {
-                    counters.insert(format!("{group}.{name}"), value);
-                }
-            }
-        }
-        Self(counters)
+        let groups = lines.chunks_exact(2).filter_map(|pair| {
+            let [names, values] = pair else { return None };
+            let (group, names) = names.split_once(':')?;
+            let (_, values) = values.split_once(':')?;
+            let (names, values) = (names.to_owned(), values.to_owned());
+            Some((group.to_owned(), Group { names, values }))
+        });
+        Self(groups.collect())
     }
 }
 
@@ -121,7 +142,9 @@ mod tests {
         let counters = Counters::parse(TEXT);
         assert_eq!(counters.get("Tcp.OutRsts"), Some(3));
         assert_eq!(counters.get("TcpExt.PAWSEstab"), Some(0));
-        assert_eq!(counters.get("Tcp.MaxConn"), None);
+        for name in ["Tcp.MaxConn", "Tcp.Other", "Ip.OutRsts", "OutRsts"] {
+            assert_eq!(counters.get(name), None, "{name}");
+        }
     }
 
     #[test]
@@ -140,5 +163,10 @@ mod tests {
         assert_eq!(moved.by("TcpExt.PAWSEstab"), 0);
         assert!(moved.only(|name| name == "Tcp.InErrs").is_empty());
         assert!(before.since(&before).is_empty());
+        let more = Counters::parse("Tcp: New OutRsts\nTcp: 7 5\nIcmpMsg: InType3\nIcmpMsg: 1\n");
+        assert_eq!(
+            more.since(&before).to_string(),
+            "IcmpMsg.InType3 0 -> 1\nTcp.New 0 -> 7\nTcp.OutRsts 3 -> 5\n"
+        );
     }
 }
