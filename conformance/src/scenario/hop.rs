@@ -296,7 +296,7 @@ impl World {
             expected.allow_acknowledgement(&view);
         }
         let segment = self.model.largest_segment();
-        if self.model.mtu != self.model.setup.mtu && view.snd_mss <= segment {
+        if self.model.relinked && view.snd_mss <= segment {
             // The saved socket has not sent anything since, and not noticed.
             expected.snd_mss = view.snd_mss;
         }

@@ -39,6 +39,8 @@ pub struct Model {
     /// Whether that was ever more: an end that asks its route again only when it sends, as after its options have changed,
     /// loses a larger segment at its own link, and then sends it again, in smaller ones.
     pub narrowed: bool,
+    /// Whether that was ever another: an end that has not sent anything since has not noticed.
+    pub relinked: bool,
 }
 
 impl Model {
@@ -60,6 +62,7 @@ impl Model {
             clamps: [u32::MAX; 2],
             mtu: setup.mtu,
             narrowed: false,
+            relinked: false,
         }
     }
 
@@ -150,6 +153,7 @@ impl Model {
             Step::Set(end, Setting::KeepAlive) => self.keeps_alive[end as usize] = true,
             Step::Mtu(bytes) => {
                 self.narrowed |= bytes < self.mtu;
+                self.relinked |= bytes != self.mtu;
                 self.mtu = bytes;
             }
             Step::Write(..)

@@ -147,6 +147,7 @@ fn foreign_address(ctx: &Context, family: Family) -> Verdict {
     expect_ok("bind with freebind", raw::bind(&socket, foreign))
 }
 
+/// Before 8002d44fe84d (6.8) the port remembers that it was bound with `SO_REUSEADDR` (`fastreuse`), and lets the listener.
 fn afterwards(ctx: &Context) -> Verdict {
     let lone = Lone::connect(ctx, Family::V4)?;
     raw::set_int(&lone.socket, Opt::TCP_REPAIR, raw::TCP_REPAIR_OFF_NO_WP)?;

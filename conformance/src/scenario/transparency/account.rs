@@ -33,6 +33,8 @@ pub(super) struct Section {
     pub(super) segments: Vec<Sighting>,
     /// Whose streams are held up: they wait for a window, or have waited, and are not read to their end since.
     pub(super) held_up: [bool; 2],
+    /// How often the witness has sent something again by now, and has received something out of order.
+    pub(super) counted: [u32; 2],
 }
 
 /// What there is to say, by its name.
@@ -94,7 +96,7 @@ impl Account {
         scenario: &Scenario,
         mut sections: Vec<Section>,
     ) -> Self {
-        let mut ways = [End::Subject, End::Peer].map(|end| Way::new(end, scenario.setup.offload));
+        let mut ways = [End::Subject, End::Peer].map(|end| Way::new(end, &scenario.setup));
         let roomy = is_roomy(scenario);
         let last = sections.len().saturating_sub(1);
         for (index, section) in sections.iter_mut().enumerate() {

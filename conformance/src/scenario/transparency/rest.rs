@@ -96,16 +96,21 @@ pub(super) fn read(
             tell(About::Manner, "tcpi_snd_mss", info.snd_mss.to_string());
         }
         if witness == Some(end) {
+            // Both only grow: what is told is by how much, so that nothing of an earlier section is told again.
+            let counted = [info.total_retrans, info.rcv_ooopack];
+            let before = before.map_or([0; 2], |it| it.counted);
+            let [again, disorder] = [0, 1].map(|it| counted[it].wrapping_sub(before[it]));
             tell(
                 About::Course(end),
-                "tcpi_total_retrans",
-                info.total_retrans.to_string(),
+                "tcpi_total_retrans has grown by",
+                again.to_string(),
             );
             tell(
                 About::Course(end.other()),
-                "tcpi_rcv_ooopack",
-                info.rcv_ooopack.to_string(),
+                "tcpi_rcv_ooopack has grown by",
+                disorder.to_string(),
             );
+            section.counted = counted;
         }
     }
     Ok(section)

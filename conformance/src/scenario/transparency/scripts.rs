@@ -84,6 +84,18 @@ pub(super) const ALL: &[(&str, &str, &str)] = &[
          restore subject\npeer ends\nrestore subject",
     ),
     (
+        "at-the-end-of-its-room",
+        "the peer has room for a few bytes more, or for a segment and a few bytes",
+        "network move\nmtu 1927\noffload off\ntimestamps off\nsack off\nscaling off\nmss 619\ncongestion bbr
+         subject writes 619\nrestore subject\nsubject writes 620\nsubject writes 65537\npeer reads all",
+    ),
+    (
+        "links-as-they-were",
+        "the links take smaller packets for a while",
+        "timestamps off\nsubject writes 100\nlinks take 1362\nrestore subject\nlinks take 1500\nrestore subject
+         subject writes 5000\npeer reads all",
+    ),
+    (
         "marked",
         "the packets have a class of their own",
         "subject sets tos 184\nsubject writes 100\nrestore subject\nsubject writes 200\npeer writes 300\nsubject reads all

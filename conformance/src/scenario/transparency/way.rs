@@ -3,6 +3,7 @@
 use super::account::{About, Facts};
 use super::sighting::Sighting;
 use crate::oracle::stream::End;
+use crate::scenario::setup::Setup;
 use std::collections::BTreeSet;
 
 /// So many segments leave at once, whatever was learned of the path: the initial window (RFC 6928).
@@ -10,6 +11,12 @@ const ONE_FLIGHT: usize = 10;
 
 /// An application writes no more at once: what a larger write is cut into depends on when each part is taken.
 const ONE_WRITE: i64 = 1 << 16;
+
+/// A window below this many bytes is narrower than any segment (`TCP_MIN_MSS`).
+const NARROW: i64 = 87;
+
+/// A window that may be a narrow one and a segment more.
+pub(super) const SHORT: &str = "short";
 
 /// Behind the boundaries of segments of which not all found room at once.
 pub(super) const BEYOND_THE_WINDOW: &str = ", beyond the window";
@@ -19,6 +26,8 @@ pub(super) struct Way {
     end: End,
     /// Whether segments are cut by the link: how large they are is not seen.
     cut_by_link: bool,
+    /// The payload of a full segment, bytes.
+    segment: u32,
     /// The end of what was sent.
     sent: i64,
     /// The end of what it has acknowledged.
@@ -56,10 +65,11 @@ struct New {
 }
 
 impl Way {
-    pub(super) fn new(end: End, cut_by_link: bool) -> Self {
+    pub(super) fn new(end: End, setup: &Setup) -> Self {
         Self {
             end,
-            cut_by_link,
+            cut_by_link: setup.offload,
+            segment: setup.segment(),
             sent: 0,
             acknowledged: 0,
             edge: 0,
@@ -143,7 +153,8 @@ impl Way {
         if at_rest {
             let window = match self.edge - self.acknowledged {
                 ..=0 => "closed",
-                1..=87 => "narrow",
+                1..=NARROW => "narrow",
+                short if short <= NARROW + i64::from(self.segment) => SHORT,
                 _ => "open",
             };
             tell(About::Window(end), "window", window.to_owned());
