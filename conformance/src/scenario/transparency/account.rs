@@ -33,6 +33,8 @@ pub(super) struct Section {
     pub(super) segments: Vec<Sighting>,
     /// Whose streams are held up: they wait for a window, or have waited, and are not read to their end since.
     pub(super) held_up: [bool; 2],
+    /// Which ends may have received more than they have room for.
+    pub(super) crowded: [bool; 2],
     /// How often the witness has sent something again by now, and has received something out of order.
     pub(super) counted: [u32; 2],
 }
@@ -96,7 +98,7 @@ impl Account {
         scenario: &Scenario,
         mut sections: Vec<Section>,
     ) -> Self {
-        let mut ways = [End::Subject, End::Peer].map(|end| Way::new(end, &scenario.setup));
+        let mut ways = [End::Subject, End::Peer].map(|end| Way::new(end, scenario.setup.offload));
         let roomy = is_roomy(scenario);
         let last = sections.len().saturating_sub(1);
         for (index, section) in sections.iter_mut().enumerate() {
@@ -109,8 +111,8 @@ impl Account {
                 };
                 mine.take(segment, theirs);
             }
-            for way in &mut ways {
-                way.tell(&mut section.facts, index < last, roomy);
+            for (way, crowded) in ways.iter_mut().zip(section.crowded) {
+                way.tell(&mut section.facts, index < last, roomy, crowded);
             }
         }
         Self {

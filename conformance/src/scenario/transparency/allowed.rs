@@ -1,7 +1,7 @@
 //! What may differ because of a checkpoint, and why: a difference that is not here is a failure.
 
 use super::sighting::Sighting;
-use super::way::{BEYOND_THE_WINDOW, SHORT};
+use super::way::BEYOND_THE_WINDOW;
 use crate::oracle::stream::End;
 
 /// Something that may differ.
@@ -141,17 +141,7 @@ pub(super) const ALLOWED: &[Allowed] = &[
         allows: Allows::Fact(|changed, context| {
             context.saved != [false; 2]
                 && changed.name.ends_with(": window")
-                && ["open", SHORT].contains(&changed.values[1].as_str())
-        }),
-    },
-    Allowed {
-        name: "a window that is a segment shorter",
-        why: "which segments are acknowledged follows from how they come, and what a receiver has announced by then it keeps \
-              until it has room for a whole segment more (__tcp_select_window): at the end of its room that is one more or less",
-        allows: Allows::Fact(|changed, _| {
-            changed.name.ends_with(": window")
-                && changed.values.iter().any(|value| value == SHORT)
-                && changed.values.iter().all(|value| value != "closed")
+                && changed.values[1] == "open"
         }),
     },
     Allowed {

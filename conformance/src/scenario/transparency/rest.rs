@@ -64,7 +64,9 @@ pub(super) fn read(
                 .facts
                 .tell(about, format_args!("{end}: {name}"), value);
         };
-        if roomy && written - read <= NEVER_TOO_MUCH {
+        let crowded = !roomy || written - read > NEVER_TOO_MUCH;
+        section.crowded[end.other() as usize] = crowded;
+        if !crowded {
             let waits = if queued > 0 { "yes" } else { "no" };
             tell(About::Manner, "waits for a window", waits.to_owned());
         }

@@ -204,30 +204,6 @@ fn other_segments_are_allowed_where_only_a_wider_window_has_room_for_all() {
 }
 
 #[test]
-fn a_segment_more_or_less_is_allowed_at_the_end_of_a_window_only() {
-    let scenario: Scenario = SCENARIO.parse().unwrap();
-    let segment = i64::from(scenario.setup.segment());
-    let account = |room: i64| {
-        let mut segments = segments(false);
-        segments[3][1].edge = Some(150 + room);
-        Account::of_segments(segments, &scenario)
-    };
-    for (one, other, allowed) in [
-        (77, 77 + segment, true),
-        (77 + segment, 77, true),
-        (88 + segment, 77, false),
-        (0, 77 + segment, true),
-        (77 + segment, 0, false),
-        (60_000, 77 + segment, true),
-    ] {
-        let comparison = Comparison::of(&scenario.steps, &account(one), &account(other));
-        let mut differences = comparison.differences.iter().map(ToString::to_string);
-        let noticed = differences.any(|it| it.contains("peer: window"));
-        assert_eq!(noticed, !allowed, "{one} and {other}");
-    }
-}
-
-#[test]
 fn another_face_is_noticed() {
     let header = |change: fn(&mut Header)| {
         move |with: &mut Vec<Vec<Sighting>>| {

@@ -3,7 +3,6 @@
 use super::account::{About, Facts};
 use super::sighting::Sighting;
 use crate::oracle::stream::End;
-use crate::scenario::setup::Setup;
 use std::collections::BTreeSet;
 
 /// So many segments leave at once, whatever was learned of the path: the initial window (RFC 6928).
@@ -11,12 +10,6 @@ const ONE_FLIGHT: usize = 10;
 
 /// An application writes no more at once: what a larger write is cut into depends on when each part is taken.
 const ONE_WRITE: i64 = 1 << 16;
-
-/// A window below this many bytes is narrower than any segment (`TCP_MIN_MSS`).
-const NARROW: i64 = 87;
-
-/// A window that may be a narrow one and a segment more.
-pub(super) const SHORT: &str = "short";
 
 /// Behind the boundaries of segments of which not all found room at once.
 pub(super) const BEYOND_THE_WINDOW: &str = ", beyond the window";
@@ -26,8 +19,6 @@ pub(super) struct Way {
     end: End,
     /// Whether segments are cut by the link: how large they are is not seen.
     cut_by_link: bool,
-    /// The payload of a full segment, bytes.
-    segment: u32,
     /// The end of what was sent.
     sent: i64,
     /// The end of what it has acknowledged.
@@ -65,11 +56,10 @@ struct New {
 }
 
 impl Way {
-    pub(super) fn new(end: End, setup: &Setup) -> Self {
+    pub(super) fn new(end: End, cut_by_link: bool) -> Self {
         Self {
             end,
-            cut_by_link: setup.offload,
-            segment: setup.segment(),
+            cut_by_link,
             sent: 0,
             acknowledged: 0,
             edge: 0,
@@ -132,8 +122,8 @@ impl Way {
     }
 
     /// Says what is known, and begins anew; `at_rest` is whether all has come to rest and not to an end, `roomy` whether the
-    /// receive buffers are as large as usual.
-    pub(super) fn tell(&mut self, facts: &mut Facts, at_rest: bool, roomy: bool) {
+    /// receive buffers are as large as usual, `crowded` whether so much waits to be read that its own may be full.
+    pub(super) fn tell(&mut self, facts: &mut Facts, at_rest: bool, roomy: bool, crowded: bool) {
         let new = std::mem::take(&mut self.new);
         let end = self.end;
         let mut tell = |about, name: &str, value: String| {
@@ -150,11 +140,12 @@ impl Way {
         tell(theirs, "acknowledged", self.acknowledged.to_string());
         let ended = self.ended.map_or("not".to_owned(), |at| format!("at {at}"));
         tell(About::Stream(end), "ended", ended);
-        if at_rest {
+        // Where room becomes scarce, which segments were acknowledged one by one decides what is announced
+        // (__tcp_select_window), and that differs from run to run.
+        if at_rest && !crowded {
             let window = match self.edge - self.acknowledged {
                 ..=0 => "closed",
-                1..=NARROW => "narrow",
-                short if short <= NARROW + i64::from(self.segment) => SHORT,
+                1..=87 => "narrow",
                 _ => "open",
             };
             tell(About::Window(end), "window", window.to_owned());
