@@ -77,10 +77,11 @@ pub(crate) fn create_veth([a, b]: &[End<'_>; 2], settings: &Settings) -> Result<
         || format!("make a veth pair with an MTU of {mtu} bytes"),
         |handle| handle.link().add(pair).execute(),
     )?;
-    Ok([
-        index_of(&a.node.netlink, a.link)?,
-        index_of(&b.node.netlink, b.link)?,
-    ])
+    let index = |end: &End<'_>| match end.number {
+        Some(number) => Ok(number),
+        None => index_of(&end.node.netlink, end.link),
+    };
+    Ok([index(a)?, index(b)?])
 }
 
 fn index_of(netlink: &Netlink, name: &str) -> Result<u32, Error> {

@@ -226,13 +226,20 @@ impl Node {
     }
 }
 
+/// The number of a link at its first end, where nobody chooses another: the first that the kernel would give is 2, and the other
+/// end has that.
+///
+/// Of a link with the same number at both ends the kernel notices up to a second later that it has a carrier
+/// (`linkwatch_urgent_event`), unless it is asked (since 6.7, `rtnl_getlink`).
+const UNLIKE: u32 = 100;
+
 /// Joins two nodes by a link, whose ends get these names and Ethernet addresses; it is down on both.
 pub(crate) fn join(
     a: (&Node, &str, Mac),
     b: (&Node, &str, Mac),
     settings: &Settings,
 ) -> Result<[Port; 2], Error> {
-    join_numbered(a, None, b, settings)
+    join_numbered(a, Some(UNLIKE), b, settings)
 }
 
 /// As [`join`], with a number for the first end.

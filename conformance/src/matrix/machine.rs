@@ -147,8 +147,9 @@ fn start(
     accelerator: Accelerator,
 ) -> Result<Child, Error> {
     let serial = |path: &Path| format!("file:{}", path.display());
-    // Emulated processors speculate about nothing, and what is cleared twice is cleared by emulation twice.
-    let command_line = "console=ttyS0 loglevel=5 reboot=t panic=-1 oops=panic cryptomgr.notests mitigations=off init_on_alloc=0 LD_LIBRARY_PATH=/lib";
+    // Emulated processors speculate about nothing, and what is cleared twice is cleared by emulation twice. A processor that is
+    // alone need not wait for the others to have seen something.
+    let command_line = "console=ttyS0 loglevel=5 reboot=t panic=-1 oops=panic cryptomgr.notests mitigations=off init_on_alloc=0 rcupdate.rcu_expedited=1 LD_LIBRARY_PATH=/lib";
     let mut command = Command::new(QEMU);
     match (accelerator, hardware.deterministic) {
         (Accelerator::Kvm, _) => command.args(["-accel", "kvm"]),
