@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod helper;
+mod interrupted;
 mod options;
 mod probe;
 mod refusals;

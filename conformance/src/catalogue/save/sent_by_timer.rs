@@ -1,19 +1,17 @@
 //! Saves while a timer goes off that sends, in repair mode too, of what the kernel takes as sent.
 
+use super::interrupted::interrupted;
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{PATIENCE, Traveller};
-use crate::oracle::stream::End;
 use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::{Blackhole, Direction, Family, Flow, Match, Pair, wait};
-use soccr::{Snapshot, faults, raw};
+use soccr::{Snapshot, raw};
 use std::net::TcpStream;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 /// What the subject writes: more than the first congestion window.
 const MORE_THAN_A_FLIGHT: usize = 100_000;
-/// What the peer writes, for its acknowledgement to come with it.
-const BURST: usize = 1_000;
 /// What both ends write once the connection is restored.
 const AFTERWARDS: usize = 20_000;
 
@@ -84,33 +82,17 @@ fn sent_by_timer(ctx: &Context, family: Family, fate: Fate) -> Verdict {
     talk.close(&restored, peer)
 }
 
-/// Saves the subject, and leaves it in repair mode.
-///
-/// Just before the bytes of its send queue are read, data of the peer comes in, at which the kernel takes all that is unsent as
-/// sent, and then its timer goes off. When that is, a rehearsal of the same calls tells.
+/// Saves the subject, and leaves it in repair mode; the kernel takes all that is unsent as sent meanwhile ([`interrupted`]), and
+/// then its timer goes off.
 fn saved(traveller: &mut Traveller, fate: Fate) -> Result<Snapshot, Stop> {
-    let (told, heard) = mpsc::channel();
     let sockets = (traveller.subject.try_clone()?, traveller.peer.try_clone()?);
-    // It is lost, and comes again as soon as nothing swallows it any more.
-    traveller.talk.write(End::Peer, &traveller.peer, BURST)?;
-    let blackhole = traveller.lock.take_ingress();
     let (pair, flow) = (Arc::clone(&traveller.pair), traveller.flow);
-    let host = traveller.pair.a();
-    let (clean, calls) = faults::record(|| host.enter(|| read(&traveller.subject).map(drop)));
-    clean??;
-    let Some(number) = calls.iter().rposition(|call| *call == "recv") else {
-        return Err(Stop::Broken(format!("no queue was read: {calls:?}")));
-    };
-    let meanwhile = move || {
-        drop(blackhole);
-        let _ = told.send(timer_goes_off(&sockets, (&pair, flow), fate));
-    };
-    let snapshot = faults::meanwhile_at(number, meanwhile, || {
-        host.enter(|| read(&traveller.subject).map(soccr::Saved::release))
-    })??;
-    let held = heard
-        .try_recv()
-        .map_err(|_| Stop::Broken("the save made other calls".to_owned()))??;
+    let (snapshot, held) = interrupted(
+        traveller,
+        |subject| read(subject).map(drop),
+        |subject| read(subject).map(soccr::Saved::release),
+        move || timer_goes_off(&sockets, (&pair, flow), fate),
+    )?;
     traveller.lock.block_ingress(&traveller.pair, flow)?;
     drop(held);
     Ok(snapshot)

@@ -1,5 +1,6 @@
 //! Saves in the middle of traffic, with no lock: consistent, or an error; and the connection runs on.
 
+use super::interrupted::{BURST, interrupted};
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{PATIENCE, Traveller};
@@ -16,8 +17,6 @@ use std::sync::mpsc::{self, TryRecvError};
 const SAVES: u32 = 500;
 /// A short queue is saved fast, so that there is time for many saves: the buffer of the subject, bytes.
 const RECEIVE_BUFFER: usize = 32 << 10;
-/// What the peer writes at a time: small segments arrive often, and so in the middle of a save.
-const BURST: usize = 1_000;
 /// What both ends write once the saves are over.
 const AFTERWARDS: usize = 20_000;
 
@@ -135,39 +134,21 @@ fn expect_told(traveller: &Traveller, report: PauseReport, unsent: u32, again: b
     )
 }
 
-/// Saves the subject; just before the bytes of its send queue are read, data of the peer comes in, and with it the
-/// acknowledgement of all that is in flight. When that is, a rehearsal of the same calls tells. Returns, too, whether the
-/// subject has sent anything again meanwhile.
+/// Saves the subject, and lets the peer be heard meanwhile ([`interrupted`]). Returns, too, whether the subject has sent anything
+/// again by the end of it.
 fn spoken_to<T>(
     traveller: &mut Traveller,
     rehearse: impl FnOnce(&TcpStream) -> Result<(), soccr::Error>,
     save: impl FnOnce(&TcpStream) -> Result<T, soccr::Error>,
 ) -> Result<(T, bool), Stop> {
-    let (told, heard) = mpsc::channel();
     let subject = traveller.subject.try_clone()?;
     let sent_again = raw::tcp_info(&subject)?.bytes_retrans;
     let wanted = raw::siocinq(&subject)? + BURST as i32;
-    // It is lost, and comes again as soon as nothing swallows it any more.
-    traveller.talk.write(End::Peer, &traveller.peer, BURST)?;
-    let blackhole = traveller.lock.take_ingress();
-    let host = traveller.pair.a();
-    let (clean, calls) = faults::record(|| host.enter(|| rehearse(&subject)));
-    clean??;
-    let Some(number) = calls.iter().rposition(|call| *call == "recv") else {
-        return Err(Stop::Broken(format!("no queue was read: {calls:?}")));
-    };
-    let meanwhile = move || {
-        drop(blackhole);
+    let heard = move || {
         let arrived = || raw::siocinq(&subject).is_ok_and(|unread| unread == wanted);
-        let _ = told.send(wait::until("the peer has spoken", PATIENCE, arrived));
+        wait::until("the peer has spoken", PATIENCE, arrived)
     };
-    let saved = faults::meanwhile_at(number, meanwhile, || {
-        host.enter(|| save(&traveller.subject))
-    })??;
-    match heard.try_recv() {
-        Ok(arrived) => arrived?,
-        Err(_) => return Err(Stop::Broken("the save made other calls".to_owned())),
-    }
+    let (saved, ()) = interrupted(traveller, rehearse, save, heard)?;
     let again = raw::tcp_info(&traveller.subject)?.bytes_retrans != sent_again;
     Ok((saved, again))
 }
