@@ -43,6 +43,15 @@ pub fn on_one_cpu<R>(f: impl FnOnce() -> R) -> R {
     }
 }
 
+/// The processor that the calling thread is kept on, as [`on_one_cpu`] does; what it starts is kept there, too.
+#[must_use]
+pub fn kept_on() -> Option<usize> {
+    let set = sched_getaffinity(THIS_THREAD).ok()?;
+    let mut cpus = (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu) == Ok(true));
+    let first = cpus.next()?;
+    cpus.next().is_none().then_some(first)
+}
+
 /// Runs `f` with the calling thread kept on this processor, where it can be.
 pub(crate) fn on<R>(cpu: usize, f: impl FnOnce() -> R) -> R {
     let _ = allowed();
@@ -84,6 +93,7 @@ mod tests {
         let before = allowed();
         let mut seen = BTreeSet::new();
         on_one_cpu(|| {
+            assert_eq!(kept_on(), allowed().first().copied());
             assert_eq!(allowed().len(), 1);
             on_each_cpu(|| {
                 seen.insert(sched_getcpu().unwrap());

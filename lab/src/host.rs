@@ -14,8 +14,8 @@ use crate::settings::Families;
 use crate::sockets::Diag;
 use crate::sysctl;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// A host: a network namespace with one link, to another host or to the switch between hosts.
 ///
@@ -45,6 +45,10 @@ pub struct Host {
     pub(crate) mtu: Arc<AtomicU32>,
     /// How many filters its link has had: each needs a priority of its own.
     pub(crate) filters: AtomicU16,
+    /// Whether it is another than it was built, or somebody may have made it so.
+    pub(crate) touched: AtomicBool,
+    /// What sysctls had been before they were set.
+    pub(crate) before: Mutex<Vec<(String, String)>>,
     pub(crate) v4: Ipv4Addr,
     pub(crate) v6: Ipv6Addr,
 }
@@ -115,6 +119,7 @@ impl Host {
     /// [`Error::Os`] when the kernel refuses: `EINVAL` for a size that no such link can have. Below 1280 bytes it would
     /// have no IPv6 any more.
     pub fn set_mtu(&self, bytes: u32) -> Result<(), Error> {
+        self.touch();
         link::set_mtu(&self.netlink, self.port_index, bytes)?;
         self.mtu.store(bytes, Ordering::Relaxed);
         Ok(())
@@ -137,6 +142,7 @@ impl Host {
     /// # Errors
     /// [`Error::Os`] when the kernel refuses: `EEXIST` for an address that it has already.
     pub fn add_address(&self, address: IpAddr, prefix: u8) -> Result<(), Error> {
+        self.touch();
         let detection = Detection::AsConfigured;
         link::add_address_with(&self.netlink, self.index, address, prefix, detection)
     }
@@ -157,6 +163,7 @@ impl Host {
     /// # Errors
     /// [`Error::Os`] when the kernel refuses: `EADDRNOTAVAIL` for an address that it does not have.
     pub fn remove_address(&self, address: IpAddr, prefix: u8) -> Result<(), Error> {
+        self.touch();
         link::remove_address(&self.netlink, self.index, address, prefix)
     }
 
@@ -165,7 +172,10 @@ impl Host {
     /// # Errors
     /// [`Error::Invalid`] for a name that is not below `net`, [`Error::Os`] when the kernel refuses.
     pub fn sysctl(&self, name: &str, value: &str) -> Result<(), Error> {
-        self.enter(|| sysctl::write(name, value))?
+        self.enter(|| {
+            self.remember(name)?;
+            sysctl::write(name, value)
+        })?
     }
 
     /// Reads a sysctl of this host, without the newline at its end.
@@ -203,6 +213,7 @@ impl Host {
     /// # Errors
     /// [`Error::Os`] when the kernel refuses: `EMSGSIZE` for a frame that is larger than the link takes.
     pub fn inject(&self, frame: &[u8]) -> Result<(), Error> {
+        self.touch();
         self.sender.send(frame)
     }
 

@@ -56,6 +56,8 @@
 //! | swallow packets: one direction of one connection, or resets only | [`Host::blackhole`], [`Match`] |
 //! | learn what the kernel of a host counted meanwhile | [`Host::counters`], [`Counters::since`] |
 //! | see the TCP sockets of a host as its kernel does, in every state | [`Host::sockets`], [`Host::socket`], [`TcpSocket`], [`TcpInfo`] |
+//! | count the sockets of a host, at no price | [`Host::socket_counts`] |
+//! | use a network for another test | [`Pair::renew`] |
 //! | keep packets in the order that they were sent in | [`on_one_cpu`] |
 //! | send a segment or a frame of one's own | [`Craft`], [`Host::inject`] |
 //! | wait for something without sleeping | [`wait`](mod@wait), [`Capture::until`], [`Wire::until_quiet`](wire::Wire::until_quiet) |
@@ -126,6 +128,7 @@ mod peer;
 mod print;
 mod process;
 mod qdisc;
+mod reuse;
 mod sandbox;
 mod segment;
 mod sender;
@@ -152,7 +155,7 @@ pub use capture::{Capture, CaptureOptions};
 pub use connection::{Connection, ConnectionBuilder};
 pub use copy::in_copy;
 pub use counters::{Counters, Moved};
-pub use cpus::on_one_cpu;
+pub use cpus::{kept_on, on_one_cpu};
 pub use craft::Craft;
 pub use error::Error;
 pub use flags::Flags;
@@ -167,6 +170,7 @@ pub use pair::{Pair, PairBuilder};
 pub use pcapng::write_pcapng;
 pub use peer::Peer;
 pub use process::Process;
+pub use reuse::SocketCounts;
 pub use sandbox::{Sandbox, SandboxError, available};
 pub use segment::{DecodeError, Segment};
 pub use settings::{Builder, Families};

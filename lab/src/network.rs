@@ -14,8 +14,8 @@ use crate::settings::{Families, Settings};
 use crate::sockets::Diag;
 use crate::{offload, qdisc, shaping, sysctl};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32};
+use std::sync::{Arc, Mutex};
 
 /// The name of the link on every host.
 pub(crate) const LINK: &str = "veth0";
@@ -220,6 +220,8 @@ impl Node {
             sender: port.sender,
             mtu: Arc::new(AtomicU32::new(settings.mtu)),
             filters: AtomicU16::new(0),
+            touched: AtomicBool::new(false),
+            before: Mutex::default(),
             v4: seat.v4,
             v6: seat.v6,
         }

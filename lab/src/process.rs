@@ -39,6 +39,7 @@ impl Host {
     /// # Errors
     /// [`Error::Os`] naming the command, when it cannot be started.
     pub fn spawn(&self, mut command: Command) -> Result<Process, Error> {
+        self.touch();
         let name = format!("{command:?} on host {}", self.name());
         let doing = || format!("start {name}");
         command.process_group(0);

@@ -44,6 +44,11 @@ impl Sender {
             .doing(|| format!("send a frame of {} bytes", frame.len()))
     }
 
+    /// Whether it has a socket by now.
+    pub(crate) fn is_open(&self) -> bool {
+        self.socket.get().is_some()
+    }
+
     fn socket(&self) -> Result<&OwnedFd, Error> {
         if let Some(socket) = self.socket.get() {
             return Ok(socket);

@@ -40,7 +40,7 @@ const SLOWEST: u64 = 8000;
 const LARGEST_GSO: u32 = 65_536;
 
 /// A sysctl that a test sets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Sysctl {
     name: String,
     value: String,
@@ -49,7 +49,7 @@ pub(crate) struct Sysctl {
 }
 
 /// What can be chosen for every topology.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
     /// In bytes.
     pub(crate) mtu: u32,
@@ -147,6 +147,13 @@ impl<T> Clone for Builder<T> {
             settings: self.settings.clone(),
             topology: PhantomData,
         }
+    }
+}
+
+/// Networks of equal builders are alike.
+impl<T> PartialEq for Builder<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings
     }
 }
 

@@ -213,4 +213,15 @@ impl Host {
     pub fn socket(&self, flow: &Flow) -> Result<Option<TcpSocket>, Error> {
         self.diag.find(flow, self.index)
     }
+
+    /// Ends the TCP socket of this host whose own address is the source of `flow`, and whose peer's is its destination, as
+    /// `ss -K` does: one that could still send says so to its peer by a RST, one in TIME-WAIT is just gone.
+    ///
+    /// # Errors
+    /// [`Error::Os`] when the kernel refuses: `ENOENT` where there is none, `EOPNOTSUPP` for a kernel without
+    /// `CONFIG_INET_DIAG_DESTROY`, and for TIME-WAIT before 6.0.
+    #[doc(alias("ss -K", "SOCK_DESTROY", "tcp_abort"))]
+    pub fn destroy(&self, flow: &Flow) -> Result<(), Error> {
+        self.diag.destroy(flow, self.index)
+    }
 }

@@ -4,7 +4,7 @@ use super::{TcpInfo, TcpSocket, TcpState, Timer};
 use crate::address::Flow;
 use crate::error::{Doing, Error};
 use crate::ns::Namespace;
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_MULTIPART, NLM_F_REQUEST};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_MULTIPART, NLM_F_REQUEST};
 use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_sock_diag::SockDiagMessage;
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
@@ -18,6 +18,10 @@ use std::{fmt, io};
 
 /// A list that changed while the kernel wrote it is asked for again, so often.
 const ATTEMPTS: usize = 20;
+
+// What a message asks for (linux/sock_diag.h).
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const SOCK_DESTROY: u16 = 21;
 
 // The bits of INET_DIAG_SHUTDOWN.
 const RCV_SHUTDOWN: u8 = 1;
@@ -58,6 +62,11 @@ impl Diag {
         })
     }
 
+    /// Whether it has a socket.
+    pub(crate) fn is_open(&self) -> bool {
+        self.asker.is_some()
+    }
+
     /// Every TCP socket of the namespace.
     pub(super) fn dump(&self) -> Result<Vec<TcpSocket>, Error> {
         let mut sockets = self.dump_family(AF_INET)?;
@@ -71,20 +80,8 @@ impl Diag {
             // That there is no such socket, and that nobody answers for TCP, have one number.
             self.dump_family(AF_INET)?;
         }
-        let family = match flow.source.is_ipv4() {
-            true => AF_INET,
-            false => AF_INET6,
-        };
-        let id = SocketId {
-            source_address: flow.source.ip(),
-            source_port: flow.source.port(),
-            destination_address: flow.destination.ip(),
-            destination_port: flow.destination.port(),
-            interface_id: link,
-            // Whichever it is.
-            cookie: [0xff; 8],
-        };
-        match self.ask(family, 0, id) {
+        let (family, id) = whichever(flow, link);
+        match self.ask(family, SOCK_DIAG_BY_FAMILY, 0, id) {
             // Where no socket has this connection, the one that listens is told.
             Ok(found) => Ok(found
                 .and_then(|found| found.into_iter().next())
@@ -94,6 +91,17 @@ impl Diag {
         }
     }
 
+    /// Ends the socket of `flow`.
+    pub(super) fn destroy(&self, flow: &Flow, link: u32) -> Result<(), Error> {
+        let (family, id) = whichever(flow, link);
+        let ended = match self.find(flow, link)? {
+            Some(_) => self.ask(family, SOCK_DESTROY, NLM_F_ACK, id).map(|_| ()),
+            // The kernel would end the one that listens there.
+            None => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+        };
+        ended.doing(|| format!("end the socket of {flow}"))
+    }
+
     fn dump_family(&self, family: u8) -> Result<Vec<TcpSocket>, Error> {
         let doing = || "ask the kernel for its TCP sockets".to_owned();
         for _ in 0..ATTEMPTS {
@@ -101,7 +109,7 @@ impl Diag {
                 AF_INET => SocketId::new_v4(),
                 _ => SocketId::new_v6(),
             };
-            match self.ask(family, NLM_F_DUMP, id) {
+            match self.ask(family, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, id) {
                 // No handler for TCP, and none that could be loaded.
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
                     return Err(Error::NotInKernel { what: "tcp_diag" });
@@ -119,13 +127,19 @@ impl Diag {
     }
 
     /// `None` when the list changed while it was written: it may lack a socket.
-    fn ask(&self, family: u8, flags: u16, id: SocketId) -> io::Result<Option<Vec<TcpSocket>>> {
+    fn ask(
+        &self,
+        family: u8,
+        message: u16,
+        flags: u16,
+        id: SocketId,
+    ) -> io::Result<Option<Vec<TcpSocket>>> {
         let Some(asker) = &self.asker else {
             return Err(io::Error::from_raw_os_error(libc::ENOENT));
         };
         let mut asker = asker.lock().unwrap_or_else(PoisonError::into_inner);
         asker.number = asker.number.wrapping_add(1);
-        let request = request(family, flags, asker.number, id);
+        let request = request(family, message, flags, asker.number, id);
         if asker.socket.send(&request, 0)? != request.len() {
             return Err(io::ErrorKind::WriteZero.into());
         }
@@ -165,6 +179,10 @@ impl Asker {
                         }
                     }
                     NetlinkPayload::Done(_) => return Ok(whole.then_some(sockets)),
+                    // What was asked for is done.
+                    NetlinkPayload::Error(error) if error.code.is_none() => {
+                        return Ok(Some(sockets));
+                    }
                     NetlinkPayload::Error(error) => return Err(error.to_io()),
                     _ => {}
                 }
@@ -173,7 +191,25 @@ impl Asker {
     }
 }
 
-fn request(family: u8, flags: u16, number: u32, socket_id: SocketId) -> Vec<u8> {
+/// The family of a connection, and its number, whichever socket it belongs to.
+fn whichever(flow: &Flow, link: u32) -> (u8, SocketId) {
+    let family = match flow.source.is_ipv4() {
+        true => AF_INET,
+        false => AF_INET6,
+    };
+    let id = SocketId {
+        source_address: flow.source.ip(),
+        source_port: flow.source.port(),
+        destination_address: flow.destination.ip(),
+        destination_port: flow.destination.port(),
+        interface_id: link,
+        // Any.
+        cookie: [0xff; 8],
+    };
+    (family, id)
+}
+
+fn request(family: u8, message_type: u16, flags: u16, number: u32, socket_id: SocketId) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | flags;
     header.sequence_number = number;
@@ -191,6 +227,8 @@ fn request(family: u8, flags: u16, number: u32, socket_id: SocketId) -> Vec<u8> 
     message.finalize();
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);
+    // The library knows questions only.
+    bytes[4..6].copy_from_slice(&message_type.to_ne_bytes());
     bytes
 }
 

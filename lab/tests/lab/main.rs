@@ -17,6 +17,7 @@ mod notes;
 mod offload;
 mod peer;
 mod process;
+mod reuse;
 mod sandbox;
 mod shaping;
 mod sockets;
@@ -50,6 +51,7 @@ const CASES: &[&[Case]] = &[
     offload::CASES,
     peer::CASES,
     process::CASES,
+    reuse::CASES,
     sandbox::CASES,
     shaping::CASES,
     sockets::CASES,
