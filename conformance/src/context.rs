@@ -1,10 +1,13 @@
 //! What a case is given: its network, a seed, and a place for the evidence.
 
+use crate::networks::{Lent, Networks};
 use crate::scenario::bins::Coverage;
 use crate::scenario::network::Stock;
 use crate::subject::{Breaches, Library, Subject};
 use crate::verdict::{Failure, Stop};
-use lab::{Capture, Host, Pair, PairBuilder, PairWithWire, PairWithWireBuilder, Trio, TrioBuilder};
+use lab::{
+    Capture, Flow, Host, Pair, PairBuilder, PairWithWire, PairWithWireBuilder, Trio, TrioBuilder,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a case is given, and what is left of it when it has ended.
@@ -17,6 +20,7 @@ pub struct Context {
     subject: Subject,
     breaches: Breaches,
     coverage: Arc<Coverage>,
+    networks: Networks,
     stock: Arc<Stock>,
     evidence: Mutex<Evidence>,
 }
@@ -25,7 +29,9 @@ pub struct Context {
 #[derive(Clone, Default)]
 pub struct Evidence {
     /// The networks that it used; they live as long as the evidence does.
-    pub pairs: Vec<Arc<Pair>>,
+    pub pairs: Vec<Lent>,
+    /// The connections that were on them, as far as the case has said so.
+    pub flows: Vec<Flow>,
     /// Those with a wire of ours.
     pub with_wires: Vec<Arc<PairWithWire>>,
     /// Those of three hosts.
@@ -66,10 +72,22 @@ impl Context {
         &self.coverage
     }
 
+    /// The same, with networks that others of the run have left, and for those that come after.
+    #[must_use]
+    pub fn with_networks(self, networks: Networks) -> Self {
+        Self { networks, ..self }
+    }
+
     /// Networks that scenarios of the case have left.
     #[must_use]
     pub fn stock(&self) -> &Arc<Stock> {
         &self.stock
+    }
+
+    /// Networks that other cases have left.
+    #[must_use]
+    pub fn networks(&self) -> &Networks {
+        &self.networks
     }
 
     /// A context for a part of the case, whose evidence is not kept, and which has networks of its own.
@@ -88,6 +106,7 @@ impl Context {
     #[must_use]
     pub fn beside(&self) -> Self {
         Self {
+            networks: self.networks.clone(),
             stock: Arc::clone(&self.stock),
             ..self.aside()
         }
@@ -125,9 +144,36 @@ impl Context {
     /// # Errors
     /// [`Stop::Broken`] where the lab cannot build it.
     pub fn build(&self, builder: PairBuilder) -> Result<Arc<Pair>, Stop> {
-        let pair = Arc::new(builder.build()?);
-        self.with(|evidence| evidence.pairs.push(Arc::clone(&pair)));
+        let lent = self.networks.pair(builder)?;
+        let pair = Arc::clone(&lent);
+        if lent.cases_before() > 0 {
+            let before = format!("{} cases have used it before", lent.cases_before());
+            self.note("network", before);
+        }
+        self.with(|evidence| evidence.pairs.push(lent));
         Ok(pair)
+    }
+
+    /// Says that there is a connection on one of its networks: when it is in TIME-WAIT at the end, it is ended there.
+    pub fn connected(&self, flow: Flow) {
+        self.with(|evidence| evidence.flows.push(flow));
+    }
+
+    /// Ends a case that has passed: its networks are there for others.
+    pub(crate) fn give_networks_back(self) {
+        let networks = self.networks.clone();
+        let stock = Arc::clone(&self.stock);
+        let Evidence {
+            pairs,
+            flows,
+            captures,
+            ..
+        } = self.into_evidence();
+        drop(captures);
+        for pair in pairs {
+            networks.give_back(pair, &flows);
+        }
+        networks.scenarios().take_over(&stock);
     }
 
     /// A client and two hosts with an address that moves, with the usual settings.

@@ -40,7 +40,10 @@ pub(crate) fn execute(case: Case, needs: &Needs, options: &Options, ctx: Arc<Con
     // The lab is out of our hands, so that a panic in it must not take the whole run down.
     let end = guarded(|| {
         keep(&mut record, &ctx, options);
-        drop(ctx);
+        match Arc::try_unwrap(ctx) {
+            Ok(ctx) if matches!(record.outcome, Outcome::Pass) => ctx.give_networks_back(),
+            gone => drop(gone),
+        }
     });
     if let Err(said) = end {
         record.outcome = Outcome::Broken(format!("after the case the harness {said}"));

@@ -93,10 +93,12 @@ pub fn forge_in(
     );
     let subject = pair.a().enter(|| subject.restore())??;
     let peer = pair.b().enter(|| peer.restore())??;
+    let flow = Flow::new(local, remote);
+    ctx.connected(flow);
     Ok(Traveller {
         pair,
         capture,
-        flow: Flow::new(local, remote),
+        flow,
         subject: subject.resume()?,
         peer: peer.resume()?,
         talk: Talk::default(),

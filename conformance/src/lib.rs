@@ -20,6 +20,7 @@ pub mod helper;
 pub mod journey;
 pub mod machine;
 pub mod matrix;
+pub mod networks;
 pub mod oracle;
 pub mod outcome;
 pub mod probe;

@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::execute::{execute, keep};
 use crate::expectations::Expected;
 use crate::machine::Machine;
+use crate::networks::Networks;
 use crate::outcome::{Outcome, Record};
 use crate::probe::Needs;
 use crate::report::Report;
@@ -97,6 +98,8 @@ pub struct Options {
     pub expected: Arc<Expected>,
     /// Which library is judged.
     pub subject: Subject,
+    /// What cases have left of their networks, for others: a clone of the options shares it.
+    pub networks: Networks,
 }
 
 impl Default for Options {
@@ -114,6 +117,7 @@ impl Default for Options {
             strict: false,
             expected: Arc::default(),
             subject: Subject::Rust,
+            networks: Networks::default(),
         }
     }
 }
@@ -348,6 +352,7 @@ impl Shared {
             let case = &self.cases[index];
             let ctx = Context::new(self.options.seed)
                 .about(self.options.subject.clone())
+                .with_networks(self.options.networks.clone())
                 .reaching(Arc::clone(&self.coverage));
             let ctx = Arc::new(ctx);
             if events

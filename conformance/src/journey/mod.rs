@@ -109,6 +109,7 @@ impl Traveller {
         connection: Connection,
     ) -> Self {
         let flow = connection.flow();
+        ctx.connected(flow);
         Self {
             pair,
             capture,

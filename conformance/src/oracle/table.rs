@@ -84,28 +84,15 @@ fn ports_of(line: &str) -> Option<(u16, u16)> {
 /// # Errors
 /// [`Stop::Fail`] with how many it has; [`Stop::Broken`] where they cannot be counted.
 pub fn expect_sockets(told: &str, host: &Host, used: u64) -> Verdict {
-    let gone = || sockets_used(host).is_ok_and(|now| now == used);
+    let gone = || host.socket_counts().is_ok_and(|now| now.used == used);
     if wait::until("no socket is left over", PATIENCE, gone).is_ok() {
         return Ok(());
     }
     expect_eq(
         format!("sockets of the host after {told}"),
-        sockets_used(host)?,
+        host.socket_counts()?.used,
         used,
     )
-}
-
-/// How many sockets the host has, of whatever kind and state: one that was forgotten shows here.
-///
-/// # Errors
-/// [`Stop::Broken`] where it cannot be read.
-pub fn sockets_used(host: &Host) -> Result<u64, Stop> {
-    let text = host.enter(|| std::fs::read_to_string("/proc/thread-self/net/sockstat"))??;
-    let used = text
-        .lines()
-        .find_map(|line| line.strip_prefix("sockets: used "))
-        .and_then(|count| count.trim().parse().ok());
-    used.ok_or_else(|| Stop::Broken(format!("no count of sockets in {text:?}")))
 }
 
 #[cfg(test)]

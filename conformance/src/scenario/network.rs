@@ -5,9 +5,9 @@ use crate::context::Context;
 use crate::oracle::stream::End;
 use crate::oracle::table;
 use crate::verdict::{Stop, Verdict};
-use lab::{Builder, Flow, Host, PairWithWire, Trio};
+use lab::{Builder, Flow, Host, PairWithWire, Trio, kept_on};
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Room for 4096 frames of 1500 bytes on each side of the wire, or for 2048 that are yet to be cut: more than a send buffer
 /// lets be on their way.
@@ -15,6 +15,12 @@ const MEMORY: [usize; 2] = [8 << 20, 16 << 20];
 /// Segments below so many bytes come in greater numbers, and find room for eight times as many: each takes as much of it as
 /// the largest that the link takes.
 const SMALL_SEGMENT: u16 = 500;
+
+/// How much memory the wires of those networks have that are kept for other cases, in bytes.
+const KEPT: usize = 128 << 20;
+
+/// How many scenarios a network may have had when it is kept: each has ports of its own.
+const MOST_VISITS: u16 = 1000;
 
 /// The MTUs that wires are built for, the smallest that will do, and what is left to them to cut: what a wire keeps for a
 /// frame goes by it. Without a wire all are for the last.
@@ -42,6 +48,18 @@ struct Kind {
     largest: (u32, u32),
     memory: usize,
     steady: bool,
+    /// The processor that its wire is kept on.
+    cpu: Option<usize>,
+}
+
+impl Kind {
+    /// What one of them takes while it is kept, in bytes: a ring for each end of its wire, and not much else.
+    fn kept_memory(&self) -> usize {
+        match self.network {
+            Network::Wire => 2 * self.memory,
+            Network::Move => 1 << 20,
+        }
+    }
 }
 
 /// The network of a scenario, which another may have used before.
@@ -61,13 +79,13 @@ impl Deref for Place {
     }
 }
 
-/// Networks that scenarios of a case have left as they found them, for those that come after.
+/// Networks that scenarios have left as they found them, for those that come after.
 #[derive(Default)]
 pub struct Stock(Mutex<Vec<Place>>);
 
 impl Stock {
     fn take(&self, kind: Kind) -> Option<Place> {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.places();
         let found = places.iter().position(|it| it.kind == kind)?;
         Some(places.swap_remove(found))
     }
@@ -75,8 +93,31 @@ impl Stock {
     /// Takes back a network on which nothing goes on any more.
     pub(super) fn put(&self, mut place: Place) {
         place.visits += 1;
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        places.push(place);
+        self.places().push(place);
+    }
+
+    /// Takes over all that another has; of what becomes too many, those go that have waited longest.
+    pub(crate) fn take_over(&self, other: &Self) {
+        let mut more = std::mem::take(&mut *other.places());
+        more.retain(|it| it.visits < MOST_VISITS);
+        let mut places = self.places();
+        places.append(&mut more);
+        let mut room = KEPT;
+        let fits = |it: &&Place| {
+            let left = room.checked_sub(it.kind.kept_memory());
+            room = left.unwrap_or(room);
+            left.is_some()
+        };
+        let kept = places.iter().rev().take_while(fits).count();
+        let surplus = places.len() - kept;
+        let surplus: Vec<_> = places.drain(..surplus).collect();
+        drop(places);
+        // They take their time to go.
+        drop(surplus);
+    }
+
+    fn places(&self) -> MutexGuard<'_, Vec<Place>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -92,8 +133,10 @@ impl Place {
             largest: LARGEST.into_iter().find(fits).unwrap_or(LARGEST[3]),
             memory: MEMORY[usize::from(setup.offload)] << if small { 3 } else { 0 },
             steady,
+            cpu: kept_on(),
         };
-        let place = match ctx.stock().take(kind) {
+        let there = ctx.stock().take(kind);
+        let place = match there.or_else(|| ctx.networks().scenarios().take(kind)) {
             Some(place) => place,
             None => Self {
                 hosts: Hosts::build(kind)?,

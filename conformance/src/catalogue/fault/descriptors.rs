@@ -4,7 +4,7 @@ use super::{Before, plans, prepared};
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Plan, Saved, Traveller};
-use crate::oracle::table::{expect_sockets, sockets_used};
+use crate::oracle::table::expect_sockets;
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
 use crate::victim;
 use soccr::FinMode;
@@ -53,7 +53,7 @@ fn descriptors(ctx: &Context, plan: Plan) -> Verdict {
 fn saves(traveller: &Traveller) -> Result<usize, Stop> {
     let (host, subject) = (traveller.pair.a(), &traveller.subject);
     let before = Before::read(subject)?;
-    let used = sockets_used(host)?;
+    let used = host.socket_counts()?.used;
     until_there_is_room(|room| {
         let refused = victim::saves_with_room(host, subject.as_fd(), room)?;
         let told = format!("a save with room for {room} descriptors");
@@ -67,7 +67,7 @@ fn saves(traveller: &Traveller) -> Result<usize, Stop> {
 /// The same with a restore.
 fn restores(traveller: &Traveller, saved: &Saved) -> Result<usize, Stop> {
     let (host, fin) = (traveller.pair.a(), traveller.settings.fin);
-    let used = sockets_used(host)?;
+    let used = host.socket_counts()?.used;
     until_there_is_room(|room| {
         let restore = || victim::restores_with_room(host, &saved.snapshot, fin, room);
         let refused = saved.attempt(restore)?;

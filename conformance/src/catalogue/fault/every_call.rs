@@ -9,7 +9,7 @@ use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Ending, Plan, Saved, Send, Traveller};
 use crate::oracle::state::KernelView;
-use crate::oracle::table::{expect_sockets, sockets_used};
+use crate::oracle::table::expect_sockets;
 use crate::oracle::wire::Probes;
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
 use soccr::faults::{self, Fault};
@@ -70,7 +70,7 @@ fn saves(traveller: &Traveller, turn: usize) -> Result<usize, Stop> {
     let (clean, calls) = faults::record(save);
     let clean = clean??;
     let before = Before::read(subject)?;
-    let used = sockets_used(host)?;
+    let used = host.socket_counts()?.used;
     let mut tried = 0;
     for (number, call, fault) in chosen(&calls, turn) {
         let (result, _) = faults::strike_at(number, fault, save);
@@ -92,7 +92,7 @@ fn restores(traveller: &Traveller, saved: &Saved, turn: usize) -> Result<usize, 
     let host = traveller.pair.a();
     let settings = traveller.settings;
     let restore = || host.enter(|| saved.snapshot.restore_with(settings));
-    let used = sockets_used(host)?;
+    let used = host.socket_counts()?.used;
     let calls = saved.attempt(|| {
         let (clean, calls) = faults::record(restore);
         drop(clean??);

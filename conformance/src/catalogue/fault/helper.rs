@@ -7,7 +7,7 @@ use crate::case::Case;
 use crate::context::Context;
 use crate::helper::{self, Manner};
 use crate::journey::{Ending, Plan, Privileges, Receive, Saved, Send, Traveller};
-use crate::oracle::table::{expect_sockets, sockets_used};
+use crate::oracle::table::expect_sockets;
 use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::Family;
 use soccr::raw::{self, Opt};
@@ -73,7 +73,7 @@ fn saves(traveller: &Traveller, manner: Manner) -> Result<usize, Stop> {
     let (host, subject) = (traveller.pair.a(), &traveller.subject);
     let save = |by: &soccr::Helper| Privileges::helped_by(by).call(host, || soccr::save(subject));
     let before = Before::read(subject)?;
-    let used = sockets_used(host)?;
+    let used = host.socket_counts()?.used;
     let rescue = Rescue::prepare(subject)?;
     let good = helper::scripted(None)?;
     save(&good.helper)??;
@@ -118,7 +118,7 @@ fn restores(traveller: &Traveller, saved: &Saved, manner: Manner) -> Result<usiz
     let restore = |by: &soccr::Helper| {
         Privileges::helped_by(by).call(host, || snapshot.restore_with(settings))
     };
-    let used = sockets_used(host)?;
+    let used = host.socket_counts()?.used;
     let good = helper::scripted(None)?;
     drop(saved.attempt(|| restore(&good.helper))??);
     let requests = good.end()?;

@@ -5,7 +5,7 @@ use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Ending, Send};
 use crate::journey::{Plan, Saved, Traveller};
-use crate::oracle::table::{expect_sockets, sockets_used};
+use crate::oracle::table::expect_sockets;
 use crate::oracle::wire::Probes;
 use crate::verdict::{Stop, Verdict, expect_eq};
 use crate::victim::{self, Ended};
@@ -54,7 +54,7 @@ fn saves(traveller: &Traveller) -> Result<usize, Stop> {
     let (clean, calls) = faults::record(|| host.enter(|| soccr::save(subject)));
     clean??;
     let before = Before::read(subject)?;
-    let used = sockets_used(host)?;
+    let used = host.socket_counts()?.used;
     let rescue = Rescue::prepare(subject)?;
     let chosen = moments(&calls, traveller.family());
     for &number in &chosen {
@@ -85,7 +85,7 @@ fn moments(calls: &[&str], family: Family) -> Vec<usize> {
 fn restores(traveller: &Traveller, saved: &Saved) -> Result<usize, Stop> {
     let (host, settings) = (traveller.pair.a(), traveller.settings);
     let restore = || host.enter(|| saved.snapshot.restore_with(settings));
-    let used = sockets_used(host)?;
+    let used = host.socket_counts()?.used;
     let calls = saved.attempt(|| {
         let (clean, calls) = faults::record(restore);
         drop(clean??);

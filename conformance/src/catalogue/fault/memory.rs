@@ -5,7 +5,7 @@ use crate::case::Case;
 use crate::context::Context;
 use crate::control_group::ControlGroup;
 use crate::journey::{Plan, Receive, Send};
-use crate::oracle::table::{expect_sockets, sockets_used};
+use crate::oracle::table::expect_sockets;
 use crate::oracle::wire::Probes;
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
 use crate::victim;
@@ -72,7 +72,7 @@ fn filter(ctx: &Context, family: Family) -> Verdict {
     expect_eq("the socket after the save", after, before)?;
     let saved = traveller.save()?;
     let host = traveller.pair.a();
-    let used = sockets_used(host)?;
+    let used = host.socket_counts()?.used;
     let locked = Settings::new().ingress_lock(true);
     let restored = saved.attempt(|| {
         let restore = || saved.snapshot.restore_with(locked).map(drop);
@@ -117,7 +117,7 @@ fn queue(ctx: &Context, plan: Plan) -> Verdict {
     let saved = traveller.save()?;
     traveller.show_attempts()?;
     let host = traveller.pair.a();
-    let used = sockets_used(host)?;
+    let used = host.socket_counts()?.used;
     saved.attempt(|| victim::restores_without_memory(host, &saved.snapshot, &group))?;
     expect_sockets("the refusal", host, used)?;
     let restored = traveller.arrive(&saved)?;

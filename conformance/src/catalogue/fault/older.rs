@@ -8,7 +8,7 @@ use crate::catalogue::restore::expect_refusal;
 use crate::context::Context;
 use crate::journey::{Ending, Plan, Receive, Send};
 use crate::oracle::state::KernelView;
-use crate::oracle::table::{expect_sockets, sockets_used};
+use crate::oracle::table::expect_sockets;
 use crate::oracle::wire::Probes;
 use crate::verdict::{Verdict, expect, expect_eq};
 use lab::Family;
@@ -174,7 +174,7 @@ fn tail(ctx: &Context, lack: Lack) -> Verdict {
     let mut traveller = prepared(ctx, plan)?;
     let mut saved = traveller.save()?;
     let host = traveller.pair.a();
-    let used = sockets_used(host)?;
+    let used = host.socket_counts()?.used;
     let mut snapshot = saved.snapshot.clone();
     if lack(WINDOW, &[]).is_some() {
         snapshot.window = None;

@@ -7,7 +7,7 @@ use super::plans;
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Plan, Send, Traveller};
-use crate::oracle::table::{expect_sockets, sockets_used};
+use crate::oracle::table::expect_sockets;
 use crate::verdict::{Failure, Stop, Verdict};
 use soccr::{Restored, Snapshot, faults};
 use std::net::TcpStream;
@@ -56,7 +56,7 @@ fn every_call(ctx: &Context, plan: Plan) -> Verdict {
 /// Returns how many faults that were, and the last snapshot.
 fn resumes(traveller: &Traveller, mut snapshot: Snapshot) -> Result<(usize, Snapshot), Stop> {
     let host = traveller.pair.a();
-    let used = sockets_used(host)?;
+    let used = host.socket_counts()?.used;
     let restored = restore(traveller, &snapshot)?;
     let (clean, calls) = faults::record(|| restored.resume());
     snapshot = save_again(traveller, clean?)?;

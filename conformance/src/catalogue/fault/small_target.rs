@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::helper;
 use crate::journey::{Privileges, Traveller};
 use crate::oracle::stream::End;
-use crate::oracle::table::{expect_sockets, sockets_used};
+use crate::oracle::table::expect_sockets;
 use crate::oracle::wire::Probes;
 use crate::verdict::{Failure, Verdict, expect, expect_eq};
 use lab::{Family, Pair, on_one_cpu};
@@ -54,7 +54,7 @@ fn small_target(ctx: &Context, family: Family, queue: Queue) -> Verdict {
     };
     expect_eq("bytes in the saved queue", queued, bytes)?;
     let host = traveller.pair.a();
-    let used = sockets_used(host)?;
+    let used = host.socket_counts()?.used;
     for name in NAMES {
         host.sysctl(name, SMALL)?;
     }

@@ -34,6 +34,7 @@ impl Live {
         let capture = ctx.capture(pair.a())?;
         let connection = pair.connection(family).open()?;
         let flow = connection.flow();
+        ctx.connected(flow);
         Ok(Self {
             pair,
             capture,

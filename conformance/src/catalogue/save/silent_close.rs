@@ -4,7 +4,7 @@ use super::refusals::HalfOpen;
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Ending, Lock, PATIENCE, Plan, Receive, Send, Traveller};
-use crate::oracle::table::{expect_absent, expect_sockets, sockets_used};
+use crate::oracle::table::{expect_absent, expect_sockets};
 use crate::oracle::wire::{CLOSED, CLOSING};
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq, expect_errno};
 use lab::{Capture, Family, Flow, Host, Pair, wait};
@@ -109,7 +109,7 @@ impl Scene {
         let host = self.pair.a();
         // The first mark opens a socket of the capture.
         self.capture.mark(CLOSING)?;
-        let used = sockets_used(host)?;
+        let used = host.socket_counts()?.used;
         soccr::silent_close(socket)?;
         self.expect_gone()?;
         expect_sockets("a silent close", host, used - 1)
