@@ -85,8 +85,6 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn counted(ctx: &Context, family: Family, bytes: usize) -> Verdict {
     let (live, _deaf) = stalled(ctx, family, &pattern(bytes))?;
-    let unsent = raw::siocoutqnsd(&live.subject)?;
-    expect_eq("data waits", unsent > 0, bytes == MUCH)?;
     repair_on(&live.subject)?;
     let before = queue_seq(&live.subject, TCP_SEND_QUEUE)?;
     raw::set_int(&live.subject, Opt::TCP_REPAIR, TCP_REPAIR_OFF)?;
@@ -94,7 +92,11 @@ fn counted(ctx: &Context, family: Family, bytes: usize) -> Verdict {
     repair_on(&live.subject)?;
     let queued = raw::siocoutq(&live.subject)?;
     expect_eq("SIOCOUTQ", queued, bytes as i32 + 1)?;
-    let waits = unsent + i32::from(bytes == MUCH);
+    // The FIN lets go of the end of the data, where the congestion window had room for it and it was kept to become larger.
+    let info = raw::tcp_info(&live.subject)?;
+    let waits = bytes as u64 - (info.bytes_sent - info.bytes_retrans);
+    expect_eq("data waits", waits > 0, bytes == MUCH)?;
+    let waits = waits as i32 + i32::from(bytes == MUCH);
     expect_eq("SIOCOUTQNSD", raw::siocoutqnsd(&live.subject)?, waits)?;
     let end = queue_seq(&live.subject, TCP_SEND_QUEUE)?;
     expect_eq("the end of the send queue", end, before.wrapping_add(1))?;
