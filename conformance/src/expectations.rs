@@ -221,11 +221,23 @@ impl From<&Expectation> for Expired {
 }
 
 impl Expected {
+    /// The one that counts for a case, if any.
+    fn of(&self, case: &Case) -> Option<&Arc<Expectation>> {
+        self.counting
+            .iter()
+            .find(|it| glob::matches(&it.case, &case.id))
+    }
+
+    /// Whether a case is expected to fail.
+    #[must_use]
+    pub fn includes(&self, case: &Case) -> bool {
+        self.of(case).is_some()
+    }
+
     /// What an outcome is, in the light of what was expected of its case.
     #[must_use]
     pub fn judge(&self, case: &Case, outcome: Outcome) -> Outcome {
-        let fits = |it: &&Arc<Expectation>| glob::matches(&it.case, &case.id);
-        let Some(expectation) = self.counting.iter().find(fits) else {
+        let Some(expectation) = self.of(case) else {
             return outcome;
         };
         match outcome {

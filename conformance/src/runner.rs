@@ -193,7 +193,7 @@ impl Run {
         Self {
             records: cases.iter().map(|_| None).collect(),
             shared: Arc::new(Shared {
-                order: order::order(&cases),
+                order: order::order(&cases, &options.expected),
                 cases,
                 next: AtomicUsize::new(0),
                 needs,
