@@ -75,7 +75,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     machines: Option<NonZeroUsize>,
     /// How many cases run at the same time in each machine
-    #[arg(long, short, value_name = "N", default_value = "4")]
+    #[arg(long, short, value_name = "N", default_value = "8")]
     jobs: NonZeroUsize,
     /// How many scenarios are generated and run besides the cases of the catalogue
     #[arg(long, value_name = "N", default_value_t = 0)]

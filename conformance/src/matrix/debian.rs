@@ -98,6 +98,15 @@ pub fn fetch(wanted: &Wanted, folder: &Path) -> Result<Vec<Offer>, Error> {
     Ok(offers)
 }
 
+/// Images of containers let the package manager keep no cache, by files that count more than ours: it would read all lists again
+/// for each question, which takes seconds each time.
+const CACHED: [&str; 4] = [
+    "-o",
+    "Dir::Cache::pkgcache=pkgcache.bin",
+    "-o",
+    "Dir::Cache::srcpkgcache=srcpkgcache.bin",
+];
+
 /// The series of a release: its first two numbers.
 fn series_of(release: &str) -> Option<&str> {
     let (major, rest) = release.split_once('.')?;
@@ -158,6 +167,7 @@ impl Apt {
 
     fn run(&self, program: &str, words: &[&str]) -> Result<Output, Error> {
         let output = Command::new(program)
+            .args(CACHED)
             .args(words)
             .env("APT_CONFIG", &self.configuration)
             .env("LC_ALL", "C")
