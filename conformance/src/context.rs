@@ -147,7 +147,7 @@ impl Context {
         let lent = self.networks.pair(builder)?;
         let pair = Arc::clone(&lent);
         if lent.cases_before() > 0 {
-            let before = format!("{} cases have used it before", lent.cases_before());
+            let before = format!("cases that have used it before: {}", lent.cases_before());
             self.note("network", before);
         }
         self.with(|evidence| evidence.pairs.push(lent));

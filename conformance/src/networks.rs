@@ -1,7 +1,7 @@
 //! Networks that cases have left as they found them, for those that come after: to build one takes longer than most cases.
 
 use crate::scenario::network::Stock;
-use lab::{Flow, Host, Pair, PairBuilder};
+use lab::{Flow, Host, Pair, PairBuilder, TcpState};
 use soccr::raw::{self, Opt};
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How many pairs are kept for later; the one that has waited longest goes first.
 const KEPT: usize = 24;
 
-/// The networks of a run that are free at the moment; a clone is the same ones.
+/// The networks of a run that are free at the moment; a clone is the same ones, and they live as long as one does.
 #[derive(Clone, Default)]
 pub struct Networks {
     pairs: Arc<Mutex<VecDeque<Lent>>>,
@@ -105,6 +105,10 @@ fn end_time_waits(pair: &Pair, flows: &[Flow]) -> Result<bool, lab::Error> {
             continue;
         }
         for flow in flows.iter().flat_map(|flow| [*flow, flow.reversed()]) {
+            let found = host.socket(&flow)?;
+            if found.is_none_or(|it| it.state != TcpState::TimeWait) {
+                continue;
+            }
             // What does not succeed is seen by the count.
             if host.destroy(&flow).is_err() {
                 let _ = host.enter(|| take_the_place_of(&flow));

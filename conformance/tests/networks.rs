@@ -39,6 +39,12 @@ fn main() -> ExitCode {
             let change = |_: &Context, pair: &Pair| Ok(pair.b().set_mtu(1400)?);
             second_has_the_first_ones(change, false)
         }),
+        Test::new("not-with-what-a-host-has-learned", || {
+            let learn = |_: &Context, pair: &Pair| {
+                Ok(pair.a().sysctl("net.ipv4.tcp_no_metrics_save", "0")?)
+            };
+            second_has_the_first_ones(learn, false)
+        }),
         Test::new("not-with-other-settings", with_other_settings),
         Test::new("no-two-have-the-same-at-once", at_once),
     ])
@@ -103,7 +109,11 @@ fn leave_time_wait(ctx: &Context, pair: &Pair) -> Verdict {
     ctx.connected(flow);
     drop(connection.client);
     drop(connection.server);
-    let waits = || pair.a().socket_counts().is_ok_and(|it| it.time_wait == 1);
+    let is = |host: &Host, time_wait| {
+        let counts = host.socket_counts();
+        counts.is_ok_and(|it| it.time_wait == time_wait && it.tcp == 0)
+    };
+    let waits = || is(pair.a(), 1) && is(pair.b(), 0);
     Ok(wait::until("TIME-WAIT", Duration::from_secs(10), waits)?)
 }
 

@@ -11,6 +11,7 @@ use crate::packet::Direction;
 use crate::qdisc;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Which packets a [`Blackhole`] swallows.
@@ -66,13 +67,15 @@ impl fmt::Display for Match {
 #[must_use = "a blackhole is gone when it is dropped"]
 pub struct Blackhole {
     netlink: Arc<Netlink>,
+    /// How many its host has.
+    count: Arc<AtomicUsize>,
     filter: qdisc::Filter,
 }
 
 impl Blackhole {
-    /// Attaches the rule; `priority` tells the rules of one link apart.
+    /// Attaches the rule, and counts it; `priority` tells the rules of one link apart.
     pub(crate) fn attach(
-        netlink: &Arc<Netlink>,
+        (netlink, count): (&Arc<Netlink>, &Arc<AtomicUsize>),
         index: u32,
         priority: u16,
         direction: Direction,
@@ -87,8 +90,10 @@ impl Blackhole {
         qdisc::add_filter(netlink, filter, &program, || {
             format!("swallow {matching} by a classic BPF filter (sch_ingress and cls_bpf)")
         })?;
+        count.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
             netlink: Arc::clone(netlink),
+            count: Arc::clone(count),
             filter,
         })
     }
@@ -97,12 +102,17 @@ impl Blackhole {
 impl Drop for Blackhole {
     fn drop(&mut self) {
         let delete = || qdisc::delete_filter(&self.netlink, self.filter);
-        // Nothing can be done about a failure; the rule goes with its host at the latest. But inside an async runtime
-        // only this thread must not block.
-        if let Err(Error::InsideRuntime { .. }) = delete() {
-            thread::scope(|scope| {
-                let _ = thread::Builder::new().spawn_scoped(scope, delete);
-            });
+        // Nothing can be done about a failure; the rule goes with its host at the latest, and is counted until then. But inside
+        // an async runtime only this thread must not block.
+        let deleted = match delete() {
+            Err(Error::InsideRuntime { .. }) => thread::scope(|scope| {
+                let elsewhere = thread::Builder::new().spawn_scoped(scope, delete);
+                elsewhere.is_ok_and(|it| matches!(it.join(), Ok(Ok(_))))
+            }),
+            other => other.is_ok(),
+        };
+        if deleted {
+            self.count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::settings::Families;
 use crate::sockets::Diag;
 use crate::sysctl;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A host: a network namespace with one link, to another host or to the switch between hosts.
@@ -45,6 +45,8 @@ pub struct Host {
     pub(crate) mtu: Arc<AtomicU32>,
     /// How many filters its link has had: each needs a priority of its own.
     pub(crate) filters: AtomicU16,
+    /// How many of them there are.
+    pub(crate) blackholes: Arc<AtomicUsize>,
     /// Whether it is another than it was built, or somebody may have made it so.
     pub(crate) touched: AtomicBool,
     /// What sysctls had been before they were set.
@@ -225,6 +227,7 @@ impl Host {
     /// [`Error::Os`] when the kernel refuses; `ENOENT` means that it was built without `sch_ingress` or `cls_bpf`.
     pub fn blackhole(&self, direction: Direction, matching: Match) -> Result<Blackhole, Error> {
         let priority = self.filters.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        Blackhole::attach(&self.netlink, self.index, priority, direction, matching)
+        let there = (&self.netlink, &self.blackholes);
+        Blackhole::attach(there, self.index, priority, direction, matching)
     }
 }

@@ -56,7 +56,7 @@
 //! | swallow packets: one direction of one connection, or resets only | [`Host::blackhole`], [`Match`] |
 //! | learn what the kernel of a host counted meanwhile | [`Host::counters`], [`Counters::since`] |
 //! | see the TCP sockets of a host as its kernel does, in every state | [`Host::sockets`], [`Host::socket`], [`TcpSocket`], [`TcpInfo`] |
-//! | count the sockets of a host, at no price | [`Host::socket_counts`] |
+//! | count the sockets of a host, sooner than they are listed | [`Host::socket_counts`] |
 //! | use a network for another test | [`Pair::renew`] |
 //! | keep packets in the order that they were sent in | [`on_one_cpu`] |
 //! | send a segment or a frame of one's own | [`Craft`], [`Host::inject`] |

@@ -220,6 +220,7 @@ impl Node {
             sender: port.sender,
             mtu: Arc::new(AtomicU32::new(settings.mtu)),
             filters: AtomicU16::new(0),
+            blackholes: Arc::default(),
             touched: AtomicBool::new(false),
             before: Mutex::default(),
             v4: seat.v4,

@@ -15,8 +15,17 @@ use std::time::Duration;
 /// Far more than a datagram needs from one namespace to another, also on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sysctls that change nothing but the sockets that come after.
-const HARMLESS: &str = "net.ipv4.tcp_";
+/// Sysctls that a host forgets when they are set back: they are read for each socket and each segment anew. What a host has
+/// learned by others, such as `tcp_no_metrics_save` and `tcp_fastopen`, stays.
+const FORGOTTEN: [&str; 7] = [
+    "net.ipv4.tcp_early_retrans",
+    "net.ipv4.tcp_notsent_lowat",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_sack",
+    "net.ipv4.tcp_timestamps",
+    "net.ipv4.tcp_window_scaling",
+    "net.ipv4.tcp_wmem",
+];
 
 /// How many sockets a host has, by kind, as its kernel counts them (`/proc/net/sockstat`).
 ///
@@ -74,10 +83,10 @@ impl Host {
         self.touched.store(true, Ordering::Relaxed);
     }
 
-    /// Remembers what a sysctl is on the host that the calling thread is in, before it is set there for the first time. One
-    /// that may have more consequences than its value is remembered as a touch.
+    /// Remembers what a sysctl is on the host that the calling thread is in, before it is set there for the first time; or that
+    /// the host is not as it was, if it may have learned something by it.
     pub(crate) fn remember(&self, name: &str) -> Result<(), Error> {
-        if !name.starts_with(HARMLESS) {
+        if !FORGOTTEN.contains(&name) {
             self.touch();
             return Ok(());
         }
@@ -96,7 +105,7 @@ impl Host {
             each.try_for_each(|(name, value)| sysctl::write(&name, &value))
                 .inspect_err(|_| self.touch())
         })??;
-        if self.touched.load(Ordering::Relaxed) {
+        if self.touched.load(Ordering::Relaxed) || self.blackholes.load(Ordering::Relaxed) > 0 {
             return Ok(false);
         }
         let ours = 1 + u64::from(self.diag.is_open()) + u64::from(self.sender.is_open());
@@ -112,11 +121,14 @@ impl Host {
 impl Pair {
     /// Makes it as good as new for another test, if it can be; with `false` it cannot, or not yet.
     ///
-    /// Sysctls of TCP are set back. Otherwise nothing of it may have been changed by calls of this library; no program was
-    /// started on it, no host has a socket or a connection in TIME-WAIT, and nothing is on its way any more.
+    /// Those sysctls are set back that leave nothing behind: `tcp_early_retrans`, `tcp_notsent_lowat`, `tcp_rmem`, `tcp_sack`,
+    /// `tcp_timestamps`, `tcp_window_scaling` and `tcp_wmem`. Otherwise nothing of it may have been changed by calls of this
+    /// library; no program was started on it, no host has a socket, a blackhole or a connection in TIME-WAIT, and nothing is on
+    /// its way any more from a processor that the program may use.
     ///
     /// What cannot be seen is what code in [`Host::enter`] has changed by itself: only who opened nothing but sockets there may
-    /// ask. Counters go on from where they are, and a blackhole that was dropped leaves nothing.
+    /// ask. Counters go on from where they are. It is not meant for links with netem, nor for wires that have rules: they may lose
+    /// what is waited for.
     ///
     /// # Errors
     /// [`Error::Os`] when the kernel refuses to tell, or lets nothing through any more.

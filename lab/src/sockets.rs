@@ -117,6 +117,8 @@ pub struct TcpSocket {
     pub timer: Option<Timer>,
     /// Its number in `/proc/PID/fd`; 0 when no descriptor refers to it any more.
     pub inode: u32,
+    /// What no other socket ever has, as the kernel has it.
+    pub(crate) cookie: [u8; 8],
     /// The name of its congestion control.
     pub congestion: Option<String>,
     /// What `TCP_INFO` says; a request, a TIME_WAIT and a closed socket have none.

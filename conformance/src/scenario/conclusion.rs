@@ -98,8 +98,8 @@ impl World {
     pub(super) fn expect_undisturbed(&self) -> Verdict {
         let disordered = self.is_disordered();
         // What a timer sends on one processor may be overtaken by what an application sends on another: a clock of microseconds
-        // always tells, and one of milliseconds where a processor had much else to do (285 ms were seen). What the clocks say is
-        // judged on the wire, where it was sent.
+        // always tells, and one of milliseconds where a processor had much else to do (285 ms were seen). So nobody is asked here
+        // for what is older; what the clocks say is judged on the wire, where it was sent.
         let moves = |name: &str| {
             disordered && MOVED_BY_DISORDER.contains(&name)
                 || name == OLDER_CLOCKS

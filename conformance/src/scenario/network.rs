@@ -19,6 +19,9 @@ const SMALL_SEGMENT: u16 = 500;
 /// How much memory the wires of those networks have that are kept for other cases, in bytes.
 const KEPT: usize = 128 << 20;
 
+/// One that has more is not kept: it would be in the place of many.
+const LARGEST_KEPT: usize = KEPT / 4;
+
 /// How many scenarios a network may have had when it is kept: each has ports of its own.
 const MOST_VISITS: u16 = 1000;
 
@@ -99,17 +102,11 @@ impl Stock {
     /// Takes over all that another has; of what becomes too many, those go that have waited longest.
     pub(crate) fn take_over(&self, other: &Self) {
         let mut more = std::mem::take(&mut *other.places());
-        more.retain(|it| it.visits < MOST_VISITS);
+        more.retain(|it| it.visits < MOST_VISITS && it.kind.kept_memory() <= LARGEST_KEPT);
         let mut places = self.places();
         places.append(&mut more);
-        let mut room = KEPT;
-        let fits = |it: &&Place| {
-            let left = room.checked_sub(it.kind.kept_memory());
-            room = left.unwrap_or(room);
-            left.is_some()
-        };
-        let kept = places.iter().rev().take_while(fits).count();
-        let surplus = places.len() - kept;
+        let sizes = places.iter().rev().map(|it| it.kind.kept_memory());
+        let surplus = places.len() - how_many_fit(sizes, KEPT);
         let surplus: Vec<_> = places.drain(..surplus).collect();
         drop(places);
         // They take their time to go.
@@ -119,6 +116,15 @@ impl Stock {
     fn places(&self) -> MutexGuard<'_, Vec<Place>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many of these sizes, from the first on, have room together.
+fn how_many_fit(sizes: impl Iterator<Item = usize>, room: usize) -> usize {
+    let sums = sizes.scan(0, |sum, size| {
+        *sum += size;
+        Some(*sum)
+    });
+    sums.take_while(|&sum| sum <= room).count()
 }
 
 impl Place {
@@ -133,7 +139,7 @@ impl Place {
             largest: LARGEST.into_iter().find(fits).unwrap_or(LARGEST[3]),
             memory: MEMORY[usize::from(setup.offload)] << if small { 3 } else { 0 },
             steady,
-            cpu: kept_on(),
+            cpu: by_size.then(kept_on).flatten(),
         };
         let there = ctx.stock().take(kind);
         let place = match there.or_else(|| ctx.networks().scenarios().take(kind)) {
@@ -149,7 +155,7 @@ impl Place {
             Hosts::Move(trio) => ctx.on_trio(trio),
         }
         if place.visits > 0 {
-            let before = format!("{} scenarios have used it before", place.visits);
+            let before = format!("scenarios that have used it before: {}", place.visits);
             ctx.note("network", before);
         }
         place.prepare(setup)?;
@@ -275,4 +281,20 @@ fn with_settings<T>(builder: Builder<T>, kind: Kind) -> Builder<T> {
         // A tail loss probe sends new data at a time of its own, in repair mode too: how much is unsent would change
         // while it is looked at.
         .sysctl("net.ipv4.tcp_early_retrans", "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KEPT, LARGEST_KEPT, how_many_fit};
+
+    #[test]
+    fn those_that_came_last_are_kept_as_far_as_there_is_room() {
+        let fit = |sizes: &[usize]| how_many_fit(sizes.iter().copied(), 10);
+        assert_eq!(fit(&[]), 0);
+        assert_eq!(fit(&[4, 6]), 2);
+        assert_eq!(fit(&[4, 6, 1]), 2);
+        assert_eq!(fit(&[4, 7, 1]), 1);
+        assert_eq!(fit(&[11, 1]), 0);
+        assert_eq!(how_many_fit([LARGEST_KEPT; 9].into_iter(), KEPT), 4);
+    }
 }

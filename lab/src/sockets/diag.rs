@@ -93,10 +93,13 @@ impl Diag {
 
     /// Ends the socket of `flow`.
     pub(super) fn destroy(&self, flow: &Flow, link: u32) -> Result<(), Error> {
-        let (family, id) = whichever(flow, link);
+        let (family, mut id) = whichever(flow, link);
         let ended = match self.find(flow, link)? {
-            Some(_) => self.ask(family, SOCK_DESTROY, NLM_F_ACK, id).map(|_| ()),
-            // The kernel would end the one that listens there.
+            Some(found) => {
+                // Where it is gone by now, the kernel would end the one that listens there.
+                id.cookie = found.cookie;
+                self.ask(family, SOCK_DESTROY, NLM_F_ACK, id).map(|_| ())
+            }
             None => Err(io::Error::from_raw_os_error(libc::ENOENT)),
         };
         ended.doing(|| format!("end the socket of {flow}"))
@@ -251,6 +254,7 @@ fn interpret(response: &InetResponse) -> TcpSocket {
             inet::Timer::Probe(left) => Timer::Probe { left },
         }),
         inode: header.inode,
+        cookie: id.cookie,
         congestion: None,
         info: None,
         read_shut: false,

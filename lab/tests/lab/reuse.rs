@@ -38,9 +38,12 @@ fn comes_to_be_as_new(pair: &Pair) -> Result<(), Failed> {
 fn what_leaves_a_pair_as_new() -> Result<(), Failed> {
     let pair = Pair::new()?;
     assert!(pair.renew()?);
+    let blackhole = pair.a().blackhole(Direction::Ingress, Match::tcp())?;
+    assert!(!pair.renew()?, "there is a blackhole");
+    drop(blackhole);
+    assert!(pair.renew()?);
     let capture = pair.a().capture()?;
     capture.mark("here")?;
-    drop(pair.a().blackhole(Direction::Ingress, Match::tcp())?);
     drop((pair.a().counters()?, pair.b().sockets()?));
     assert!(!pair.renew()?, "somebody captures");
     drop(capture);
@@ -78,8 +81,11 @@ fn a_connection_does_not() -> Result<(), Failed> {
 fn what_is_changed_does_not() -> Result<(), Failed> {
     type Change = fn(&Pair) -> Result<(), lab::Error>;
     const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 50));
-    let changes: [(&str, Change); 5] = [
+    let changes: [(&str, Change); 6] = [
         ("a sysctl", |it| it.a().sysctl("net.ipv4.ip_forward", "1")),
+        ("what lets a host learn", |it| {
+            it.a().sysctl("net.ipv4.tcp_no_metrics_save", "0")
+        }),
         ("an MTU", |it| it.b().set_mtu(1400)),
         ("an address", |it| it.b().add_address(ADDRESS, 24)),
         ("a frame", |it| it.a().inject(&[0; 60])),
