@@ -2,11 +2,11 @@
 
 use crate::scenario::network::Stock;
 use lab::{Flow, Host, Pair, PairBuilder, TcpState};
+use soccr::Endpoints;
 use soccr::raw::{self, Opt};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -124,12 +124,12 @@ fn end_time_waits(pair: &Pair, flows: &[Flow]) -> Result<bool, lab::Error> {
 /// Ends a connection in TIME-WAIT where the kernel does not do so when it is asked (5.10): a connect in repair mode takes its
 /// place if it has timestamps (guide A39), and a close in repair mode leaves nothing.
 fn take_the_place_of(flow: &Flow) -> io::Result<()> {
-    let family = match flow.source.ip() {
-        IpAddr::V4(_) => soccr::Family::V4,
-        IpAddr::V6(_) => soccr::Family::V6,
+    let endpoints = Endpoints {
+        local: flow.source,
+        remote: flow.destination,
     };
-    let socket = raw::tcp_socket(family)?;
+    let socket = raw::tcp_socket(endpoints.family())?;
     raw::set_int(&socket, Opt::TCP_REPAIR, raw::TCP_REPAIR_ON)?;
-    raw::bind(&socket, flow.source)?;
-    raw::connect(&socket, flow.destination)
+    raw::bind(&socket, endpoints.local)?;
+    raw::connect(&socket, endpoints.remote)
 }
