@@ -4,12 +4,10 @@ use crate::error::{Doing, Error};
 use crate::host::Host;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::io;
 
-/// Of the namespace that the calling thread is in; `/proc/net` would be that of the process.
-const FILES: [&str; 2] = [
-    "/proc/thread-self/net/snmp",
-    "/proc/thread-self/net/netstat",
-];
+/// The files of `/proc/net` that they are in.
+const FILES: [&str; 2] = ["snmp", "netstat"];
 
 /// The counters of one host at one time, named as `nstat` groups them: `Tcp.RetransSegs`, `TcpExt.TCPTimeouts`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,14 +117,14 @@ impl Host {
     /// # Errors
     /// [`Error::Os`] when the kernel's files cannot be read.
     pub fn counters(&self) -> Result<Counters, Error> {
-        self.enter(|| {
-            let mut text = String::new();
-            for file in FILES {
-                let read = std::fs::read_to_string(file);
-                text += &read.doing(|| format!("read {file} on host {}", self.name()))?;
-            }
-            Ok(Counters::parse(&text))
-        })?
+        let mut text = String::new();
+        for file in FILES {
+            let read = self.namespace.read(file)?;
+            text += &read
+                .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+                .doing(|| format!("read /proc/net/{file} on host {}", self.name()))?;
+        }
+        Ok(Counters::parse(&text))
     }
 }
 

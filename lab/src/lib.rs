@@ -126,6 +126,7 @@ mod pair;
 mod pcapng;
 mod peer;
 mod print;
+mod proc_net;
 mod process;
 mod qdisc;
 mod reuse;

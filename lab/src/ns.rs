@@ -3,11 +3,16 @@
 //! The only file that moves a thread between namespaces.
 
 use crate::error::{Doing, Error};
+use crate::proc_net::ProcNet;
 use crate::sandbox::Sandbox;
 use netns_rs::{Env, NetNs};
+use nix::fcntl::{OFlag, open, openat};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, gettid};
+use std::cell::RefCell;
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +20,32 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Tells names apart: labs may be alive at once, and all share one directory of names.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
+/// The namespaces that the calling thread is in.
+const OF_THIS_THREAD: &str = "/proc/thread-self/ns";
+
+thread_local! {
+    /// That directory, and whose it is: in a copy of this process it would still be that of the thread that was copied.
+    static DIRECTORY: RefCell<Option<(Pid, OwnedFd)>> = const { RefCell::new(None) };
+}
+
 /// The network namespace that the calling thread is in at the moment.
-const OF_THIS_THREAD: &str = "/proc/thread-self/ns/net";
+fn of_this_thread() -> nix::Result<OwnedFd> {
+    let net = |directory: &OwnedFd| openat(directory, "net", OFlag::O_CLOEXEC, Mode::empty());
+    let directory = || {
+        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+        open(OF_THIS_THREAD, flags, Mode::empty())
+    };
+    // From the root of /proc on the kernel takes twice as long to find it.
+    let by_directory = DIRECTORY.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
+        let thread = gettid();
+        let known = kept.take().filter(|(whose, _)| *whose == thread);
+        let (_, directory) = kept.insert(known.map_or_else(|| Ok((thread, directory()?)), Ok)?);
+        net(directory)
+    });
+    // A thread that is on its way out keeps nothing any more.
+    by_directory.unwrap_or_else(|_| net(&directory()?))
+}
 
 /// A network namespace of our own.
 #[derive(Debug)]
@@ -25,6 +54,7 @@ pub(crate) struct Namespace {
     /// `None` only while it is being dropped: netns-rs removes by value.
     inner: Option<NetNs<Names>>,
     file: File,
+    proc_net: ProcNet,
 }
 
 /// Where netns-rs keeps its names: on the tmpfs of the sandbox.
@@ -55,15 +85,25 @@ impl Namespace {
             name,
             inner: Some(inner),
             file,
+            proc_net: ProcNet::default(),
         })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What a file of its `/proc/net` says now; `None` where the kernel does not have it.
+    pub(crate) fn read(&self, file: &'static str) -> Result<Option<String>, Error> {
+        self.proc_net.read(self, file)
     }
 
     /// Runs `f` with the calling thread inside this namespace.
     ///
     /// The thread is back where it was on return, and also when `f` panics; the panic then goes on.
     pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> Result<R, Error> {
-        let home = File::open(OF_THIS_THREAD)
-            .doing(|| format!("open {OF_THIS_THREAD}, to come back to it"))?;
+        let home =
+            of_this_thread().doing(|| format!("open {OF_THIS_THREAD}/net, to come back to it"))?;
         setns(&self.file, CloneFlags::CLONE_NEWNET)
             .doing(|| format!("enter network namespace {}", self.name))?;
         // NetNs::run would leave the thread inside when `f` panics.

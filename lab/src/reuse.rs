@@ -5,7 +5,6 @@ use crate::error::{Doing, Error};
 use crate::host::Host;
 use crate::pair::Pair;
 use crate::sysctl;
-use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::PoisonError;
@@ -65,17 +64,13 @@ impl Host {
     /// # Errors
     /// [`Error::Os`] when the kernel's files cannot be read.
     pub fn socket_counts(&self) -> Result<SocketCounts, Error> {
-        let text = self.enter(|| {
-            let mut text = fs::read_to_string("/proc/thread-self/net/sockstat")?;
-            match fs::read_to_string("/proc/thread-self/net/sockstat6") {
-                Ok(more) => text += &more,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-            SocketCounts::parse(&text)
-                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, text))
-        })?;
-        text.doing(|| format!("count the sockets of host {}", self.name()))
+        let mut text = String::new();
+        for file in ["sockstat", "sockstat6"] {
+            text += &self.namespace.read(file)?.unwrap_or_default();
+        }
+        SocketCounts::parse(&text)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, text))
+            .doing(|| format!("count the sockets of host {}", self.name()))
     }
 
     /// Remembers that it is not what it was built as any more.
