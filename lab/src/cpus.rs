@@ -10,12 +10,12 @@ const THIS_THREAD: Pid = Pid::from_raw(0);
 /// Runs `f` on every processor that the program may use; only once where the calling thread cannot be moved.
 pub(crate) fn on_each_cpu(mut f: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
     // Not only where the thread is kept at the moment: what others have sent may wait elsewhere.
-    let (Some(allowed), Ok(now)) = (allowed(), sched_getaffinity(THIS_THREAD)) else {
+    let ([_, _, ..], Ok(now)) = (allowed(), sched_getaffinity(THIS_THREAD)) else {
         return f();
     };
     let _restore = Affinity(now);
     let mut ran = false;
-    for cpu in (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu) == Ok(true)) {
+    for &cpu in allowed() {
         if stay_on(cpu).is_ok() {
             f()?;
             ran = true;
@@ -24,11 +24,18 @@ pub(crate) fn on_each_cpu(mut f: impl FnMut() -> Result<(), Error>) -> Result<()
     if ran { Ok(()) } else { f() }
 }
 
-/// The processors that the program may use: those of its first thread, before that is kept on one.
-fn allowed() -> Option<&'static CpuSet> {
-    static ALLOWED: OnceLock<Option<CpuSet>> = OnceLock::new();
-    let read = || sched_getaffinity(getpid()).ok();
-    ALLOWED.get_or_init(read).as_ref()
+/// The processors that the program may use: those of its first thread, before that is kept on one; none where they cannot be
+/// told.
+fn allowed() -> &'static [usize] {
+    static ALLOWED: OnceLock<Vec<usize>> = OnceLock::new();
+    ALLOWED.get_or_init(|| match sched_getaffinity(getpid()) {
+        Ok(set) => cpus(&set).collect(),
+        Err(_) => Vec::new(),
+    })
+}
+
+fn cpus(set: &CpuSet) -> impl Iterator<Item = usize> {
+    (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu) == Ok(true))
 }
 
 /// Runs `f` with the calling thread kept on one processor, where it can be.
@@ -47,14 +54,17 @@ pub fn on_one_cpu<R>(f: impl FnOnce() -> R) -> R {
 #[must_use]
 pub fn kept_on() -> Option<usize> {
     let set = sched_getaffinity(THIS_THREAD).ok()?;
-    let mut cpus = (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu) == Ok(true));
+    let mut cpus = cpus(&set);
     let first = cpus.next()?;
     cpus.next().is_none().then_some(first)
 }
 
 /// Runs `f` with the calling thread kept on this processor, where it can be.
 pub(crate) fn on<R>(cpu: usize, f: impl FnOnce() -> R) -> R {
-    let _ = allowed();
+    if let [_] = allowed() {
+        // It is kept on that already.
+        return f();
+    }
     let _restore = sched_getaffinity(THIS_THREAD).map(Affinity);
     // One that cannot be kept runs on as before.
     let _ = stay_on(cpu);
@@ -82,10 +92,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn allowed() -> Vec<usize> {
-        let set = sched_getaffinity(THIS_THREAD).unwrap();
-        (0..CpuSet::count())
-            .filter(|&cpu| set.is_set(cpu) == Ok(true))
-            .collect()
+        cpus(&sched_getaffinity(THIS_THREAD).unwrap()).collect()
     }
 
     #[test]

@@ -146,6 +146,7 @@ mod trace;
 mod trio;
 mod vlan;
 pub mod wait;
+mod watched;
 pub mod wire;
 mod wired;
 

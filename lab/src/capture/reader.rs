@@ -7,12 +7,12 @@ use crate::segment::verify_checksum;
 use crate::sys::{self, Ring, RingFrame};
 use crate::trace::Item;
 use crate::vlan;
-use crate::wait::Patience;
+use crate::watched::Watched;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::HashSet;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 /// The length of an Ethernet header, in bytes.
@@ -27,8 +27,7 @@ pub(super) struct Shared {
     /// Host and link.
     pub(super) link: Arc<str>,
     mtu: u32,
-    state: Mutex<State>,
-    changed: Condvar,
+    state: Watched<State>,
 }
 
 /// What has been read.
@@ -48,14 +47,12 @@ impl Shared {
             socket,
             link,
             mtu,
-            state: Mutex::default(),
-            changed: Condvar::new(),
+            state: Watched::default(),
         }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        // The predicate of a caller may have panicked; the state is whole all the same.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// The reader: moves frames out of the ring until the capture is dropped.
@@ -69,9 +66,9 @@ impl Shared {
             match poll(&mut fds, PollTimeout::NONE) {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => {
-                    self.lock().failure = Some(io::Error::from(error).kind());
-                    self.changed.notify_all();
-                    return;
+                    let mut state = self.lock();
+                    state.failure = Some(io::Error::from(error).kind());
+                    return self.state.changed(state);
                 }
             }
             let [socket, stop] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
@@ -105,11 +102,15 @@ impl Shared {
             return false;
         }
         let mut state = self.lock();
+        let mut changed = !items.is_empty();
         state.items.append(&mut items);
         for number in synced {
-            state.awaited.remove(&number);
+            // Those of others come here, too.
+            changed |= state.awaited.remove(&number);
         }
-        self.changed.notify_all();
+        if changed {
+            self.state.changed(state);
+        }
         true
     }
 
@@ -150,20 +151,13 @@ impl Shared {
         timeout: Duration,
         mut ready: impl FnMut(&State) -> Option<T>,
     ) -> Result<T, Error> {
-        let mut patience = Patience::new(timeout);
-        let mut state = self.lock();
-        loop {
-            if let Some(value) = ready(&state) {
-                return Ok(value);
+        self.state.wait(&what, timeout, |state| {
+            let failure = state.failure;
+            match (ready(state), failure) {
+                (None, Some(failure)) => Err(io::Error::from(failure)).doing(&what),
+                (answer, _) => Ok(answer),
             }
-            if let Some(failure) = state.failure {
-                return Err(io::Error::from(failure)).doing(what);
-            }
-            (state, _) = self
-                .changed
-                .wait_timeout(state, patience.pause(&what)?)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+        })
     }
 
     /// Fails once the kernel has dropped a frame since the capture began.

@@ -11,7 +11,7 @@ use crate::segment::Segment;
 use crate::sys::{self, Receive, Ring, RingFrame};
 use crate::together::drop_together;
 use crate::vlan;
-use crate::wait::Patience;
+use crate::watched::Watched;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::sched_getcpu;
@@ -21,7 +21,7 @@ use std::io::{self, PipeReader};
 use std::iter;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -37,8 +37,7 @@ pub(super) struct Shared {
     pub(super) around: Vec<Around>,
     /// The processor that frames are sent from: one that was sent from another could overtake them.
     cpu: usize,
-    state: Mutex<State>,
-    changed: Condvar,
+    state: Watched<State>,
 }
 
 /// Everything about a wire that changes.
@@ -81,14 +80,13 @@ impl Shared {
             sockets: vec![a, b],
             around: around.into(),
             cpu: sched_getcpu().unwrap_or_default(),
-            state: Mutex::default(),
-            changed: Condvar::new(),
+            state: Watched::default(),
         };
         Ok((shared, [ring_a, ring_b]))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Gives an order; what it lets go has gone when this returns.
@@ -99,9 +97,9 @@ impl Shared {
         if state.engine.has_departures() {
             cpus::on(self.cpu, || self.forward(&mut state));
         }
-        self.changed.notify_all();
-        state.check()?;
-        Ok(result)
+        let checked = state.check();
+        self.state.changed(state);
+        checked.map(|()| result)
     }
 
     /// Looks at the state.
@@ -118,19 +116,10 @@ impl Shared {
         timeout: Duration,
         mut found: impl FnMut(&mut State) -> Option<R>,
     ) -> Result<R, Error> {
-        let mut patience = Patience::new(timeout);
-        let mut state = self.lock();
-        loop {
+        self.state.wait(what, timeout, |state| {
             state.check()?;
-            if let Some(result) = found(&mut state) {
-                return Ok(result);
-            }
-            let (woken, _) = self
-                .changed
-                .wait_timeout(state, patience.pause(&what)?)
-                .unwrap_or_else(PoisonError::into_inner);
-            state = woken;
-        }
+            Ok(found(state))
+        })
     }
 
     /// The forwarder: until `stopped` is closed at its other end.
@@ -188,17 +177,17 @@ impl Shared {
             }
             let due = state.engine.send_due(Instant::now());
             self.forward(&mut state);
+            if idle {
+                return due;
+            }
+            // Where there was no room, there is something in the ring: a round like this one comes behind it.
             for socket in &self.sockets {
                 match sys::frames_lost(socket) {
                     Ok(0) | Err(_) => {}
                     Ok(lost) => state.fail(format!("there was no room for {lost} frames")),
                 }
             }
-            if !idle {
-                self.changed.notify_all();
-                continue;
-            }
-            return due;
+            self.state.changed(state);
         }
     }
 
@@ -241,8 +230,9 @@ impl Shared {
     }
 
     fn fail(&self, why: String) {
-        self.lock().fail(why);
-        self.changed.notify_all();
+        let mut state = self.lock();
+        state.fail(why);
+        self.state.changed(state);
     }
 }
 
