@@ -4,6 +4,7 @@
 //! arrives before its ingress blackhole: a capture shows what was on the wire.
 
 mod reader;
+mod resting;
 
 use crate::cpus::on_each_cpu;
 use crate::error::{Doing, Error};
@@ -14,6 +15,7 @@ use crate::sender::Sender;
 use crate::sys::{self, Receive, Ring};
 use crate::trace::{Item, Trace};
 use reader::{Shared, State};
+pub(crate) use resting::Resting;
 use std::io::PipeWriter;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -30,7 +32,7 @@ const SLOTS: usize = 4096;
 const WHOLE_SLOTS: usize = 512;
 
 /// How to capture.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct CaptureOptions {
     slot: usize,
@@ -68,7 +70,9 @@ pub struct Capture {
     shared: Arc<Shared>,
     /// Outlives nothing: closing it ends the reader.
     stop: Option<PipeWriter>,
-    reader: Option<JoinHandle<()>>,
+    reader: Option<JoinHandle<Ring>>,
+    options: CaptureOptions,
+    resting: Arc<Resting>,
     near: Arc<Sender>,
     far: Arc<Sender>,
     links_between: usize,
@@ -78,12 +82,18 @@ impl Capture {
     pub(crate) fn start(host: &Host, options: CaptureOptions) -> Result<Self, Error> {
         let link: Arc<str> = format!("{}/{}", host.name(), host.port).into();
         let doing = || format!("capture on {link}");
-        let socket = host.enter(sys::packet_socket)?.doing(doing)?;
-        let ring = Ring::new(&socket, options.slot, options.slots).doing(|| {
-            let kib = options.slot * options.slots / 1024;
-            format!("capture on {link}, with a ring of {kib} KiB")
-        })?;
-        sys::bind_packet(&socket, host.port_index, Receive::Everything).doing(doing)?;
+        let (socket, ring) = match host.captures.take(options) {
+            Some(ears) => ears,
+            None => {
+                let socket = host.enter(sys::packet_socket)?.doing(doing)?;
+                let ring = Ring::new(&socket, options.slot, options.slots).doing(|| {
+                    let kib = options.slot * options.slots / 1024;
+                    format!("capture on {link}, with a ring of {kib} KiB")
+                })?;
+                sys::bind_packet(&socket, host.port_index, Receive::Everything).doing(doing)?;
+                (Arc::new(socket), ring)
+            }
+        };
         let (stopped, stop) = io::pipe().doing(doing)?;
         let shared = Arc::new(Shared::new(socket, Arc::clone(&link), host.mtu()));
         let reader = thread::Builder::new()
@@ -97,6 +107,8 @@ impl Capture {
             shared,
             stop: Some(stop),
             reader: Some(reader),
+            options,
+            resting: Arc::clone(&host.captures),
             near: Arc::clone(&host.sender),
             far: Arc::clone(&host.far),
             links_between: host.links_between,
@@ -206,9 +218,10 @@ impl Capture {
 
     fn stop(&mut self) {
         drop(self.stop.take());
-        if let Some(reader) = self.reader.take() {
-            // The reader does not panic; and if it did, there would be nothing to do.
-            let _ = reader.join();
+        // The reader does not panic; and if it did, there would be nothing to keep.
+        if let Some(Ok(ring)) = self.reader.take().map(JoinHandle::join) {
+            let ears = (Arc::clone(&self.shared.socket), ring);
+            self.resting.keep(self.options, ears);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::address::Family;
 use crate::blackhole::{Blackhole, Match};
-use crate::capture::{Capture, CaptureOptions};
+use crate::capture::{Capture, CaptureOptions, Resting};
 use crate::connection::ConnectionBuilder;
 use crate::error::Error;
 use crate::link::{self, Detection, Mac};
@@ -25,6 +25,7 @@ pub struct Host {
     // First, so that they go first: a socket would keep the namespace alive.
     pub(crate) netlink: Arc<Netlink>,
     pub(crate) diag: Diag,
+    pub(crate) captures: Arc<Resting>,
     pub(crate) namespace: Arc<Namespace>,
     /// Sends out of its own link.
     pub(crate) sender: Arc<Sender>,
@@ -194,6 +195,8 @@ impl Host {
     }
 
     /// Captures on its link, from now until the capture is dropped.
+    ///
+    /// Its ring, 8 MiB that the kernel has filled with zeros, is then kept for the next one, until the host is dropped.
     ///
     /// # Errors
     /// [`Error::Os`] when the kernel refuses.

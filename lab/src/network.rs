@@ -4,6 +4,7 @@
 //! [`Node::host`] or [`Node::middle`], [`join`], [`Node::configure`], [`raise`], [`Node::settle`],
 //! [`Node::add_neighbour`], [`Node::into_host`].
 
+use crate::capture::Resting;
 use crate::error::Error;
 use crate::host::Host;
 use crate::link::{self, End, Mac};
@@ -209,6 +210,7 @@ impl Node {
             vlan: settings.vlan,
             netlink: self.netlink,
             diag: self.diag,
+            captures: Arc::new(Resting::new()),
             namespace: self.namespace,
             far,
             links_between,

@@ -103,7 +103,10 @@ impl Host {
         if self.touched.load(Ordering::Relaxed) || self.blackholes.load(Ordering::Relaxed) > 0 {
             return Ok(false);
         }
-        let ours = 1 + u64::from(self.diag.is_open()) + u64::from(self.sender.is_open());
+        let ours = 1
+            + u64::from(self.diag.is_open())
+            + u64::from(self.sender.is_open())
+            + self.captures.count();
         let new = SocketCounts {
             used: ours,
             tcp: 0,

@@ -46,7 +46,7 @@ pub(super) struct Booted {
     #[arg(long, value_name = "N", default_value = "1")]
     smp: NonZeroUsize,
     /// How much memory each machine has, MiB
-    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    #[arg(long, value_name = "MIB", default_value_t = 1536)]
     memory: usize,
     /// How long a machine may say nothing before it counts as hanging, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]

@@ -23,7 +23,7 @@ const BATCH: usize = 256;
 
 /// What the reader and the callers share.
 pub(super) struct Shared {
-    socket: OwnedFd,
+    pub(super) socket: Arc<OwnedFd>,
     /// Host and link.
     pub(super) link: Arc<str>,
     mtu: u32,
@@ -42,7 +42,7 @@ pub(super) struct State {
 }
 
 impl Shared {
-    pub(super) fn new(socket: OwnedFd, link: Arc<str>, mtu: u32) -> Self {
+    pub(super) fn new(socket: Arc<OwnedFd>, link: Arc<str>, mtu: u32) -> Self {
         Self {
             socket,
             link,
@@ -55,8 +55,8 @@ impl Shared {
         self.state.lock()
     }
 
-    /// The reader: moves frames out of the ring until the capture is dropped.
-    pub(super) fn read(&self, mut ring: Ring, stopped: &PipeReader) {
+    /// The reader: moves frames out of the ring until the capture is dropped; what is in the ring later is nobody's.
+    pub(super) fn read(&self, mut ring: Ring, stopped: &PipeReader) -> Ring {
         loop {
             while self.read_batch(&mut ring) {}
             let mut fds = [
@@ -68,14 +68,15 @@ impl Shared {
                 Err(error) => {
                     let mut state = self.lock();
                     state.failure = Some(io::Error::from(error).kind());
-                    return self.state.changed(state);
+                    self.state.changed(state);
+                    return ring;
                 }
             }
             let [socket, stop] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
             if !stop.is_empty() {
                 // What came between the last look and the end of the capture.
                 while self.read_batch(&mut ring) {}
-                return;
+                return ring;
             }
             if socket.contains(PollFlags::POLLERR) {
                 // The link went down with its host. Reading the error clears it, or poll would never block again.

@@ -2,7 +2,9 @@
 
 use crate::Case;
 use crate::connect::talk;
-use lab::{CaptureOptions, Checksum, Direction, Error, Family, Flags, Pair, Segment, TcpOption};
+use lab::{
+    Capture, CaptureOptions, Checksum, Direction, Error, Family, Flags, Pair, Segment, TcpOption,
+};
 use libtest_mimic::Failed;
 use std::io::{Read, Write};
 use std::thread;
@@ -34,6 +36,10 @@ pub(crate) const CASES: &[Case] = &[
         a_capture_begins_when_it_is_started,
     ),
     ("capture/lost_frames_are_an_error", lost_frames_are_an_error),
+    (
+        "capture/the_next_one_knows_nothing_of_the_last",
+        the_next_one_knows_nothing_of_the_last,
+    ),
     ("capture/a_predicate_may_panic", a_predicate_may_panic),
     ("capture/it_outlives_its_pair", it_outlives_its_pair),
 ];
@@ -229,6 +235,35 @@ fn lost_frames_are_an_error() -> Result<(), Failed> {
     // A ring that is large enough has them all.
     let all = other.trace()?.filter(|it| it.bytes == frame);
     assert_eq!(all.len(), 2001);
+    Ok(())
+}
+
+fn the_next_one_knows_nothing_of_the_last() -> Result<(), Failed> {
+    let pair = Pair::new()?;
+    let texts = |capture: &Capture| {
+        let trace = capture.trace()?;
+        assert_eq!(trace.packets().count(), 0);
+        Ok::<_, Error>(trace.marks().map(|it| it.text.clone()).collect::<Vec<_>>())
+    };
+    let capture = pair.a().capture()?;
+    capture.mark("first")?;
+    assert_eq!(texts(&capture)?, ["first"]);
+    drop(capture);
+    // More than its ring has room for, while nobody reads it: that is nobody's loss.
+    let frame = [0; 60];
+    (0..5000).try_for_each(|_| pair.a().inject(&frame))?;
+    let again = pair.a().capture()?;
+    again.mark("second")?;
+    assert_eq!(texts(&again)?, ["second"]);
+    // A second one at the same time has a ring of its own.
+    let beside = pair.a().capture()?;
+    again.mark("third")?;
+    assert_eq!(texts(&beside)?, ["third"]);
+    assert_eq!(texts(&again)?, ["second", "third"]);
+    drop((again, beside));
+    let last = pair.a().capture()?;
+    last.mark("last")?;
+    assert_eq!(texts(&last)?, ["last"]);
     Ok(())
 }
 
