@@ -180,7 +180,12 @@ fn compare(
 /// Runs a scenario twice without its checkpoints.
 fn compare_without(ctx: &Context, scenario: &Scenario) -> Verdict {
     let once = |ctx: &Context| observe(ctx, scenario, false, &mut || {});
-    judged(ctx, scenario, || Ok([once(&ctx.beside())?, once(ctx)?])).map(drop)
+    judged(ctx, scenario, || {
+        // Its captures have ended when the second one begins.
+        let first = once(&ctx.beside())?;
+        Ok([first, once(ctx)?])
+    })
+    .map(drop)
 }
 
 /// Judges two runs, the second of which is asked whether it looks like the first; tells what was allowed.

@@ -1,10 +1,11 @@
-//! Each system call of a save and of a restore fails, in one way in each state: in the others, in another.
+//! Each system call of a save and of a restore fails, in one way in each state: in the others, in another. One that only asks
+//! for an option does in every other state: there are a hundred of them in a save.
 //!
 //! A save that failed has left its connection as it was, a restore that failed has left nothing, and no packet says that
 //! anything happened. The connection of each case goes through all of it, one fault after the other, and is then moved
 //! and judged like any other.
 
-use super::{BOUND, Before, expect_as_good, plans, prepared};
+use super::{BOUND, Before, asks, expect_as_good, plans, prepared};
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Ending, Plan, Saved, Send, Traveller};
@@ -152,13 +153,18 @@ fn turn(plan: usize) -> usize {
 }
 
 /// The faults that are tried: every call fails in one way, the next one in another, and every transfer is cut short. The
-/// calls of all states are the same but for a few: in as many turns as there are ways, each fails in all of them.
+/// calls of all states are the same but for a few: in as many turns as there are ways, each fails in all of them; one that
+/// only asks, in twice as many.
 fn chosen(calls: &[&'static str], turn: usize) -> Vec<(usize, &'static str, Fault)> {
-    let is_chosen = |number: usize, fault: Fault| {
-        fault == Fault::Short || fault == FAULTS[(number + turn) % ERRNOS]
+    let is_chosen = |number: usize, call: &str, fault: Fault| {
+        let way = match asks(call) {
+            true => (number + turn) % (2 * ERRNOS),
+            false => (number + turn) % ERRNOS,
+        };
+        fault == Fault::Short || way < ERRNOS && fault == FAULTS[way]
     };
     all(calls)
-        .filter(|&(number, _, fault)| is_chosen(number, fault))
+        .filter(|&(number, call, fault)| is_chosen(number, call, fault))
         .collect()
 }
 
@@ -182,14 +188,15 @@ mod tests {
     #[test]
     fn every_call_fails_in_one_way_and_in_all_states_together_in_every_way() {
         let calls = ["getsockopt(A)", "recv", "bind"];
-        let errno = |of: usize| Fault::Errno([libc::ENOMEM, libc::EINTR, libc::EAGAIN][of]);
         let expected = [
-            (0, calls[0], errno(0)),
-            (1, calls[1], errno(1)),
+            (0, calls[0], Fault::Errno(libc::ENOMEM)),
+            (1, calls[1], Fault::Errno(libc::EINTR)),
             (1, calls[1], Fault::Short),
-            (2, calls[2], errno(2)),
+            (2, calls[2], Fault::Errno(libc::EAGAIN)),
         ];
         assert_eq!(chosen(&calls, 1), expected);
+        // As many turns later what asks has failed in all ways, and the others begin anew.
+        assert_eq!(chosen(&calls, 1 + ERRNOS), expected[1..]);
         let plans = plans();
         for family in Family::ALL {
             let of_family = |(_, (plan, _)): &(usize, &(Plan, String))| plan.family == family;

@@ -1,6 +1,7 @@
-//! A process is killed before each system call of a save, and of a restore, but those that only ask once more.
+//! A process is killed before each system call of a save, and of a restore, but those that only ask once more: before every
+//! other one in each state, before the others with the other family, and in the next state.
 
-use super::{BOUND, Before, plans, prepared};
+use super::{BOUND, Before, asks, plans, prepared};
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Ending, Send};
@@ -9,33 +10,47 @@ use crate::oracle::table::expect_sockets;
 use crate::oracle::wire::Probes;
 use crate::verdict::{Stop, Verdict, expect_eq};
 use crate::victim::{self, Ended};
-use soccr::{Family, Rescue, faults};
+use lab::Family;
+use soccr::{FinMode, Rescue, faults};
 use std::os::fd::AsFd;
 
+/// How many plans of a state stand next to each other.
+const FAMILIES: usize = 2;
+
 pub(super) fn cases() -> Vec<Case> {
-    let case = |(plan, name): (Plan, String)| {
+    let case = |(number, (plan, name)): (usize, (Plan, String))| {
         Case::new(
             format!("fault/killed/{name}"),
             "a process that is killed before any system call of a save or a restore that could have changed something: who still has the socket gets it back as it \
              was, what was half restored is gone without a packet, and the snapshot can be restored again",
             &["E13", "A12", "C19"],
-            move |ctx| killed(ctx, plan),
+            move |ctx| killed(ctx, plan, turn(number)),
         )
         .bound(BOUND)
     };
     plans()
         .into_iter()
-        .filter(|(plan, _)| plan.family != lab::Family::V4Mapped)
+        .filter(|(plan, _)| plan.family != Family::V4Mapped)
+        .enumerate()
         .map(case)
         .collect()
 }
 
-fn killed(ctx: &Context, plan: Plan) -> Verdict {
+/// Whose turn it is: the states one after the other, and the families apart from each other.
+fn turn(plan: usize) -> usize {
+    plan / FAMILIES + plan % FAMILIES
+}
+
+fn killed(ctx: &Context, plan: Plan, turn: usize) -> Verdict {
     let mut traveller = prepared(ctx, plan)?;
-    let saves = saves(&traveller)?;
+    // A save is the same, however FINs are put back afterwards.
+    let saves = match plan.settings.fin {
+        FinMode::Emulate => 0,
+        _ => saves(&traveller, turn)?,
+    };
     let mut saved = traveller.save()?;
     traveller.show_attempts()?;
-    let restores = restores(&traveller, &saved)?;
+    let restores = restores(&traveller, &saved, turn)?;
     ctx.note("kills in a save", saves);
     ctx.note("kills in a restore", restores);
     // What the wire has shown is judged; a reset that has never left its host is counted all the same.
@@ -49,14 +64,14 @@ fn killed(ctx: &Context, plan: Plan) -> Verdict {
     traveller.conclude(ctx, &saved, &restored, probes)
 }
 
-fn saves(traveller: &Traveller) -> Result<usize, Stop> {
+fn saves(traveller: &Traveller, turn: usize) -> Result<usize, Stop> {
     let (host, subject) = (traveller.pair.a(), &traveller.subject);
     let (clean, calls) = faults::record(|| host.enter(|| soccr::save(subject)));
     clean??;
     let before = Before::read(subject)?;
     let used = host.socket_counts()?.used;
     let rescue = Rescue::prepare(subject)?;
-    let chosen = moments(&calls, traveller.family());
+    let chosen = moments(&calls, turn);
     for &number in &chosen {
         let call = calls[number];
         let status = victim::saves(host, subject.as_fd(), number)?;
@@ -71,18 +86,14 @@ fn saves(traveller: &Traveller) -> Result<usize, Stop> {
 }
 
 /// The calls before which a kill can leave another socket than before the one in front of it: a save asks for a hundred
-/// options one after the other, and what is asked for stays as it is. Of the same ones with IPv6, every other.
-fn moments(calls: &[&str], family: Family) -> Vec<usize> {
-    let asks = |number: usize| calls[number].starts_with("getsockopt(");
-    let chosen = |number: &usize| *number == 0 || !asks(*number) || !asks(number - 1);
-    let step = match family {
-        Family::V4 => 1,
-        Family::V6 => 2,
-    };
-    (0..calls.len()).filter(chosen).step_by(step).collect()
+/// options one after the other, and what is asked for stays as it is. Of these, every other.
+fn moments(calls: &[&str], turn: usize) -> Vec<usize> {
+    let chosen = |number: &usize| *number == 0 || !asks(calls[*number]) || !asks(calls[number - 1]);
+    let all = (0..calls.len()).filter(chosen);
+    all.skip(turn % 2).step_by(2).collect()
 }
 
-fn restores(traveller: &Traveller, saved: &Saved) -> Result<usize, Stop> {
+fn restores(traveller: &Traveller, saved: &Saved, turn: usize) -> Result<usize, Stop> {
     let (host, settings) = (traveller.pair.a(), traveller.settings);
     let restore = || host.enter(|| saved.snapshot.restore_with(settings));
     let used = host.socket_counts()?.used;
@@ -91,7 +102,7 @@ fn restores(traveller: &Traveller, saved: &Saved) -> Result<usize, Stop> {
         drop(clean??);
         Ok::<_, Stop>(calls)
     })?;
-    let mut chosen = moments(&calls, traveller.family());
+    let mut chosen = moments(&calls, turn);
     // One more than there are calls: before the resume.
     chosen.push(calls.len());
     for &number in &chosen {
@@ -108,10 +119,9 @@ fn restores(traveller: &Traveller, saved: &Saved) -> Result<usize, Stop> {
 #[cfg(test)]
 mod tests {
     use super::moments;
-    use soccr::Family;
 
     #[test]
-    fn of_calls_that_only_ask_the_first_of_a_row_is_chosen() {
+    fn of_calls_that_only_ask_the_first_of_a_row_is_chosen_and_every_other_in_each_turn() {
         let calls = [
             "getsockopt(A)",
             "getsockopt(B)",
@@ -120,8 +130,8 @@ mod tests {
             "ioctl",
             "getsockopt(A)",
         ];
-        assert_eq!(moments(&calls, Family::V4), [0, 2, 3, 4, 5]);
-        assert_eq!(moments(&calls, Family::V6), [0, 3, 5]);
-        assert!(moments(&[], Family::V4).is_empty());
+        assert_eq!(moments(&calls, 0), [0, 3, 5]);
+        assert_eq!(moments(&calls, 1), [2, 4]);
+        assert!(moments(&[], 0).is_empty());
     }
 }

@@ -12,9 +12,12 @@ use soccr::{ErrorKind, PauseReport, SaveSettings, Snapshot, faults, raw};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::mpsc::{self, TryRecvError};
+use std::time::Duration;
 
+/// How soon a flood that found no room asks whether it is to end.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Saves per case.
-const SAVES: u32 = 500;
+const SAVES: u32 = 250;
 /// A short queue is saved fast, so that there is time for many saves: the buffer of the subject, bytes.
 const RECEIVE_BUFFER: usize = 32 << 10;
 /// What both ends write once the saves are over.
@@ -241,7 +244,10 @@ fn arriving(ctx: &Context, family: Family) -> Verdict {
         let flood = scope.spawn(move || -> Verdict {
             // The channel closes when the saves are done, or have failed.
             while stopped.try_recv() != Err(TryRecvError::Disconnected) {
-                talk.write(End::Peer, peer, BURST)?;
+                if talk.write(End::Peer, peer, BURST)? == 0 {
+                    // Until something is read, or the saves are done.
+                    let _ = wait::writable("room", LOOK_AGAIN, peer);
+                }
             }
             Ok(())
         });
