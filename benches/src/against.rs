@@ -4,9 +4,15 @@
 //! Worse is what lies beyond both intervals, and further than two runs of one program ever lie apart.
 
 use crate::results::{Calls, Crowd, Latency, Results, size};
+use crate::run::LONG;
 use crate::statistics::Ratio;
 use crate::subject::name;
 use crate::targets::shown;
+
+/// By how much the same program differs from run to run, beyond the intervals of each.
+const BETWEEN_RUNS: f64 = 0.1;
+/// The same where copying is all that takes time: that goes by where pages lie, and by who else uses the cache.
+const BETWEEN_RUNS_OF_COPIES: f64 = 0.2;
 
 /// What a comparison has shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,11 +38,19 @@ impl Comparison {
             };
             let title = latency.title();
             let standstill = (before.to_floor, latency.to_floor);
-            comparison.add(format!("{title}: standstill to the floor's"), standstill);
+            let slack = match latency.bytes >= LONG {
+                true => BETWEEN_RUNS_OF_COPIES,
+                false => BETWEEN_RUNS,
+            };
+            comparison.add(
+                format!("{title}: standstill to the floor's"),
+                standstill,
+                slack,
+            );
             // How long the kernel takes to find memory depends on who else wants some.
             if latency.subject != name::COLD {
                 let call = (before.call_to_floor, latency.call_to_floor);
-                comparison.add(format!("{title}: all of it to the floor's"), call);
+                comparison.add(format!("{title}: all of it to the floor's"), call, slack);
             }
         }
         for crowd in &new.crowds {
@@ -46,7 +60,7 @@ impl Comparison {
                     "one of {} sockets on {} threads, to one alone",
                     crowd.sockets, crowd.threads
                 );
-                comparison.add(title, (before.to_one, crowd.to_one));
+                comparison.add(title, (before.to_one, crowd.to_one), BETWEEN_RUNS);
             }
         }
         let slowness = |results: &Results| {
@@ -54,22 +68,23 @@ impl Comparison {
             fidelity.map(|fidelity| turned(fidelity.ratio))
         };
         let twin = "what a twin carries, to a restored connection".to_owned();
-        comparison.add(twin, (slowness(old), slowness(new)));
+        let carried = (slowness(old), slowness(new));
+        comparison.add(twin, carried, BETWEEN_RUNS);
         comparison.count_again(old, new);
         comparison.count_calls(old, new);
         comparison
     }
 
     /// Of a ratio that is to be small.
-    fn add(&mut self, title: String, (before, now): (Option<Ratio>, Option<Ratio>)) {
+    fn add(&mut self, title: String, (before, now): (Option<Ratio>, Option<Ratio>), slack: f64) {
         let (Some(before), Some(now)) = (before, now) else {
             return;
         };
         self.compared += 1;
         let told = format!("{title}: {} was {}", shown(&now), shown(&before));
-        if now.is_above(&before) {
+        if now.is_above(&before, slack) {
             self.worse.push(told);
-        } else if before.is_above(&now) {
+        } else if before.is_above(&now, slack) {
             self.better.push(told);
         }
     }
@@ -165,6 +180,20 @@ mod tests {
             ]
         );
         assert_eq!(Comparison::of(&new, &old).better.len(), 1);
+        // Where copying is all that takes time, as much differs from run to run.
+        let (mut long_before, mut long_now) = (old.clone(), new.clone());
+        for (results, low) in [(&mut long_before, 1.0), (&mut long_now, 1.3)] {
+            results.latencies[0].bytes = LONG;
+            results.latencies[0].to_floor = Some(Ratio {
+                value: low + 0.05,
+                low,
+                high: low + 0.1,
+            });
+        }
+        assert_eq!(Comparison::of(&long_before, &long_now).worse, [""; 0]);
+        long_now.latencies[0].bytes = 64 << 10;
+        long_before.latencies[0].bytes = 64 << 10;
+        assert_eq!(Comparison::of(&long_before, &long_now).worse.len(), 1);
         // As large as the other interval allows: noise.
         new.latencies[0].to_floor = Some(Ratio {
             value: 1.5,

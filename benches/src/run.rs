@@ -6,9 +6,8 @@ use crate::crowd::{Crowds, most};
 use crate::error::Error;
 use crate::fidelity::fidelity;
 use crate::outage::{Watch, outages};
-use crate::paired::Extent;
 use crate::results::{FORMAT, Machine, Pattern, Results, Work, size};
-use crate::standstill::latencies;
+use crate::standstill::Standstill;
 use crate::subject::Baseline;
 use crate::targets::verdicts;
 use crate::undisturbed::undisturbed;
@@ -39,8 +38,8 @@ pub struct Scale {
     pub fidelity: Duration,
 }
 
-/// From here on a queue is long, bytes: copying it is all that takes time, and its rounds differ little.
-const LONG: usize = 1 << 20;
+/// From here on a queue is long, bytes: copying it is all that takes time.
+pub const LONG: usize = 1 << 20;
 
 impl Scale {
     /// All that the targets ask for: some minutes.
@@ -100,12 +99,10 @@ impl Scale {
         }
     }
 
-    fn extent(&self, bytes: usize) -> Extent {
+    /// How many rounds a block has: those of long queues differ little.
+    fn rounds_of(&self, bytes: usize) -> usize {
         let fewer = if bytes >= LONG { 6 } else { 1 };
-        Extent {
-            blocks: self.blocks,
-            rounds: (self.rounds / fewer).max(2),
-        }
+        (self.rounds / fewer).max(2)
     }
 }
 
@@ -131,41 +128,27 @@ pub fn run(scale: &Scale, root: bool, mut tell: impl FnMut(&str)) -> Result<Resu
         verdicts: Vec::new(),
         skipped: Vec::new(),
     };
-    for work in Work::BOTH {
-        for queue in Filled::BOTH {
-            for &bytes in scale.lengths {
-                tell(&format!("{work}, {queue} queue {}", size(bytes)));
-                let extent = scale.extent(bytes);
-                let measured = match latencies(work, queue, bytes, extent, baseline) {
-                    // What another library cannot do is told, and is no reason to measure nothing.
-                    Err(failed @ (Error::Baseline(_) | Error::BaselineLoses(_))) => {
-                        let what = format!("{work}, {queue} queue {}", size(bytes));
-                        let failed = format!("{what}, beside the baseline: {failed}");
-                        results.skipped.push(failed);
-                        latencies(work, queue, bytes, extent, None)
-                    }
-                    other => other,
-                };
-                results.latencies.extend(measured?);
-            }
-        }
-    }
+    let mut standstills = Standstills::of(scale, baseline);
+    standstills.pass(&mut tell)?;
     for queue in Filled::BOTH {
         for bytes in [0, 64 << 10] {
             tell(&format!("system calls, {queue} queue {}", size(bytes)));
             results.calls.extend(calls::count(queue, bytes)?);
         }
     }
+    standstills.pass(&mut tell)?;
     let (sockets, why) = most(scale.sockets)?;
     results.skipped.extend(why);
     tell(&format!("up to {sockets} sockets at a time"));
     results.crowds = Crowds::open(sockets)?.measure(scale.crowd_rounds)?;
+    standstills.pass(&mut tell)?;
     for moved in [false, true] {
         tell(if moved { "moves" } else { "freezes and thaws" });
         let (seen, failures) = outages(moved, scale.watch, baseline)?;
         results.outages.extend(seen);
         results.skipped.extend(failures);
     }
+    standstills.pass(&mut tell)?;
     for pattern in [Pattern::Idle, Pattern::AppLimited] {
         tell(&format!("freezes and thaws, {pattern}"));
         results
@@ -174,8 +157,65 @@ pub fn run(scale: &Scale, root: bool, mut tell: impl FnMut(&str)) -> Result<Resu
     }
     tell("a restored connection beside its twin");
     results.fidelity = Some(fidelity(scale.fidelity)?);
+    standstills.finish(&mut tell, &mut results)?;
     results.verdicts = verdicts(&results);
     Ok(results)
+}
+
+/// Everything about standstills, whose blocks are spread over a run: what else the machine does in a minute is then in the
+/// intervals of all of them, and not in the figures of some.
+struct Standstills<'a> {
+    each: Vec<Standstill>,
+    baseline: Option<&'a Baseline>,
+    /// How many blocks of each are still to be measured.
+    left: usize,
+    /// What the baseline has failed at.
+    skipped: Vec<String>,
+}
+
+impl<'a> Standstills<'a> {
+    fn of(scale: &Scale, baseline: Option<&'a Baseline>) -> Self {
+        let of = |work, queue| {
+            let each = scale.lengths.iter();
+            each.map(move |&bytes| Standstill::new(work, queue, bytes, scale.rounds_of(bytes)))
+        };
+        let works = Work::BOTH.into_iter();
+        let both = works.flat_map(|work| Filled::BOTH.map(|queue| (work, queue)));
+        Self {
+            each: both.flat_map(|(work, queue)| of(work, queue)).collect(),
+            baseline,
+            left: scale.blocks,
+            skipped: Vec::new(),
+        }
+    }
+
+    /// Measures another block of each, if there is one left.
+    fn pass(&mut self, tell: &mut impl FnMut(&str)) -> Result<(), Error> {
+        let Some(left) = self.left.checked_sub(1) else {
+            return Ok(());
+        };
+        self.left = left;
+        for standstill in &mut self.each {
+            let title = standstill.title();
+            tell(&title);
+            if let Some(failed) = standstill.measure(self.baseline)? {
+                // What another library cannot do is told, and is no reason to measure nothing.
+                self.skipped
+                    .push(format!("{title}, beside the baseline: {failed}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Measures what is left, and says what all of it says.
+    fn finish(mut self, tell: &mut impl FnMut(&str), results: &mut Results) -> Result<(), Error> {
+        while self.left > 0 {
+            self.pass(tell)?;
+        }
+        results.latencies = self.each.iter().flat_map(Standstill::latencies).collect();
+        results.skipped.append(&mut self.skipped);
+        Ok(())
+    }
 }
 
 fn machine(root: bool) -> Result<Machine, Error> {

@@ -3,7 +3,7 @@
 use crate::bench_connection::{BenchConnection, BenchNetwork, Filled};
 use crate::error::Error;
 use crate::paired::{Contender, Extent, Sample, Series, measure};
-use crate::results::{Latency, Work};
+use crate::results::{Latency, Work, size};
 use crate::subject::{Baseline, Subject, all, cycle, name};
 use soccr::raw;
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Room for the bytes before the first one that is not acknowledged, in the floor's buffers.
 const SURPLUS: usize = 1 << 20;
 
-/// Measures everybody at one work on a queue of one length.
+/// Measures everybody at one work on a queue of one length, one block after the other.
 ///
 /// # Errors
 /// The first that anybody meets.
@@ -23,43 +23,103 @@ pub fn latencies(
     extent: Extent,
     baseline: Option<&Baseline>,
 ) -> Result<Vec<Latency>, Error> {
-    let mut series: Vec<Series> = Vec::new();
+    let mut standstill = Standstill::new(work, queue, bytes, extent.rounds);
     for _ in 0..extent.blocks {
-        let block = block(work, queue, bytes, extent.rounds, baseline)?;
-        if series.is_empty() {
-            series = block;
-            continue;
-        }
-        for (series, block) in series.iter_mut().zip(block) {
-            series.extend(block);
-        }
+        standstill.measure(baseline)?;
     }
-    let of = |name| series.iter().find(|series| series.name == name);
-    let (floor, warm, base) = (of(name::FLOOR), of(name::WARM), of(name::BASELINE));
-    let standstill = |sample: &Sample| sample.standstill;
-    let call = |sample: &Sample| sample.call;
-    let latency = |series: &Series| {
-        // Nobody is measured by himself.
-        let by = |other: Option<&Series>, of: fn(&Sample) -> f64| {
-            let other = other.filter(|other| other.name != series.name);
-            other.map(|other| series.ratio_to(other, of))
-        };
-        let ours = ![name::FLOOR, name::BASELINE].contains(&series.name);
-        Latency {
+    Ok(standstill.latencies())
+}
+
+/// One work on a queue of one length, and what was measured of it so far.
+#[derive(Debug)]
+pub struct Standstill {
+    work: Work,
+    queue: Filled,
+    bytes: usize,
+    rounds: usize,
+    series: Vec<Series>,
+    /// Whether the baseline has failed at it.
+    alone: bool,
+}
+
+impl Standstill {
+    /// One of which nothing was measured; a block has so many rounds.
+    #[must_use]
+    pub fn new(work: Work, queue: Filled, bytes: usize, rounds: usize) -> Self {
+        Self {
             work,
             queue,
             bytes,
-            subject: series.name.to_owned(),
-            standstill: series.distribution(standstill),
-            call: series.distribution(call),
-            page_faults: series.distribution(|sample| sample.page_faults).median(),
-            to_floor: by(floor, standstill),
-            call_to_floor: by(floor, call),
-            to_baseline: by(base.filter(|_| ours), standstill),
-            to_warm: by(warm.filter(|_| series.name == name::COLD), standstill),
+            rounds,
+            series: Vec::new(),
+            alone: false,
         }
-    };
-    Ok(series.iter().map(latency).collect())
+    }
+
+    /// What it is, in words.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{}, {} queue {}", self.work, self.queue, size(self.bytes))
+    }
+
+    /// Measures everybody in another block. Where the baseline fails, that is the answer, and it is not measured any more.
+    ///
+    /// # Errors
+    /// The first that anybody else meets.
+    pub fn measure(&mut self, baseline: Option<&Baseline>) -> Result<Option<Error>, Error> {
+        let baseline = baseline.filter(|_| !self.alone);
+        match self.block(baseline) {
+            Err(failed @ (Error::Baseline(_) | Error::BaselineLoses(_))) => {
+                self.alone = true;
+                self.series.retain(|series| series.name != name::BASELINE);
+                self.block(None).map(|()| Some(failed))
+            }
+            measured => measured.map(|()| None),
+        }
+    }
+
+    fn block(&mut self, baseline: Option<&Baseline>) -> Result<(), Error> {
+        let block = block(self.work, self.queue, self.bytes, self.rounds, baseline)?;
+        if self.series.is_empty() {
+            self.series = block;
+            return Ok(());
+        }
+        for (series, block) in self.series.iter_mut().zip(block) {
+            series.extend(block);
+        }
+        Ok(())
+    }
+
+    /// What all blocks together say.
+    #[must_use]
+    pub fn latencies(&self) -> Vec<Latency> {
+        let of = |name| self.series.iter().find(|series| series.name == name);
+        let (floor, warm, base) = (of(name::FLOOR), of(name::WARM), of(name::BASELINE));
+        let standstill = |sample: &Sample| sample.standstill;
+        let call = |sample: &Sample| sample.call;
+        let latency = |series: &Series| {
+            // Nobody is measured by himself.
+            let by = |other: Option<&Series>, of: fn(&Sample) -> f64| {
+                let other = other.filter(|other| other.name != series.name);
+                other.map(|other| series.ratio_to(other, of))
+            };
+            let ours = ![name::FLOOR, name::BASELINE].contains(&series.name);
+            Latency {
+                work: self.work,
+                queue: self.queue,
+                bytes: self.bytes,
+                subject: series.name.to_owned(),
+                standstill: series.distribution(standstill),
+                call: series.distribution(call),
+                page_faults: series.distribution(|sample| sample.page_faults).median(),
+                to_floor: by(floor, standstill),
+                call_to_floor: by(floor, call),
+                to_baseline: by(base.filter(|_| ours), standstill),
+                to_warm: by(warm.filter(|_| series.name == name::COLD), standstill),
+            }
+        };
+        self.series.iter().map(latency).collect()
+    }
 }
 
 /// Measures everybody on connections that nobody else has: one that all of them save, or one for each to restore.

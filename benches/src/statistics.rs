@@ -22,14 +22,11 @@ pub struct Ratio {
 }
 
 impl Ratio {
-    /// Whether it is larger than one of another run, beyond both intervals and what they do not know.
-    ///
-    /// An interval is made of one run. Where the pages of a program and of its sockets lie is the same in all of it, and another
-    /// in the next: the same program differs by up to a twentieth more than its intervals say (seen in two runs of it).
+    /// Whether it is larger than one of another run, beyond both intervals and the part that two runs of one program may differ
+    /// by besides.
     #[must_use]
-    pub fn is_above(&self, other: &Self) -> bool {
-        const BETWEEN_RUNS: f64 = 1.05;
-        self.low > other.high * BETWEEN_RUNS
+    pub fn is_above(&self, other: &Self, between_runs: f64) -> bool {
+        self.low > other.high * (1.0 + between_runs)
     }
 }
 
@@ -166,10 +163,11 @@ mod tests {
     #[test]
     fn only_what_no_noise_explains_is_above() {
         let ratio = |factor| ratio(&blocks(factor), Estimate::Median);
-        assert!(ratio(1.3).is_above(&ratio(1.0)));
-        assert!(!ratio(1.0).is_above(&ratio(1.0)));
-        assert!(!ratio(1.001).is_above(&ratio(1.0)));
-        assert!(!ratio(1.0).is_above(&ratio(1.3)));
+        assert!(ratio(1.3).is_above(&ratio(1.0), 0.05));
+        assert!(!ratio(1.0).is_above(&ratio(1.0), 0.05));
+        assert!(!ratio(1.001).is_above(&ratio(1.0), 0.0));
+        assert!(!ratio(1.0).is_above(&ratio(1.3), 0.0));
+        assert!(!ratio(1.3).is_above(&ratio(1.0), 0.5));
     }
 
     #[test]

@@ -71,7 +71,11 @@ pub(super) fn peek_send(
 /// A buffer whose pages are there: page faults are paid before the pause, not in it.
 pub(super) fn prefaulted(mut buffer: Vec<u8>, length: usize) -> Vec<u8> {
     const PAGE: usize = 4096;
-    buffer.resize(length, 0);
+    match buffer.capacity() < length {
+        // New memory is zero: to fill it once more would only push what the socket holds out of the cache.
+        true => buffer = vec![0; length],
+        false => buffer.resize(length, 0),
+    }
     for page in buffer.chunks_mut(PAGE) {
         page[0] = std::hint::black_box(1);
     }
