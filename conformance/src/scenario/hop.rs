@@ -265,6 +265,11 @@ impl World {
                     || snapshot.send.unsent > 0,
             });
             let socket = back.resume()?;
+            let state = TcpState::from_kernel(raw::tcp_info(&socket)?.state);
+            if let Some(restored) = self.restores[end as usize].last_mut() {
+                // A FIN of the other end may have come before it was resumed: in CLOSE-WAIT there is no probe (guide A13).
+                restored.probe &= state == Some(TcpState::Established);
+            }
             self.sockets[end as usize] = socket;
             self.expect_settled(&it)?;
             self.homes[end as usize].push(self.hosts.home(end));
