@@ -173,7 +173,7 @@ impl Context {
         for pair in pairs {
             networks.give_back(pair, &flows);
         }
-        networks.scenarios().take_over(&stock);
+        networks.take_over(&stock);
     }
 
     /// A client and two hosts with an address that moves, with the usual settings.

@@ -18,6 +18,8 @@ const KEPT: usize = 24;
 pub struct Networks {
     pairs: Arc<Mutex<VecDeque<Lent>>>,
     scenarios: Arc<Stock>,
+    /// Whether each goes with its case.
+    forgets: bool,
 }
 
 /// A pair that a case has for itself.
@@ -46,6 +48,15 @@ impl Lent {
 }
 
 impl Networks {
+    /// Networks of which none is kept: together they have a thousand descriptors and more.
+    #[must_use]
+    pub fn not_kept() -> Self {
+        Self {
+            forgets: true,
+            ..Self::default()
+        }
+    }
+
     /// A pair that is as its builder makes them: one that is there, or a new one.
     pub(crate) fn pair(&self, builder: PairBuilder) -> Result<Lent, lab::Error> {
         while let Some(found) = self.take(&builder) {
@@ -70,7 +81,9 @@ impl Networks {
     /// Takes a pair back from a case that has passed, unless something of it is still in use; `flows` are the connections that
     /// were on it. Whether it is as new is asked when it is wanted: until then it has time to come to rest.
     pub(crate) fn give_back(&self, lent: Lent, flows: &[Flow]) {
-        if Arc::strong_count(&lent.pair) > 1 || !end_time_waits(&lent.pair, flows).unwrap_or(false)
+        if self.forgets
+            || Arc::strong_count(&lent.pair) > 1
+            || !end_time_waits(&lent.pair, flows).unwrap_or(false)
         {
             return;
         }
@@ -83,6 +96,13 @@ impl Networks {
         drop(pairs);
         // It takes its time to go.
         drop(surplus);
+    }
+
+    /// Takes over the networks of scenarios that a case has left.
+    pub(crate) fn take_over(&self, stock: &Stock) {
+        if !self.forgets {
+            self.scenarios.take_over(stock);
+        }
     }
 
     /// Networks of scenarios.

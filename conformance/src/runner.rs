@@ -47,6 +47,9 @@ const HANGING_IN_A_ROW: usize = 3;
 /// More than a case has, all of its networks included.
 const DESCRIPTORS_OF_A_CASE: usize = 256;
 
+/// So many are enough for networks that no case has at the moment, too: they have some 1,200, and cases fewer than they may.
+const DESCRIPTORS_TO_SPARE: usize = 4096;
+
 /// How many cases run at the same time unless the caller says otherwise: sixteen for each core.
 ///
 /// A case mostly waits: for its peer, for a timer, for the kernel to take its network down. They are fewer where the process may
@@ -57,6 +60,15 @@ pub fn default_jobs() -> usize {
     (16 * cores)
         .min(descriptors() / DESCRIPTORS_OF_A_CASE)
         .max(1)
+}
+
+/// Networks that cases leave to others, where there are descriptors enough for them besides those of the cases.
+#[must_use]
+pub fn networks_with_room() -> Networks {
+    match descriptors() < DESCRIPTORS_TO_SPARE {
+        true => Networks::not_kept(),
+        false => Networks::default(),
+    }
 }
 
 fn descriptors() -> usize {

@@ -9,6 +9,7 @@ use conformance::verdict::{Failure, Stop, Verdict};
 use lab::harness::{self, Test};
 use lab::{Family, Host, Pair, wait};
 use libtest_mimic::Failed;
+use std::fs::File;
 use std::net::TcpListener;
 use std::os::fd::IntoRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -47,14 +48,16 @@ fn main() -> ExitCode {
         }),
         Test::new("not-with-other-settings", with_other_settings),
         Test::new("no-two-have-the-same-at-once", at_once),
+        Test::new("not-where-none-are-kept", not_where_none_are_kept),
     ])
 }
 
-type Networks = Arc<Mutex<Vec<u64>>>;
+/// The networks of hosts, kept open: the number of one that is gone is given to another.
+type Networks = Arc<Mutex<Vec<File>>>;
 
-/// Which network a host is.
-fn network(host: &Host) -> Result<u64, Stop> {
-    Ok(host.enter(|| std::fs::metadata("/proc/thread-self/ns/net").map(|it| it.ino()))??)
+/// The network that a host is.
+fn network(host: &Host) -> Result<File, Stop> {
+    Ok(host.enter(|| File::open("/proc/thread-self/ns/net"))??)
 }
 
 /// Takes note of a pair, and looks whether it is as new ones are.
@@ -70,11 +73,15 @@ fn use_it(pair: &Pair, networks: &Networks) -> Verdict {
 
 /// Runs cases one after the other; the networks that they had.
 fn networks(cases: impl FnOnce(&Networks) -> Vec<Case>) -> Vec<u64> {
+    networks_with(&Options::default(), cases)
+}
+
+fn networks_with(options: &Options, cases: impl FnOnce(&Networks) -> Vec<Case>) -> Vec<u64> {
     let networks = Networks::default();
-    let options = Options::default();
-    run_cases(cases(&networks), Needs::default(), &options, &mut Silent);
+    run_cases(cases(&networks), Needs::default(), options, &mut Silent);
     let networks = networks.lock().unwrap_or_else(PoisonError::into_inner);
-    networks.clone()
+    let number = |it: &File| it.metadata().map_or(0, |it| it.ino());
+    networks.iter().map(number).collect()
 }
 
 fn case(name: &str, run: impl Fn(&Context) -> Verdict + Send + Sync + 'static) -> Case {
@@ -133,6 +140,24 @@ fn with_other_settings() -> Result<(), Failed> {
             case("second", move |ctx| {
                 use_it(&*ctx.build(without_timestamps())?, &other)
             }),
+        ]
+    });
+    match had[..] {
+        [first, second] if first != second => Ok(()),
+        _ => Err(format!("networks {had:?}").into()),
+    }
+}
+
+fn not_where_none_are_kept() -> Result<(), Failed> {
+    let options = Options {
+        networks: conformance::networks::Networks::not_kept(),
+        ..Options::default()
+    };
+    let had = networks_with(&options, |networks| {
+        let [one, other] = [networks, networks].map(Arc::clone);
+        vec![
+            case("first", move |ctx| use_it(&*ctx.pair()?, &one)),
+            case("second", move |ctx| use_it(&*ctx.pair()?, &other)),
         ]
     });
     match had[..] {

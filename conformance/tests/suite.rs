@@ -9,7 +9,9 @@ use conformance::machine::Machine;
 use conformance::outcome::{Outcome, Record};
 use conformance::probe::{Answer, Needs, Unmet};
 use conformance::report::{Silent, failure, style::Styles};
-use conformance::runner::{Options, ask_for_descriptors, default_jobs, run_cases};
+use conformance::runner::{
+    Options, ask_for_descriptors, default_jobs, networks_with_room, run_cases,
+};
 use conformance::scenario;
 use conformance::subject::Subject;
 use lab::harness::{self, Requirement};
@@ -81,6 +83,7 @@ fn options() -> Result<Options, String> {
         seed,
         expected: Arc::new(expected),
         artifacts: Some(artifacts),
+        networks: networks_with_room(),
         ..Options::default()
     })
 }

@@ -17,7 +17,7 @@ use crate::trace::{Item, Trace};
 use reader::{Shared, State};
 pub(crate) use resting::Resting;
 use std::io::PipeWriter;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
@@ -72,7 +72,8 @@ pub struct Capture {
     stop: Option<PipeWriter>,
     reader: Option<JoinHandle<Ring>>,
     options: CaptureOptions,
-    resting: Arc<Resting>,
+    /// Weak, so that what rests goes with the host.
+    resting: Weak<Resting>,
     near: Arc<Sender>,
     far: Arc<Sender>,
     links_between: usize,
@@ -108,7 +109,7 @@ impl Capture {
             stop: Some(stop),
             reader: Some(reader),
             options,
-            resting: Arc::clone(&host.captures),
+            resting: Arc::downgrade(&host.captures),
             near: Arc::clone(&host.sender),
             far: Arc::clone(&host.far),
             links_between: host.links_between,
@@ -219,9 +220,11 @@ impl Capture {
     fn stop(&mut self) {
         drop(self.stop.take());
         // The reader does not panic; and if it did, there would be nothing to keep.
-        if let Some(Ok(ring)) = self.reader.take().map(JoinHandle::join) {
+        if let Some(Ok(ring)) = self.reader.take().map(JoinHandle::join)
+            && let Some(resting) = self.resting.upgrade()
+        {
             let ears = (Arc::clone(&self.shared.socket), ring);
-            self.resting.keep(self.options, ears);
+            resting.keep(self.options, ears);
         }
     }
 

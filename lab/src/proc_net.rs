@@ -11,12 +11,12 @@ use std::sync::{Mutex, PoisonError};
 /// Longer than what most of them say: what is longer takes another read.
 const ENOUGH: usize = 16 * 1024;
 
-/// Those of one namespace that were asked before; one that its kernel does not have is none.
+/// Those of one namespace that were asked before.
 #[derive(Debug, Default)]
-pub(crate) struct ProcNet(Mutex<BTreeMap<&'static str, Option<File>>>);
+pub(crate) struct ProcNet(Mutex<BTreeMap<&'static str, File>>);
 
 impl ProcNet {
-    /// What the file of this name says now; `None` where the kernel does not have it.
+    /// What the file of this name says now; `None` where the kernel does not have it, so far.
     pub(crate) fn read(
         &self,
         namespace: &Namespace,
@@ -24,17 +24,20 @@ impl ProcNet {
     ) -> Result<Option<String>, Error> {
         let doing = || format!("read /proc/net/{name} of {}", namespace.name());
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !open.contains_key(name) {
-            // Without the name of the thread it would be that of the process.
-            let path = format!("/proc/thread-self/net/{name}");
-            let file = match namespace.enter(|| File::open(path))? {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                file => Some(file.doing(doing)?),
-            };
-            open.insert(name, file);
+        if let Some(file) = open.get(name) {
+            return whole(file).map(Some).doing(doing);
         }
-        let file = open.get(name).and_then(Option::as_ref);
-        file.map(whole).transpose().doing(doing)
+        // Without the name of the thread it would be that of the process.
+        let path = format!("/proc/thread-self/net/{name}");
+        match namespace.enter(|| File::open(path))? {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            file => {
+                let file = file.doing(doing)?;
+                let text = whole(&file).map(Some).doing(doing);
+                open.insert(name, file);
+                text
+            }
+        }
     }
 }
 

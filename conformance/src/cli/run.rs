@@ -14,7 +14,7 @@ use crate::report::json::Document;
 use crate::report::text::{Text, colours};
 use crate::report::told::{Listener, Run};
 use crate::report::{Listeners, Report};
-use crate::runner::{CASE_BOUND, Options, default_jobs, run_cases};
+use crate::runner::{CASE_BOUND, Options, default_jobs, networks_with_room, run_cases};
 use crate::scenario;
 use crate::select::Selection;
 use crate::subject::{self, Subject};
@@ -174,6 +174,7 @@ pub(super) fn run_these(args: Args, cases: Vec<Case>) -> Exit {
         keep_all: args.keep_all,
         expect_all: args.expect_all,
         strict: args.strict,
+        networks: networks_with_room(),
         ..Options::default()
     };
     let mut text = Text::on_stdout();

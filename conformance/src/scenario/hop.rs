@@ -15,7 +15,7 @@ use crate::subject::{self, Refusal};
 use crate::verdict::{Stop, Verdict, expect_eq};
 use lab::{Blackhole, Direction, Flow, Match};
 use soccr::raw::{self, Opt};
-use soccr::{ErrorKind, SaveSettings, Settings, Snapshot, TcpState, Unsupported};
+use soccr::{ErrorKind, SaveSettings, Seq, Settings, Snapshot, TcpState, Unsupported};
 
 impl Step {
     /// Whether an end is saved by it.
@@ -251,12 +251,13 @@ impl World {
             let end = it.end;
             let snapshot = &it.snapshot;
             let window = snapshot.window.map_or(0, |window| window.snd_wnd);
-            let never_sent = it
-                .view
-                .as_ref()
-                .is_some_and(|it| self.hides_unsent_fin(snapshot, it));
+            let sent = |view: &KernelView| match self.hides_unsent_fin(snapshot, view) {
+                true => snapshot.write_seq(),
+                false => Seq(view.write_seq.wrapping_sub(view.unsent as u32)),
+            };
+            let snd_nxt = it.view.as_ref().map(sent);
             self.restores[end as usize].push(Restored {
-                sent_fin: never_sent.then(|| snapshot.write_seq()),
+                snd_nxt,
                 snd_una: (snapshot.state != TcpState::Close).then(|| snapshot.snd_una()),
                 has_peer_fin: snapshot.state.has_peer_fin(),
                 probe: snapshot.state == TcpState::Established,

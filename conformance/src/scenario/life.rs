@@ -49,8 +49,9 @@ pub(super) struct Restored {
     /// The oldest byte that the peer had not acknowledged; none where the connection is over, of which the socket keeps no
     /// numbers.
     pub(super) snd_una: Option<Seq>,
-    /// The end of a FIN that counts as sent from then on, and never was.
-    pub(super) sent_fin: Option<Seq>,
+    /// The end of what counts as sent from then on, also what nobody has seen: a FIN that never was, and what a timer, or the pace
+    /// of the congestion control, has sent behind the rule that kept the traffic back.
+    pub(super) snd_nxt: Option<Seq>,
     /// Whether the peer's FIN had come: what of it comes again is acknowledged again, paused or not (guide E4, E6).
     pub(super) has_peer_fin: bool,
     /// Whether a window probe is due at the resume.
@@ -187,7 +188,12 @@ impl Said {
                 self.probes = 0;
                 let restored = life.restores.get(self.restores);
                 self.snd_una = restored.and_then(|it| it.snd_una).or(self.snd_una);
-                self.snd_nxt = restored.and_then(|it| it.sent_fin).or(self.snd_nxt);
+                let sent = restored.and_then(|it| it.snd_nxt);
+                if let Some(sent) = sent
+                    && self.snd_nxt.is_none_or(|seen| sent.after(seen))
+                {
+                    self.snd_nxt = Some(sent);
+                }
                 self.restores += 1;
                 Phase::Talking
             }

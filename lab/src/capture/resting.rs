@@ -3,19 +3,23 @@
 
 use super::CaptureOptions;
 use crate::sys::{self, Ring};
-use std::collections::VecDeque;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::SocketError;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many there are at most in this process, of 8 MiB each: of more, those that have waited longest go.
+/// How many there are at most in this process, of 8 MiB each: no more are kept, and no host loses its own while it lives.
 const MOST: usize = 24;
 
 /// A socket that still receives, and its ring.
 type Ears = (Arc<OwnedFd>, Ring);
 
-/// Those of all hosts, with whose they are: one of each at most, of the usual size. Those of a host go with it.
-static ALL: Mutex<VecDeque<(u64, Ears)>> = Mutex::new(VecDeque::new());
+/// Whose they are: a process, and a host of it. In a copy of the process the rings of the other are still read there.
+type Whose = (u32, u64);
+
+/// Those of all hosts: one of each at most, of the usual size. Those of a host go with it.
+static ALL: Mutex<Vec<(Whose, Ears)>> = Mutex::new(Vec::new());
 
 /// Tells hosts apart.
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -35,24 +39,29 @@ impl Resting {
             return None;
         }
         let (socket, mut ring) = self.remove()?;
+        // Its link may be gone, or was down meanwhile.
+        let Ok(0) = getsockopt(&socket, SocketError) else {
+            return None;
+        };
         while ring.take(|_| ()).is_some() {}
         // To ask is to begin from zero.
         sys::frames_lost(&socket).ok()?;
         Some((socket, ring))
     }
 
-    /// Keeps it for the next capture, if it is of the usual size and there is none.
+    /// Keeps it for the next capture, if it is of the usual size, there is none, and there are not too many.
     pub(super) fn keep(&self, options: CaptureOptions, ears: Ears) {
         let mut all = lock();
-        let surplus = if options != CaptureOptions::default() || self.position(&all).is_some() {
-            Some((self.0, ears))
-        } else {
-            all.push_back((self.0, ears));
-            (all.len() > MOST).then(|| all.pop_front()).flatten()
-        };
-        // Not with the lock held: the kernel takes its time.
+        let is_kept = options == CaptureOptions::default()
+            && all.len() < MOST
+            && self.position(&all).is_none();
+        if is_kept {
+            all.push((self.whose(), ears));
+            return;
+        }
+        // Not with the lock held: the kernel takes its time to close it.
         drop(all);
-        drop(surplus);
+        drop(ears);
     }
 
     /// How many sockets of the host that is.
@@ -63,11 +72,16 @@ impl Resting {
     fn remove(&self) -> Option<Ears> {
         let mut all = lock();
         let position = self.position(&all)?;
-        all.remove(position).map(|(_, ears)| ears)
+        Some(all.swap_remove(position).1)
     }
 
-    fn position(&self, all: &VecDeque<(u64, Ears)>) -> Option<usize> {
-        all.iter().position(|(whose, _)| *whose == self.0)
+    fn position(&self, all: &[(Whose, Ears)]) -> Option<usize> {
+        let mine = self.whose();
+        all.iter().position(|(whose, _)| *whose == mine)
+    }
+
+    fn whose(&self) -> Whose {
+        (std::process::id(), self.0)
     }
 }
 
@@ -77,6 +91,6 @@ impl Drop for Resting {
     }
 }
 
-fn lock() -> MutexGuard<'static, VecDeque<(u64, Ears)>> {
+fn lock() -> MutexGuard<'static, Vec<(Whose, Ears)>> {
     ALL.lock().unwrap_or_else(PoisonError::into_inner)
 }

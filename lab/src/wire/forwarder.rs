@@ -180,7 +180,7 @@ impl Shared {
             if idle {
                 return due;
             }
-            // Where there was no room, there is something in the ring: a round like this one comes behind it.
+            // Where there was no room for a frame, there is something in the ring: a round like this one comes behind it.
             for socket in &self.sockets {
                 match sys::frames_lost(socket) {
                     Ok(0) | Err(_) => {}

@@ -79,5 +79,9 @@ pub(super) fn prefaulted(mut buffer: Vec<u8>, length: usize) -> Vec<u8> {
     for page in buffer.chunks_mut(PAGE) {
         page[0] = std::hint::black_box(1);
     }
+    // It need not begin where a page does.
+    if let Some(last) = buffer.last_mut() {
+        *last = std::hint::black_box(1);
+    }
     buffer
 }

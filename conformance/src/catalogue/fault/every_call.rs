@@ -38,19 +38,19 @@ pub(super) fn cases() -> Vec<Case> {
             "whatever system call of a save or a restore fails, and however: the connection runs on as before, or can be \
              restored again, nothing is left behind, and no packet tells",
             &["E13", "G10"],
-            move |ctx| every_call(ctx, plan, turn(number)),
+            move |ctx| every_call(ctx, plan, number),
         )
         .bound(BOUND)
     };
     plans().into_iter().enumerate().map(case).collect()
 }
 
-fn every_call(ctx: &Context, plan: Plan, turn: usize) -> Verdict {
+fn every_call(ctx: &Context, plan: Plan, number: usize) -> Verdict {
     let mut traveller = prepared(ctx, plan)?;
-    let tried_saves = saves(&traveller, turn)?;
+    let tried_saves = saves(&traveller, number)?;
     let mut saved = traveller.save()?;
     traveller.show_attempts()?;
-    let tried_restores = restores(&traveller, &saved, turn)?;
+    let tried_restores = restores(&traveller, &saved, number)?;
     saved.expect_attempts_only(&traveller)?;
     ctx.note("faults in a save", tried_saves);
     ctx.note("faults in a restore", tried_restores);
@@ -64,7 +64,7 @@ fn every_call(ctx: &Context, plan: Plan, turn: usize) -> Verdict {
 }
 
 /// Lets every call of a save fail; returns how many faults that were.
-fn saves(traveller: &Traveller, turn: usize) -> Result<usize, Stop> {
+fn saves(traveller: &Traveller, plan: usize) -> Result<usize, Stop> {
     let host = traveller.pair.a();
     let subject = &traveller.subject;
     let save = || host.enter(|| soccr::save(subject));
@@ -73,7 +73,7 @@ fn saves(traveller: &Traveller, turn: usize) -> Result<usize, Stop> {
     let before = Before::read(subject)?;
     let used = host.socket_counts()?.used;
     let mut tried = 0;
-    for (number, call, fault) in chosen(&calls, turn) {
+    for (number, call, fault) in chosen(&calls, plan) {
         let (result, _) = faults::strike_at(number, fault, save);
         let told = format!("{fault:?} at call {number}, {call}, of a save");
         match result? {
@@ -89,7 +89,7 @@ fn saves(traveller: &Traveller, turn: usize) -> Result<usize, Stop> {
 }
 
 /// Lets every call of a restore fail; returns how many faults that were.
-fn restores(traveller: &Traveller, saved: &Saved, turn: usize) -> Result<usize, Stop> {
+fn restores(traveller: &Traveller, saved: &Saved, plan: usize) -> Result<usize, Stop> {
     let host = traveller.pair.a();
     let settings = traveller.settings;
     let restore = || host.enter(|| saved.snapshot.restore_with(settings));
@@ -100,7 +100,7 @@ fn restores(traveller: &Traveller, saved: &Saved, turn: usize) -> Result<usize, 
         Ok::<_, Stop>(calls)
     })?;
     let mut tried = 0;
-    for (number, call, fault) in chosen(&calls, turn) {
+    for (number, call, fault) in chosen(&calls, plan) {
         let told = format!("{fault:?} at call {number}, {call}, of a restore");
         saved.attempt(|| {
             let (result, _) = faults::strike_at(number, fault, restore);
@@ -147,25 +147,27 @@ fn told_with(told: &str, stop: Stop) -> Stop {
     }
 }
 
-/// Whose turn it is: the states one after the other, and the families apart from each other.
-fn turn(plan: usize) -> usize {
-    plan / FAMILIES + 2 * (plan % FAMILIES)
+/// The faults that are tried: every call fails in one way, the next one in another, and every transfer is cut short. The
+/// calls of all states are the same but for a few: in as many states as there are ways, each fails in all of them; one that
+/// only asks fails in every other state, with one family or another in each, and needs twice as many.
+fn chosen(calls: &[&'static str], plan: usize) -> Vec<(usize, &'static str, Fault)> {
+    all(calls)
+        .filter(|&(number, call, fault)| {
+            fault == Fault::Short || way(number, call, plan) == Some(fault)
+        })
+        .collect()
 }
 
-/// The faults that are tried: every call fails in one way, the next one in another, and every transfer is cut short. The
-/// calls of all states are the same but for a few: in as many turns as there are ways, each fails in all of them; one that
-/// only asks, in twice as many.
-fn chosen(calls: &[&'static str], turn: usize) -> Vec<(usize, &'static str, Fault)> {
-    let is_chosen = |number: usize, call: &str, fault: Fault| {
-        let way = match asks(call) {
-            true => (number + turn) % (2 * ERRNOS),
-            false => (number + turn) % ERRNOS,
-        };
-        fault == Fault::Short || way < ERRNOS && fault == FAULTS[way]
+/// In which way a call fails, if it does: the states take turns, and the families apart from each other.
+fn way(number: usize, call: &str, plan: usize) -> Option<Fault> {
+    let (state, family) = (plan / FAMILIES, plan % FAMILIES);
+    let turn = number + state + 2 * family;
+    let way = match asks(call) {
+        true if (number + state + family).is_multiple_of(2) => turn / 2,
+        true => return None,
+        false => turn,
     };
-    all(calls)
-        .filter(|&(number, call, fault)| is_chosen(number, call, fault))
-        .collect()
+    FAULTS.get(way % ERRNOS).copied()
 }
 
 /// Every fault that a call can have: only a transfer can be cut short.
@@ -189,24 +191,36 @@ mod tests {
     fn every_call_fails_in_one_way_and_in_all_states_together_in_every_way() {
         let calls = ["getsockopt(A)", "recv", "bind"];
         let expected = [
-            (0, calls[0], Fault::Errno(libc::ENOMEM)),
+            (0, calls[0], Fault::Errno(libc::EPERM)),
+            (1, calls[1], Fault::Errno(libc::ENOMEM)),
+            (1, calls[1], Fault::Short),
+            (2, calls[2], Fault::Errno(libc::EINTR)),
+        ];
+        assert_eq!(chosen(&calls, 0), expected);
+        // In the next state only the others do.
+        let next = [
             (1, calls[1], Fault::Errno(libc::EINTR)),
             (1, calls[1], Fault::Short),
             (2, calls[2], Fault::Errno(libc::EAGAIN)),
         ];
-        assert_eq!(chosen(&calls, 1), expected);
-        // As many turns later what asks has failed in all ways, and the others begin anew.
-        assert_eq!(chosen(&calls, 1 + ERRNOS), expected[1..]);
+        assert_eq!(chosen(&calls, FAMILIES), next);
         let plans = plans();
         for family in Family::ALL {
             let of_family = |(_, (plan, _)): &(usize, &(Plan, String))| plan.family == family;
             let numbers = plans.iter().enumerate().filter(of_family);
             let tried: Vec<_> = numbers
-                .flat_map(|(number, _)| chosen(&calls, turn(number)))
+                .flat_map(|(number, _)| chosen(&calls, number))
                 .collect();
             for fault in all(&calls) {
                 assert!(tried.contains(&fault), "{family} {fault:?}");
             }
+        }
+        for state in (0..plans.len()).step_by(FAMILIES) {
+            let all_fail = |number: usize| {
+                let mut plans = state..state + FAMILIES;
+                plans.any(|plan| way(number, calls[number], plan).is_some())
+            };
+            assert!((0..calls.len()).all(all_fail), "state of plan {state}");
         }
     }
 }

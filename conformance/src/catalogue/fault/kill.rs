@@ -18,27 +18,30 @@ use std::os::fd::AsFd;
 const FAMILIES: usize = 2;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |(number, (plan, name)): (usize, (Plan, String))| {
+    let case = |(turn, plan, name): (usize, Plan, String)| {
         Case::new(
             format!("fault/killed/{name}"),
             "a process that is killed before any system call of a save or a restore that could have changed something: who still has the socket gets it back as it \
              was, what was half restored is gone without a packet, and the snapshot can be restored again",
             &["E13", "A12", "C19"],
-            move |ctx| killed(ctx, plan, turn(number)),
+            move |ctx| killed(ctx, plan, turn),
         )
         .bound(BOUND)
     };
-    plans()
-        .into_iter()
-        .filter(|(plan, _)| plan.family != Family::V4Mapped)
-        .enumerate()
-        .map(case)
-        .collect()
+    turns().map(case).collect()
 }
 
-/// Whose turn it is: the states one after the other, and the families apart from each other.
+/// The plans, and whose turn it is in each.
+fn turns() -> impl Iterator<Item = (usize, Plan, String)> {
+    let plans = plans().into_iter();
+    let on_the_wire = plans.filter(|(plan, _)| plan.family != Family::V4Mapped);
+    let numbered = on_the_wire.enumerate();
+    numbered.map(|(number, (plan, name))| (turn(number), plan, name))
+}
+
+/// Whose turn it is: that of both ways of a state, then that of the next one, and the families apart from each other.
 fn turn(plan: usize) -> usize {
-    plan / FAMILIES + plan % FAMILIES
+    plan / (2 * FAMILIES) + plan % FAMILIES
 }
 
 fn killed(ctx: &Context, plan: Plan, turn: usize) -> Verdict {
@@ -118,7 +121,8 @@ fn restores(traveller: &Traveller, saved: &Saved, turn: usize) -> Result<usize, 
 
 #[cfg(test)]
 mod tests {
-    use super::moments;
+    use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn of_calls_that_only_ask_the_first_of_a_row_is_chosen_and_every_other_in_each_turn() {
@@ -133,5 +137,24 @@ mod tests {
         assert_eq!(moments(&calls, 0), [0, 3, 5]);
         assert_eq!(moments(&calls, 1), [2, 4]);
         assert!(moments(&[], 0).is_empty());
+    }
+
+    #[test]
+    fn each_family_has_both_turns_with_each_way_of_a_fin_and_each_state_too() {
+        for family in [Family::V4, Family::V6] {
+            for fin in [FinMode::Inject, FinMode::Emulate] {
+                let is_one = |(_, plan, _): &(usize, Plan, String)| {
+                    let has_fin = !matches!(plan.ending, Ending::None | Ending::FinWait1);
+                    plan.family == family && plan.settings.fin == fin && has_fin
+                };
+                let parities: BTreeSet<_> = turns().filter(is_one).map(|it| it.0 % 2).collect();
+                assert_eq!(parities.len(), 2, "{family} {fin}");
+            }
+        }
+        let all: Vec<_> = turns().map(|(turn, ..)| turn % 2).collect();
+        assert!(
+            all.chunks(FAMILIES)
+                .all(|families| families[0] != families[1])
+        );
     }
 }
