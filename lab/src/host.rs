@@ -196,7 +196,8 @@ impl Host {
 
     /// Captures on its link, from now until the capture is dropped.
     ///
-    /// Its ring, 8 MiB that the kernel has filled with zeros, is then kept for the next one, until the host is dropped.
+    /// Its ring, 8 MiB that the kernel has filled with zeros, is then kept for the next one, until the host is dropped; 24 at most
+    /// in a process.
     ///
     /// # Errors
     /// [`Error::Os`] when the kernel refuses.
