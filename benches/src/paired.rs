@@ -48,15 +48,6 @@ pub struct Series {
     blocks: Vec<Vec<Sample>>,
 }
 
-/// How much is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
-    /// How many blocks, each with connections of its own.
-    pub blocks: usize,
-    /// How many rounds in a block.
-    pub rounds: usize,
-}
-
 /// Rounds that do not count: caches, branch predictors and allocators learn.
 const WARM_UP: usize = 3;
 

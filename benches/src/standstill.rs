@@ -2,7 +2,7 @@
 
 use crate::bench_connection::{BenchConnection, BenchNetwork, Filled};
 use crate::error::Error;
-use crate::paired::{Contender, Extent, Sample, Series, measure};
+use crate::paired::{Contender, Sample, Series, measure};
 use crate::results::{Latency, Work, size};
 use crate::subject::{Baseline, Subject, all, cycle, name};
 use soccr::raw;
@@ -11,24 +11,6 @@ use std::time::Duration;
 
 /// Room for the bytes before the first one that is not acknowledged, in the floor's buffers.
 const SURPLUS: usize = 1 << 20;
-
-/// Measures everybody at one work on a queue of one length, one block after the other.
-///
-/// # Errors
-/// The first that anybody meets.
-pub fn latencies(
-    work: Work,
-    queue: Filled,
-    bytes: usize,
-    extent: Extent,
-    baseline: Option<&Baseline>,
-) -> Result<Vec<Latency>, Error> {
-    let mut standstill = Standstill::new(work, queue, bytes, extent.rounds);
-    for _ in 0..extent.blocks {
-        standstill.measure(baseline)?;
-    }
-    Ok(standstill.latencies())
-}
 
 /// One work on a queue of one length, and what was measured of it so far.
 #[derive(Debug)]

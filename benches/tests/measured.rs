@@ -3,11 +3,10 @@
 use benches::against::Comparison;
 use benches::bench_connection::{BenchNetwork, Filled};
 use benches::calls;
-use benches::paired::Extent;
 use benches::report;
 use benches::results::{Calls, Latency, Outage, Pattern, Results, Work};
 use benches::run::{Scale, run};
-use benches::standstill::latencies;
+use benches::standstill::Standstill;
 use benches::subject::{self, Baseline, Subject, cycle, name};
 use benches::undisturbed::undisturbed;
 use lab::harness::Result;
@@ -154,12 +153,9 @@ fn arrives(
 
 fn cold_buffers_are_cold_and_warm_ones_are_not() -> Result {
     const BYTES: usize = 1 << 20;
-    let extent = Extent {
-        blocks: 1,
-        rounds: 5,
-    };
-    let (work, queue) = (Work::PauseToResume, Filled::Receive);
-    let latencies = latencies(work, queue, BYTES, extent, None)?;
+    let mut standstill = Standstill::new(Work::PauseToResume, Filled::Receive, BYTES, 5);
+    standstill.measure(None)?;
+    let latencies = standstill.latencies();
     let faults = |subject: &str| -> Option<f64> {
         let of = |it: &&Latency| it.subject == subject;
         Some(latencies.iter().find(of)?.page_faults)
