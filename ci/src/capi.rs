@@ -46,13 +46,13 @@ pub(crate) fn install(context: &Context) -> Result<Outcome, Error> {
     let symbols = symbols(&source.join("symbols.txt"))?;
     let built = match build(context)? {
         Ok(built) => built,
-        Err(why) => return Ok(Outcome::Failed(why)),
+        Err(why) => return Ok(Outcome::failed(why)),
     };
     let exported = archive::exported(&built.shared)
         .doing(|| format!("listing the symbols of {}", built.shared.display()))?;
     if exported != symbols {
         let why = format!("the shared library has the symbols {exported:?}, and not {symbols:?}");
-        return Ok(Outcome::Failed(why));
+        return Ok(Outcome::failed(why));
     }
 
     let scratch = context.scratch.path();

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, While as _};
 use crate::processes;
 use crate::steps::Outcome;
+use crate::tee::Tee;
 
 /// How often a running command is looked at. Bounds how late its end is noticed.
 const LOOK: Duration = Duration::from_millis(20);
@@ -18,22 +19,33 @@ pub(crate) fn judge(
     limit: Duration,
     commands: impl IntoIterator<Item = Command>,
 ) -> Result<Outcome, Error> {
-    let mut wrong = Vec::new();
+    let (mut wrong, mut last_lines) = (Vec::new(), Vec::new());
     for mut command in commands {
         let shown = shown(&command);
         println!("$ {shown}");
-        if let Err(why) = run(&mut command, limit)? {
+        let mut tee = Tee::of(&mut command)?;
+        if let Err(why) = run_through(&mut command, limit, tee.as_mut())? {
+            last_lines.push(format!("$ {shown}"));
+            last_lines.extend(tee.map(Tee::last_lines).unwrap_or_default());
             wrong.push(format!("`{shown}` {why}"));
         }
     }
     Ok(match &wrong[..] {
         [] => Outcome::Passed,
-        wrong => Outcome::Failed(wrong.join("; ")),
+        wrong => Outcome::Failed(wrong.join("; "), last_lines),
     })
 }
 
 /// Runs `command` with nothing to read. The inner error says how it ended other than with success.
 pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Result<(), String>, Error> {
+    run_through(command, limit, None)
+}
+
+fn run_through(
+    command: &mut Command,
+    limit: Duration,
+    mut tee: Option<&mut Tee>,
+) -> Result<Result<(), String>, Error> {
     // What we have printed comes first, also where stdout is a file.
     std::io::stdout()
         .flush()
@@ -43,15 +55,24 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Result<(), S
         let shown = shown(command);
         format!("starting `{shown}` (is it installed and in PATH?)")
     })?;
+    if tee.is_some() {
+        Tee::started(command);
+    }
     let pid = child.id();
     let waiting = || format!("waiting for process {pid}");
     let ended: Option<ExitStatus> = loop {
         match child.try_wait().doing(waiting)? {
             Some(status) => break Some(status),
             None if start.elapsed() > limit => break None,
-            None => std::thread::sleep(LOOK),
+            None => match &mut tee {
+                Some(tee) => tee.pass_on(LOOK)?,
+                None => std::thread::sleep(LOOK),
+            },
         }
     };
+    if let Some(tee) = tee {
+        tee.pass_on(Duration::ZERO)?;
+    }
     Ok(match ended {
         Some(status) if status.success() => Ok(()),
         Some(status) => Err(format!("ended with {status}")),
@@ -127,11 +148,12 @@ mod tests {
     fn all_commands_are_run_and_every_failure_is_named() {
         assert_eq!(judge(LONG, [sh("exit 0")]).unwrap(), Outcome::Passed);
         let commands = [sh("exit 3"), sh("exit 0"), sh("exit 4")];
-        let Outcome::Failed(why) = judge(LONG, commands).unwrap() else {
+        let Outcome::Failed(why, last_lines) = judge(LONG, commands).unwrap() else {
             panic!("passed");
         };
         let expected = "`sh -c 'exit 3'` ended with exit status: 3; `sh -c 'exit 4'` ended with exit status: 4";
         assert_eq!(why, expected);
+        assert_eq!(last_lines, ["$ sh -c 'exit 3'", "$ sh -c 'exit 4'"]);
     }
 
     #[test]

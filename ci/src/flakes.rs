@@ -44,7 +44,7 @@ pub(crate) fn flakes(context: &Context) -> Result<Outcome, Error> {
     }
     Ok(match tally.failures {
         0 => Outcome::Passed,
-        some => Outcome::Failed(format!("{some} of {} runs failed, see above", tally.runs)),
+        some => Outcome::failed(format!("{some} of {} runs failed, see above", tally.runs)),
     })
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn fuzz(context: &Context) -> Result<Outcome, Error> {
     let listed = command::read(&mut context.cargo(["fuzz", "list"]))?;
     let targets: Vec<_> = listed.split_ascii_whitespace().collect();
     if targets.is_empty() {
-        return Ok(Outcome::Failed(
+        return Ok(Outcome::failed(
             "`cargo fuzz list` names no target".to_owned(),
         ));
     }
@@ -189,11 +189,11 @@ fn conclusion(told: &[Told]) -> Outcome {
     let failed = told.iter().filter_map(|it| it.result.as_ref().err());
     let failed: Vec<_> = failed.cloned().collect();
     if !failed.is_empty() {
-        return Outcome::Failed(failed.join("; "));
+        return Outcome::failed(failed.join("; "));
     }
     let idle = |it: &&Told| matches!(it.result, Ok(Stats::Run { executions: 0, .. }));
     if let Some(Told { target, .. }) = told.iter().find(idle) {
-        return Outcome::Failed(format!("{target} has executed nothing"));
+        return Outcome::failed(format!("{target} has executed nothing"));
     }
     let skipped = told.iter().filter_map(|it| match &it.result {
         Ok(Stats::Skipped(why)) => Some(format!("{}: {why}", it.target)),
@@ -255,9 +255,9 @@ stat::peak_rss_mb:              480
         assert_eq!(of(vec![run(1), skipped()]), Outcome::Passed);
         let all = Outcome::Skipped("x: why; x: why".to_owned());
         assert_eq!(of(vec![skipped(), skipped()]), all);
-        let nothing = Outcome::Failed("x has executed nothing".to_owned());
+        let nothing = Outcome::failed("x has executed nothing".to_owned());
         assert_eq!(of(vec![run(1), run(0)]), nothing);
-        let why = Outcome::Failed("`x` ended with 77".to_owned());
+        let why = Outcome::failed("`x` ended with 77".to_owned());
         assert_eq!(of(vec![run(0), failed(), skipped()]), why);
     }
 

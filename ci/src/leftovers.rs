@@ -25,8 +25,8 @@ pub(crate) fn leftovers(context: &Context) -> Result<Outcome, Error> {
     processes::stop_all();
     Ok(match &left[..] {
         [] => Outcome::Passed,
-        [one] => Outcome::Failed(format!("left behind: {one}")),
-        all => Outcome::Failed(format!(
+        [one] => Outcome::failed(format!("left behind: {one}")),
+        all => Outcome::failed(format!(
             "{} things were left behind, the list is above",
             all.len()
         )),

@@ -16,6 +16,7 @@ mod processes;
 mod room;
 mod snapshot;
 mod steps;
+mod tee;
 mod user;
 mod versions;
 

@@ -57,7 +57,7 @@ pub(crate) fn package(context: &Context) -> Result<Outcome, Error> {
     let metadata = command::read(&mut context.cargo(metadata))?;
     wrong.extend(unsaid(&metadata));
     if !wrong.is_empty() {
-        return Ok(Outcome::Failed(wrong.join("; ")));
+        return Ok(Outcome::failed(wrong.join("; ")));
     }
     let words = ["package", "--allow-dirty"].into_iter();
     let words = words.chain(PACKAGES.into_iter().flat_map(|name| ["--package", name]));

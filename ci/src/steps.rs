@@ -13,8 +13,15 @@ pub(crate) enum Outcome {
     Passed,
     /// Not done, and why.
     Skipped(String),
-    /// Not as it should be, and what.
-    Failed(String),
+    /// Not as it should be: what, and the last lines of the commands that say so.
+    Failed(String, Vec<String>),
+}
+
+impl Outcome {
+    /// Not as it should be, where no command has more to say.
+    pub(crate) fn failed(why: impl Into<String>) -> Self {
+        Self::Failed(why.into(), Vec::new())
+    }
 }
 
 /// One step.
@@ -114,7 +121,7 @@ pub(crate) fn run(context: &Context, steps: &[&Step]) -> Vec<Done> {
         let outcome = (step.run)(context);
         let done = Done {
             name: step.name,
-            outcome: outcome.unwrap_or_else(|error| Outcome::Failed(error.to_string())),
+            outcome: outcome.unwrap_or_else(|error| Outcome::failed(error.to_string())),
             time: start.elapsed(),
         };
         println!("=== {}", done.line());
@@ -126,23 +133,36 @@ pub(crate) fn run(context: &Context, steps: &[&Step]) -> Vec<Done> {
 /// Whether any step failed.
 pub(crate) fn failed(done: &[Done]) -> bool {
     done.iter()
-        .any(|done| matches!(done.outcome, Outcome::Failed(_)))
+        .any(|done| matches!(done.outcome, Outcome::Failed(..)))
 }
 
-/// The table at the end.
+/// What the end shows: the last lines of what failed, and the table.
 pub(crate) fn summary(done: &[Done]) -> String {
+    let told = done.iter().filter_map(Done::told).collect::<String>();
     let lines = done.iter().map(|done| format!("  {}\n", done.line()));
     let total: Duration = done.iter().map(|done| done.time).sum();
     let total = format!("  {:<25} {:>7.1} s\n", "total", total.as_secs_f64());
-    format!("\nSummary\n{}{total}", lines.collect::<String>())
+    format!("{told}\nSummary\n{}{total}", lines.collect::<String>())
 }
 
 impl Done {
+    /// What a step's commands said last, where they failed: it stands far above by now.
+    fn told(&self) -> Option<String> {
+        match &self.outcome {
+            Outcome::Failed(_, lines) if !lines.is_empty() => Some(format!(
+                "\n=== {}: its last lines\n{}\n",
+                self.name,
+                lines.join("\n")
+            )),
+            _ => None,
+        }
+    }
+
     fn line(&self) -> String {
         let (word, remark) = match &self.outcome {
             Outcome::Passed => ("passed", ""),
             Outcome::Skipped(why) => ("skipped", why.as_str()),
-            Outcome::Failed(why) => ("FAILED", why.as_str()),
+            Outcome::Failed(why, _) => ("FAILED", why.as_str()),
         };
         let seconds = self.time.as_secs_f64();
         let line = format!("{:<16} {word:<8} {seconds:>7.1} s  {remark}", self.name);
@@ -178,10 +198,20 @@ mod tests {
     fn only_a_failure_fails_the_run() {
         let skipped = || done(Outcome::Skipped("why".to_owned()));
         assert!(!failed(&[done(Outcome::Passed), skipped()]));
-        assert!(failed(&[
-            skipped(),
-            done(Outcome::Failed("why".to_owned()))
-        ]));
+        assert!(failed(&[skipped(), done(Outcome::failed("why"))]));
+    }
+
+    #[test]
+    fn what_failed_is_told_again_at_the_end() {
+        let lines = vec!["$ x".to_owned(), "panicked".to_owned()];
+        let text = summary(&[
+            done(Outcome::Passed),
+            done(Outcome::Failed("why".to_owned(), lines)),
+            done(Outcome::failed("why")),
+        ]);
+        let (told, table) = text.split_once("\nSummary\n").unwrap();
+        assert_eq!(told, "\n=== x: its last lines\n$ x\npanicked\n");
+        assert_eq!(table.lines().count(), 4);
     }
 
     #[test]
