@@ -52,6 +52,8 @@ fn main() -> ExitCode {
     ])
 }
 
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The networks of hosts, kept open: the number of one that is gone is given to another.
 type Networks = Arc<Mutex<Vec<File>>>;
 
@@ -98,8 +100,17 @@ fn second_has_the_first_ones(
         vec![
             case("first", move |ctx| {
                 let pair = ctx.pair()?;
+                let new = || pair.renew().unwrap_or(false);
+                wait::until("the pair to be as new", PATIENCE, new)?;
+                let before = used(&pair)?;
                 use_it(&pair, &one)?;
-                first(ctx, &pair)
+                first(ctx, &pair)?;
+                // What was closed is counted for a while.
+                let closed = || used(&pair).is_ok_and(|it| it == before);
+                if same {
+                    wait::until("its sockets to be gone", PATIENCE, closed)?;
+                }
+                Ok(())
             }),
             case("second", move |ctx| use_it(&*ctx.pair()?, &other)),
         ]
@@ -108,6 +119,12 @@ fn second_has_the_first_ones(
         [first, second] if (first == second) == same => Ok(()),
         _ => Err(format!("networks {had:?}; the same: {same}").into()),
     }
+}
+
+/// How many sockets each host has.
+fn used(pair: &Pair) -> Result<[u64; 2], Stop> {
+    let count = |host: &Host| host.socket_counts().map(|it| it.used);
+    Ok([count(pair.a())?, count(pair.b())?])
 }
 
 fn leave_time_wait(ctx: &Context, pair: &Pair) -> Verdict {
@@ -121,7 +138,7 @@ fn leave_time_wait(ctx: &Context, pair: &Pair) -> Verdict {
         counts.is_ok_and(|it| it.time_wait == time_wait && it.tcp == 0)
     };
     let waits = || is(pair.a(), 1) && is(pair.b(), 0);
-    Ok(wait::until("TIME-WAIT", Duration::from_secs(10), waits)?)
+    Ok(wait::until("TIME-WAIT", PATIENCE, waits)?)
 }
 
 fn forget_a_listener(_: &Context, pair: &Pair) -> Verdict {
