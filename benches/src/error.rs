@@ -44,12 +44,29 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// What has failed, and what was being measured.
+    #[error("{what}: {source}")]
+    During {
+        /// What was being measured.
+        what: String,
+        /// What has failed.
+        source: Box<Error>,
+    },
     /// What was measured is not what was to be measured: bytes are missing, the connection was reset.
     #[error("{0}")]
     Broken(String),
 }
 
 impl Error {
+    /// Says what was being measured, if there was something yet.
+    pub(crate) fn during(self, what: String) -> Self {
+        if what.is_empty() {
+            return self;
+        }
+        let source = Box::new(self);
+        Self::During { what, source }
+    }
+
     /// Something that must not happen.
     pub(crate) fn broken(what: impl Into<String>) -> Self {
         Self::Broken(what.into())

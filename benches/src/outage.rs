@@ -10,7 +10,7 @@ use crate::statistics::Distribution;
 use crate::subject::{Baseline, Subject, name, restorers};
 use lab::{Capture, Family, Flow, Pair, Trace, Trio};
 use soccr::raw::{self, Opt};
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -169,10 +169,19 @@ fn transfer(socket: &mut TcpStream, mut sent: u64, time: Duration) -> Result<u64
     let start = Instant::now();
     while start.elapsed() < time {
         let chunk = chunk(sent);
-        socket.write_all(chunk)?;
+        let written = socket.write_all(chunk);
+        written.map_err(|error| waited(error, "the sender could send nothing more"))?;
         sent += chunk.len() as u64;
     }
     Ok(sent)
+}
+
+/// A limit of time on a socket is told as "try again".
+fn waited(error: io::Error, what: &str) -> Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => Error::broken(format!("{what} for {} s", PATIENCE.as_secs())),
+        _ => error.into(),
+    }
 }
 
 /// How long nothing came, and how long nothing new, by the packets on the receiver's link.

@@ -111,6 +111,16 @@ impl Scale {
 /// # Errors
 /// The first of anything: figures over failures are worth nothing.
 pub fn run(scale: &Scale, root: bool, mut tell: impl FnMut(&str)) -> Result<Results, Error> {
+    let mut last = String::new();
+    let mut note = |what: &str| {
+        what.clone_into(&mut last);
+        tell(what);
+    };
+    let results = measure(scale, root, &mut note);
+    results.map_err(|error| error.during(last))
+}
+
+fn measure(scale: &Scale, root: bool, tell: &mut impl FnMut(&str)) -> Result<Results, Error> {
     let baseline = Baseline::named()?;
     let (baseline, path) = baseline.unzip();
     let baseline = baseline.as_ref();
@@ -129,26 +139,26 @@ pub fn run(scale: &Scale, root: bool, mut tell: impl FnMut(&str)) -> Result<Resu
         skipped: Vec::new(),
     };
     let mut standstills = Standstills::of(scale, baseline);
-    standstills.pass(&mut tell)?;
+    standstills.pass(tell)?;
     for queue in Filled::BOTH {
         for bytes in [0, 64 << 10] {
             tell(&format!("system calls, {queue} queue {}", size(bytes)));
             results.calls.extend(calls::count(queue, bytes)?);
         }
     }
-    standstills.pass(&mut tell)?;
+    standstills.pass(tell)?;
     let (sockets, why) = most(scale.sockets)?;
     results.skipped.extend(why);
     tell(&format!("up to {sockets} sockets at a time"));
     results.crowds = Crowds::open(sockets)?.measure(scale.crowd_rounds)?;
-    standstills.pass(&mut tell)?;
+    standstills.pass(tell)?;
     for moved in [false, true] {
         tell(if moved { "moves" } else { "freezes and thaws" });
         let (seen, failures) = outages(moved, scale.watch, baseline)?;
         results.outages.extend(seen);
         results.skipped.extend(failures);
     }
-    standstills.pass(&mut tell)?;
+    standstills.pass(tell)?;
     for pattern in [Pattern::Idle, Pattern::AppLimited] {
         tell(&format!("freezes and thaws, {pattern}"));
         results
@@ -157,7 +167,7 @@ pub fn run(scale: &Scale, root: bool, mut tell: impl FnMut(&str)) -> Result<Resu
     }
     tell("a restored connection beside its twin");
     results.fidelity = Some(fidelity(scale.fidelity)?);
-    standstills.finish(&mut tell, &mut results)?;
+    standstills.finish(tell, &mut results)?;
     results.verdicts = verdicts(&results);
     Ok(results)
 }

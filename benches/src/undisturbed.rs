@@ -4,14 +4,18 @@ use crate::error::Error;
 use crate::hop::freeze_and_thaw;
 use crate::results::{Pattern, Undisturbed};
 use crate::subject::{Ours, Way};
-use lab::{Family, Pair};
+use lab::{Family, Pair, wait};
+use soccr::raw;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 /// What an application writes at a time.
 const MESSAGE: [u8; 1000] = [0x5a; 1000];
 /// How many messages go each way between two freezes.
 const MESSAGES: usize = 5;
+/// How long an acknowledgement may take: for good.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Freezes and thaws a connection this often, and looks at what was on the wire.
 ///
@@ -29,9 +33,13 @@ pub fn undisturbed(pattern: Pattern, freezes: usize) -> Result<Undisturbed, Erro
             exchange(&mut socket, &mut peer)?;
             exchange(&mut peer, &mut socket)?;
         }
-        if pattern == Pattern::AppLimited {
+        match pattern {
+            // Nobody waits for an acknowledgement, which may take its 40 ms, and more where the machine is busy.
+            Pattern::Idle => wait::until("nothing to be on its way", PATIENCE, || {
+                all_acknowledged(&socket) && all_acknowledged(&peer)
+            })?,
             // Its acknowledgement is on its way, or yet to be sent.
-            socket.write_all(&MESSAGE)?;
+            Pattern::AppLimited => socket.write_all(&MESSAGE)?,
         }
         (socket, _) = freeze_and_thaw(pair.a(), flow, &mut ours, socket)?;
         if pattern == Pattern::AppLimited {
@@ -47,6 +55,10 @@ pub fn undisturbed(pattern: Pattern, freezes: usize) -> Result<Undisturbed, Erro
         retransmissions: trace.annotated().retransmissions().count(),
         resets: trace.count(|segment| segment.flags.rst()),
     })
+}
+
+fn all_acknowledged(socket: &TcpStream) -> bool {
+    raw::siocoutq(socket).is_ok_and(|unacknowledged| unacknowledged == 0)
 }
 
 fn exchange(from: &mut TcpStream, to: &mut TcpStream) -> Result<(), Error> {

@@ -70,6 +70,9 @@ impl Held {
 
     /// Saves the socket, which stays paused, and says what `TCP_INFO` was. What was set aside for it is as before.
     ///
+    /// If it is to be closed, block what it sends, too, until then: its kernel may send what is saved as unsent, as that of a
+    /// paced connection does, and the restored one does not recover from its acknowledgement.
+    ///
     /// One that is not paused, because an earlier save has failed, is paused again.
     ///
     /// # Errors

@@ -91,8 +91,14 @@ impl Inspected {
     }
 
     /// Puts together what was read.
-    pub(crate) fn into_snapshot(self, data: Data, timestamp: u32, reuse_address: bool) -> Snapshot {
+    pub(crate) fn into_snapshot(
+        self,
+        data: &Data,
+        timestamp: u32,
+        reuse_address: bool,
+    ) -> Snapshot {
         let state = data.state;
+        let (unsent, fin_unsent) = data.unsent();
         let Application {
             link,
             buffers,
@@ -114,8 +120,8 @@ impl Inspected {
             send: SendQueue {
                 end: data.write_seq.back(u32::from(state.has_own_fin())),
                 bytes: self.send,
-                unsent: data.unsent_bytes(),
-                fin_unsent: state.owes_fin() && data.outq_unsent + data.taken_as_sent() > 0,
+                unsent,
+                fin_unsent,
             },
             shutdown_read: data.shutdown_read(&self.endpoints),
             pending_error: (state == TcpState::Close && data.error_waits())

@@ -11,7 +11,7 @@ use crate::settings::SaveSettings;
 use crate::snapshot::Snapshot;
 use crate::sys;
 use std::fmt;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How often everything is read again when traffic changes the socket during a save.
 ///
@@ -168,9 +168,8 @@ pub struct DataRead<'fd> {
 pub struct Saved<'fd> {
     repair: Repair<'fd>,
     snapshot: Snapshot,
-    info: TcpInfo,
+    data: Data,
     readings: u32,
-    taken_as_sent: u32,
 }
 
 impl<'fd> Paused<'fd> {
@@ -235,18 +234,16 @@ impl<'fd> DataRead<'fd> {
         for readings in 1..=MAX_ATTEMPTS {
             let complete = inspected.read_queues(fd, &data)?;
             // Last of all: the peer must not see a timestamp that is older than one it has seen (guide A51).
-            let timestamp = sys::get_int(fd, Opt::TCP_TIMESTAMP)
-                .at(Step::ReadData, Opt::TCP_TIMESTAMP.getting)? as u32;
+            let timestamp = timestamp(fd)?;
             if complete && data.still_holds(fd)? {
-                let (taken_as_sent, info) = (data.taken_as_sent(), data.info);
-                let mut snapshot = inspected.into_snapshot(data, timestamp, repair.reuse_address());
+                let reuse_address = repair.reuse_address();
+                let mut snapshot = inspected.into_snapshot(&data, timestamp, reuse_address);
                 faults::saved(fd, &mut snapshot);
                 return Ok(Saved {
                     repair,
                     snapshot,
-                    info,
+                    data,
                     readings,
-                    taken_as_sent,
                 });
             }
             data = data.read_again(fd)?;
@@ -266,6 +263,12 @@ impl<'fd> DataRead<'fd> {
     }
 }
 
+fn timestamp(fd: BorrowedFd<'_>) -> Result<u32, Error> {
+    let value =
+        sys::get_int(fd, Opt::TCP_TIMESTAMP).at(Step::ReadData, Opt::TCP_TIMESTAMP.getting)?;
+    Ok(value as u32)
+}
+
 impl Saved<'_> {
     /// What was read.
     #[must_use]
@@ -276,14 +279,14 @@ impl Saved<'_> {
     /// What `TCP_INFO` said in the reading that the snapshot is made of.
     #[must_use]
     pub fn tcp_info(&self) -> &TcpInfo {
-        &self.info
+        &self.data.info
     }
 
     /// What the pause has cost so far.
     #[must_use]
     pub fn report(&self) -> PauseReport {
         PauseReport {
-            taken_as_sent: self.taken_as_sent,
+            taken_as_sent: self.data.taken_as_sent(),
             ..self.repair.report(self.readings)
         }
     }
@@ -299,14 +302,36 @@ impl Saved<'_> {
 
     /// Leaves the socket in repair mode: closing its last descriptor then makes it vanish without a packet.
     ///
-    /// An error that waited for the application is now in the snapshot, and no more in the socket.
+    /// It sends nothing more that is in the snapshot as unsent: its window is closed, and what has left since it was read, as a
+    /// paced connection sends at any time, is sent in the snapshot, too. An error that waited for the application is now in the
+    /// snapshot, and no more in the socket.
     #[doc(alias = "libsoccr_release")]
     #[must_use = "the snapshot is all that is left of the connection once the socket is closed"]
     pub fn release(mut self) -> Snapshot {
         self.snapshot.take_pending_error(self.repair.fd());
+        self.settle_what_is_sent();
         faults::released(self.repair.fd());
         self.repair.release();
         self.snapshot
+    }
+
+    /// Sees to it that what the snapshot calls unsent is unsent, and stays so.
+    ///
+    /// What left behind the last reading, and is restored as unsent, is acknowledged beyond what was sent, which the restored
+    /// connection takes for nonsense, over and over (kernel `tcp_ack`): it would never get on.
+    fn settle_what_is_sent(&mut self) {
+        let fd = self.repair.fd();
+        if self.snapshot.send.unsent == 0 && !self.snapshot.send.fin_unsent {
+            return;
+        }
+        self.data.close_window(fd);
+        // A kernel that does not answer any more leaves what was read before.
+        if let Ok(true) = self.data.look_what_has_left(fd) {
+            (self.snapshot.send.unsent, self.snapshot.send.fin_unsent) = self.data.unsent();
+            if let (Some(clock), Ok(now)) = (&mut self.snapshot.options.timestamps, timestamp(fd)) {
+                clock.value = now;
+            }
+        }
     }
 
     /// Leaves the socket in repair mode and as it was otherwise.
@@ -317,7 +342,7 @@ impl Saved<'_> {
 
     fn finish(self, probe: Probe) -> Result<(Snapshot, PauseReport), Error> {
         let report = PauseReport {
-            taken_as_sent: self.taken_as_sent,
+            taken_as_sent: self.data.taken_as_sent(),
             ..self.repair.leave(probe, self.readings)?
         };
         Ok((self.snapshot, report))

@@ -1,5 +1,6 @@
 //! The receiver of a bulk transfer: reads, checks every byte, and remembers when it had how many.
 
+use super::waited;
 use crate::error::Error;
 use std::io::Read;
 use std::net::TcpStream;
@@ -54,7 +55,11 @@ fn read(mut socket: TcpStream) -> Result<Reads, Error> {
     let (mut reads, mut total) = (vec![(Instant::now(), 0)], 0);
     let mut buffer = vec![0; CHUNK];
     loop {
-        let count = socket.read(&mut buffer)?;
+        let count = socket.read(&mut buffer);
+        let count = count.map_err(|error| {
+            let what = format!("behind {total} bytes, the receiver received nothing");
+            waited(error, &what)
+        })?;
         if count == 0 {
             return Ok(Reads(reads));
         }

@@ -44,6 +44,19 @@ pub(super) static SABOTEURS: &[Saboteur] = &[
         |call| forget_int(call, "setsockopt(TCP_REPAIR)", TCP_REPAIR_OFF),
     ),
     Saboteur::call(
+        "sends-behind-the-release",
+        "lets a socket that is released go on sending",
+        &["save/left-meanwhile/*"],
+        |call| {
+            let closes =
+                call.name() == "setsockopt(TCP_REPAIR_WINDOW)" && number(call.bytes(), 1) == 0;
+            match closes {
+                true => Ok(call.bytes().len()),
+                false => call.make(),
+            }
+        },
+    ),
+    Saboteur::call(
         "peek-offset-not-set-aside",
         "peeks at the queue from where the application would",
         &["save/options/peek-offset/*"],

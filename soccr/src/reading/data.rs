@@ -100,13 +100,37 @@ impl Data {
         self.outq.saturating_sub(usize::from(self.state.owes_fin()))
     }
 
-    /// How many of them were never sent. A FIN, which is last, is unsent as long as anything is.
-    pub(super) fn unsent_bytes(&self) -> u32 {
-        if !self.state.is_synchronized() {
-            return 0;
-        }
+    /// How many of them were never sent, and whether a FIN, which is last, was not: as long as anything is.
+    pub(crate) fn unsent(&self) -> (u32, bool) {
         let unsent = self.outq_unsent + self.taken_as_sent();
-        unsent.saturating_sub(u32::from(self.state.owes_fin()))
+        let bytes = match self.state.is_synchronized() {
+            true => unsent.saturating_sub(u32::from(self.state.owes_fin())),
+            false => 0,
+        };
+        (bytes, self.state.owes_fin() && unsent > 0)
+    }
+
+    /// Closes the window of the peer, as far as this socket knows: nothing new leaves any more, whatever makes the kernel send
+    /// (`tcp_write_xmit`). With no queue selected it would, in repair mode, too (guide A9).
+    ///
+    /// A kernel that knows no window to set (before 4.8) goes on sending.
+    pub(crate) fn close_window(&self, fd: BorrowedFd<'_>) {
+        if let Some(window) = self.window {
+            let closed = Window {
+                snd_wnd: 0,
+                ..window
+            };
+            let _ = sys::set(fd, Opt::TCP_REPAIR_WINDOW, &closed.to_bytes());
+        }
+    }
+
+    /// Whether something has left since; it counts as sent from here on.
+    pub(crate) fn look_what_has_left(&mut self, fd: BorrowedFd<'_>) -> Result<bool, Error> {
+        let (state, info) = carried(fd, Step::ReadData)?;
+        let before = self.unsent();
+        self.outq_unsent = unsent_length_by(state, &info, fd)?;
+        self.info = info;
+        Ok(self.unsent() != before)
     }
 
     /// How many bytes the kernel calls sent that never were.

@@ -3,6 +3,7 @@
 mod by_hand;
 mod helper;
 mod interrupted;
+mod left_meanwhile;
 mod options;
 mod probe;
 mod refusals;
@@ -19,6 +20,7 @@ pub fn cases() -> Vec<Case> {
     let mut cases = options::cases();
     cases.extend(traffic::cases());
     cases.extend(sent_by_timer::cases());
+    cases.extend(left_meanwhile::cases());
     cases.extend(refusals::cases());
     cases.extend(ways::cases());
     cases.extend(probe::cases());

@@ -1,0 +1,85 @@
+//! What leaves between the last reading of a save and the close of its socket.
+
+use crate::case::Case;
+use crate::context::Context;
+use crate::journey::{PATIENCE, Traveller};
+use crate::oracle::stream::End;
+use crate::verdict::{Stop, Verdict, expect, expect_eq};
+use lab::{Family, wait};
+use soccr::{Snapshot, raw};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+/// More than any window of the baseline lets through.
+const MORE_THAN_FITS: usize = 16 << 20;
+/// What both ends write once the connection is restored.
+const AFTERWARDS: usize = 20_000;
+
+pub(super) fn cases() -> Vec<Case> {
+    let families = [Family::V4, Family::V6, Family::V4Mapped].into_iter();
+    let cases = families.map(|family| {
+        Case::new(
+            format!("save/left-meanwhile/{family}"),
+            "what leaves between the reading and the release of a socket, as of a paced connection at any time, is not saved \
+             as unsent, and nothing more leaves until it is closed",
+            &["A9", "G10"],
+            move |ctx| left_meanwhile(ctx, family),
+        )
+        .not_in_c("there, the socket stays as it is: its caller may resume it by a call of its own")
+    });
+    cases.collect()
+}
+
+/// Here it is the peer that makes the kernel send, which can be told when to: the timer of a paced connection cannot.
+fn left_meanwhile(ctx: &Context, family: Family) -> Verdict {
+    let mut traveller = Traveller::open(ctx, family)?;
+    traveller.write_until_stalled(End::Subject, MORE_THAN_FITS)?;
+    let snapshot = released(&mut traveller)?;
+    traveller.talk.check_sent(&snapshot.send.bytes)?;
+    traveller.close_subject()?;
+    let pair = Arc::clone(&traveller.pair);
+    let restored = pair.a().enter(|| snapshot.restore())??;
+    let restored = traveller.resume(restored)?;
+    let Traveller { talk, peer, .. } = &traveller;
+    talk.drain(&restored, peer)?;
+    talk.exchange(&restored, peer, AFTERWARDS)?;
+    talk.close(&restored, peer)
+}
+
+/// Reads the subject, and releases it when something has left.
+fn released(traveller: &mut Traveller) -> Result<Snapshot, Stop> {
+    let subject = traveller.subject.try_clone()?;
+    let pair = Arc::clone(&traveller.pair);
+    let read = || soccr::pause(&subject)?.read_data()?.queue_bytes();
+    let saved = pair.a().enter(read)??;
+    let before = saved.snapshot().send.unsent;
+    expect("unsent bytes", "some", before, before > 0)?;
+    let mut said = Ok(());
+    wait::until("something to leave", PATIENCE, || {
+        said = traveller.talk.read(End::Peer, &traveller.peer).map(drop);
+        said.is_err() || unsent(&subject).is_ok_and(|now| now < before)
+    })?;
+    said?;
+    traveller.lock.block_ingress(&pair, traveller.flow)?;
+    let snapshot = pair.a().enter(|| saved.release())?;
+    // It pushes what the kernel holds back.
+    subject.set_nodelay(true)?;
+    let after = unsent(&subject)?;
+    expect("bytes that are unsent still", "some", after, after > 0)?;
+    // A timer that sends again makes the save believe that more has left.
+    expect(
+        "what is saved as unsent, of what is",
+        format!("at most {after}, of {before} before"),
+        snapshot.send.unsent,
+        snapshot.send.unsent <= after,
+    )?;
+    let valid = snapshot.validate().map_err(|refusal| refusal.to_string());
+    expect_eq("the saved snapshot is valid", valid, Ok(()))?;
+    let window = raw::tcp_info(&subject)?.snd_wnd;
+    expect_eq("the window that the released socket knows", window, 0)?;
+    Ok(snapshot)
+}
+
+fn unsent(socket: &TcpStream) -> Result<u32, Stop> {
+    Ok(raw::siocoutqnsd(socket)?.unsigned_abs())
+}
