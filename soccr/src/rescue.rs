@@ -6,11 +6,9 @@
 use crate::error::{At, Error, Step};
 use crate::ingress::Filter;
 use crate::raw::Opt;
-use crate::reading::read_window;
 use crate::repair::{Probe, persist};
 use crate::switch::Switch;
 use crate::sys;
-use crate::window::Window;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -77,35 +75,15 @@ fn resume(fd: BorrowedFd<'_>) -> io::Result<()> {
     if sys::get_int(fd, Opt::TCP_REPAIR)? == 0 {
         return Ok(());
     }
-    let opened = open_window(fd);
     let off = persist(|| Switch::current().leave(fd, Probe::Omit));
-    match opened {
-        Ok(true) => off.and(persist(|| push(fd))),
-        other => off.and(other.map(drop)),
-    }
+    off.and(persist(|| push(fd)))
 }
 
-/// Opens the window that a saver has closed when it released the socket; whether it was closed.
-///
-/// If it is the peer who has closed it, it will say so again: what is sent beyond is answered.
-fn open_window(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    let window = match read_window(fd, Step::Resume) {
-        Ok(Some(window)) if window.snd_wnd == 0 && window.max_window > 0 => window,
-        // A socket that cannot be asked has more to complain of than this.
-        _ => return Ok(false),
-    };
-    let open = Window {
-        snd_wnd: window.max_window,
-        ..window
-    };
-    persist(|| sys::set(fd, Opt::TCP_REPAIR_WINDOW, &open.to_bytes()))?;
-    Ok(true)
-}
-
-/// Makes the kernel send what it may: the timer of a paced connection has gone off in vain.
+/// Makes the kernel send what it may, or ask the peer for its window: a saver that has released the socket has closed it, and
+/// then the timer of a paced connection goes off in vain.
 fn push(fd: BorrowedFd<'_>) -> io::Result<()> {
     match sys::get_int(fd, Opt::TCP_CORK)? {
-        // It stays as it is, and the kernel pushes what waits (`__tcp_sock_set_cork`).
+        // It stays as it is, and the kernel pushes what waits, or starts the timer for probes (`__tcp_push_pending_frames`).
         0 => sys::set_int(fd, Opt::TCP_CORK, 0),
         _ => Ok(()),
     }
