@@ -45,12 +45,12 @@ pub enum Error {
         why: String,
     },
     /// What has failed, and what was being measured.
-    #[error("{what}: {source}")]
+    #[error("{what}: {error}")]
     During {
         /// What was being measured.
         what: String,
         /// What has failed.
-        source: Box<Error>,
+        error: Box<Error>,
     },
     /// What was measured is not what was to be measured: bytes are missing, the connection was reset.
     #[error("{0}")]
@@ -63,8 +63,8 @@ impl Error {
         if what.is_empty() {
             return self;
         }
-        let source = Box::new(self);
-        Self::During { what, source }
+        let error = Box::new(self);
+        Self::During { what, error }
     }
 
     /// Something that must not happen.

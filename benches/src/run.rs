@@ -147,6 +147,7 @@ fn measure(scale: &Scale, root: bool, tell: &mut impl FnMut(&str)) -> Result<Res
         }
     }
     standstills.pass(tell)?;
+    tell("how many sockets there can be");
     let (sockets, why) = most(scale.sockets)?;
     results.skipped.extend(why);
     tell(&format!("up to {sockets} sockets at a time"));

@@ -25,8 +25,10 @@ pub(crate) fn judge(
         println!("$ {shown}");
         let mut tee = Tee::of(&mut command)?;
         if let Err(why) = run_through(&mut command, limit, tee.as_mut())? {
-            last_lines.push(format!("$ {shown}"));
-            last_lines.extend(tee.map(Tee::last_lines).unwrap_or_default());
+            if let Some(tee) = tee {
+                last_lines.push(format!("$ {shown}"));
+                last_lines.extend(tee.last_lines());
+            }
             wrong.push(format!("`{shown}` {why}"));
         }
     }
@@ -64,23 +66,28 @@ fn run_through(
         match child.try_wait().doing(waiting)? {
             Some(status) => break Some(status),
             None if start.elapsed() > limit => break None,
-            None => match &mut tee {
-                Some(tee) => tee.pass_on(LOOK)?,
+            None => match tee.as_mut().map(|tee| tee.pass_on(LOOK)) {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    processes::stop_tree(pid);
+                    child.wait().doing(waiting)?;
+                    return Err(error);
+                }
                 None => std::thread::sleep(LOOK),
             },
         }
     };
+    if ended.is_none() {
+        processes::stop_tree(pid);
+        child.wait().doing(waiting)?;
+    }
     if let Some(tee) = tee {
-        tee.pass_on(Duration::ZERO)?;
+        tee.pass_on_the_rest()?;
     }
     Ok(match ended {
         Some(status) if status.success() => Ok(()),
         Some(status) => Err(format!("ended with {status}")),
-        None => {
-            processes::stop_tree(pid);
-            child.wait().doing(waiting)?;
-            Err(format!("was stopped after {} s (--limit)", limit.as_secs()))
-        }
+        None => Err(format!("was stopped after {} s (--limit)", limit.as_secs())),
     })
 }
 
@@ -135,6 +142,7 @@ fn quoted(word: &OsStr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::IsTerminal as _;
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -153,7 +161,9 @@ mod tests {
         };
         let expected = "`sh -c 'exit 3'` ended with exit status: 3; `sh -c 'exit 4'` ended with exit status: 4";
         assert_eq!(why, expected);
-        assert_eq!(last_lines, ["$ sh -c 'exit 3'", "$ sh -c 'exit 4'"]);
+        if !std::io::stdout().is_terminal() {
+            assert_eq!(last_lines, ["$ sh -c 'exit 3'", "$ sh -c 'exit 4'"]);
+        }
     }
 
     #[test]
@@ -173,6 +183,15 @@ mod tests {
         let alive = processes::descendants(0);
         assert!(!alive.is_empty());
         assert!(!alive.iter().any(|p| p.command == format!("sleep {marker}")));
+    }
+
+    #[test]
+    fn one_that_prints_without_end_is_stopped_too() {
+        let mut command = Command::new("yes");
+        let mut tee = Tee::between(&mut command).unwrap();
+        let why = run_through(&mut command, Duration::from_millis(200), Some(&mut tee)).unwrap();
+        assert!(why.unwrap_err().contains("--limit"));
+        assert!(tee.last_lines().iter().any(|line| line == "y"));
     }
 
     #[test]

@@ -16,6 +16,11 @@ use crate::error::{Error, While as _};
 /// So many lines are kept: the end of a test that panics, with its backtrace, and of the suite's report.
 const LINES: usize = 60;
 
+/// How many bytes are passed on at a time: as many as a pipe holds, unless somebody makes it larger.
+const PIECE: usize = 1 << 16;
+/// How many times that a pipe may hold, at most.
+const REST: usize = 16;
+
 /// What is between a command and our stdout.
 pub(crate) struct Tee {
     /// What the command prints, on either of its streams. `None`: it has closed them.
@@ -33,7 +38,7 @@ impl Tee {
         Self::between(command).map(Some)
     }
 
-    fn between(command: &mut Command) -> Result<Self, Error> {
+    pub(crate) fn between(command: &mut Command) -> Result<Self, Error> {
         let doing = || "making a pipe".to_owned();
         let (reader, writer) = io::pipe().doing(doing)?;
         let reader = OwnedFd::from(reader);
@@ -52,34 +57,44 @@ impl Tee {
         command.stdout(Stdio::inherit()).stderr(Stdio::inherit());
     }
 
-    /// Passes on what there is, after waiting for it no longer than `limit`.
-    pub(crate) fn pass_on(&mut self, limit: Duration) -> Result<(), Error> {
+    /// Passes on some of what there is, after waiting for it no longer than `limit`; whether there was something.
+    pub(crate) fn pass_on(&mut self, limit: Duration) -> Result<bool, Error> {
         let Some(pipe) = &mut self.pipe else {
             std::thread::sleep(limit);
-            return Ok(());
+            return Ok(false);
         };
         let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
         let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
         // That a signal came is no news: the next look is soon.
         let _ = poll(&mut fds, limit);
-        let mut bytes = [0; 1 << 16];
-        loop {
-            match pipe.read(&mut bytes) {
-                Ok(0) => {
-                    self.pipe = None;
-                    return Ok(());
-                }
-                Ok(n) => {
-                    let mut out = io::stdout();
-                    let written = out.write_all(&bytes[..n]).and_then(|()| out.flush());
-                    written.doing(|| "writing to stdout".to_owned())?;
-                    self.last.add(&bytes[..n]);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).doing(|| "reading a pipe".to_owned()),
+        let mut bytes = [0; PIECE];
+        match pipe.read(&mut bytes) {
+            Ok(0) => {
+                self.pipe = None;
+                Ok(false)
+            }
+            Ok(n) => {
+                let mut out = io::stdout();
+                let written = out.write_all(&bytes[..n]).and_then(|()| out.flush());
+                written.doing(|| "writing to stdout".to_owned())?;
+                self.last.add(&bytes[..n]);
+                Ok(true)
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(false),
+                _ => Err(error).doing(|| "reading a pipe".to_owned()),
+            },
+        }
+    }
+
+    /// Passes on what an ended command has left in its pipe, and not what a process says that it has left behind.
+    pub(crate) fn pass_on_the_rest(&mut self) -> Result<(), Error> {
+        for _ in 0..REST {
+            if !self.pass_on(Duration::ZERO)? {
+                break;
             }
         }
+        Ok(())
     }
 
     /// The last lines of what was passed on.
@@ -141,7 +156,7 @@ mod tests {
         let mut child = command.spawn().unwrap();
         Tee::started(&mut command);
         assert!(child.wait().unwrap().success());
-        tee.pass_on(Duration::ZERO).unwrap();
+        tee.pass_on_the_rest().unwrap();
         let lines = tee.last_lines();
         assert_eq!(lines[..2], ["one", "two"]);
         let left = nix::unistd::Pid::from_raw(lines[2].parse().unwrap());

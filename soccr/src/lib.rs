@@ -36,7 +36,8 @@
 //! - **The traffic of the connection blocked.** Between the save and the resume, no packet of the connection may
 //!   reach a host where its socket is missing: the kernel would answer with a RST. Neither may data arrive between
 //!   a save and the close of the saved socket: it would be acknowledged and lost. Repair mode does not keep packets
-//!   out; a firewall rule, a cgroup program or a closed link does. What goes out has to be blocked only for [`Held`].
+//!   out; a firewall rule, a cgroup program or a closed link does. What goes out has to be
+//!   blocked, too, for [`Held`], and before kernel 4.8.
 //! - **The socket to itself.** From the pause to the resume, no other thread and no other process may use it: a read
 //!   fails or returns bytes that the snapshot also holds, a write fails or lands in a queue as if it had been sent,
 //!   and nobody else can tell. Stop the threads, or the process, that use it first.

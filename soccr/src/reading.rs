@@ -3,7 +3,7 @@
 mod data;
 mod peek;
 
-pub(crate) use data::{Data, read_window};
+pub(crate) use data::{Data, close_window, read_window};
 
 use self::peek::{peek_receive, peek_send, prefaulted};
 use crate::buffers::Buffers;

@@ -55,7 +55,7 @@ impl Rescue {
         let set = |option: Opt, value| {
             persist(|| sys::set_int(fd, option, value)).at(Step::Resume, option.setting)
         };
-        let off = resume(fd).at(Step::Resume, Opt::TCP_REPAIR.setting);
+        let off = resume(fd);
         let reuse = set(Opt::SO_REUSEADDR, self.reuse_address);
         let inline = set(Opt::SO_OOBINLINE, self.inline);
         let peek = match self.peek_offset {
@@ -71,20 +71,30 @@ impl Rescue {
     }
 }
 
-fn resume(fd: BorrowedFd<'_>) -> io::Result<()> {
-    if sys::get_int(fd, Opt::TCP_REPAIR)? == 0 {
+fn resume(fd: BorrowedFd<'_>) -> Result<(), Error> {
+    let step = Step::Resume;
+    if sys::get_int(fd, Opt::TCP_REPAIR).at(step, Opt::TCP_REPAIR.getting)? == 0 {
         return Ok(());
     }
     let off = persist(|| Switch::current().leave(fd, Probe::Omit));
-    off.and(persist(|| push(fd)))
+    let pushed = persist(|| push(fd));
+    off.at(step, Opt::TCP_REPAIR.setting)
+        .and(pushed.at(step, Opt::TCP_CORK.setting))
 }
 
-/// Makes the kernel send what it may, or ask the peer for its window: a saver that has released the socket has closed it, and
-/// then the timer of a paced connection goes off in vain.
+/// Makes the kernel send what it may, or ask the peer for its window: a saver that has released the socket has closed the
+/// window, and then the timer of a paced connection goes off in vain.
 fn push(fd: BorrowedFd<'_>) -> io::Result<()> {
-    match sys::get_int(fd, Opt::TCP_CORK)? {
-        // It stays as it is, and the kernel pushes what waits, or starts the timer for probes (`__tcp_push_pending_frames`).
-        0 => sys::set_int(fd, Opt::TCP_CORK, 0),
+    // What is set stays as it is, and the kernel pushes what waits, or starts its timer for probes
+    // (`__tcp_push_pending_frames`).
+    if sys::get_int(fd, Opt::TCP_CORK)? == 0 {
+        return sys::set_int(fd, Opt::TCP_CORK, 0);
+    }
+    // This one pushes corked data, too.
+    let nodelay = sys::get_int(fd, Opt::TCP_NODELAY)?;
+    sys::set_int(fd, Opt::TCP_NODELAY, 1)?;
+    match nodelay {
+        0 => sys::set_int(fd, Opt::TCP_NODELAY, 0),
         _ => Ok(()),
     }
 }

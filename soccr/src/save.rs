@@ -4,7 +4,7 @@
 use crate::error::{At, Error, ErrorKind, Step};
 use crate::faults;
 use crate::raw::{Opt, TcpInfo};
-use crate::reading::{Data, Inspected, Memory};
+use crate::reading::{Data, Inspected, Memory, close_window};
 use crate::repair::{Probe, Repair};
 use crate::report::PauseReport;
 use crate::settings::SaveSettings;
@@ -302,9 +302,10 @@ impl Saved<'_> {
 
     /// Leaves the socket in repair mode: closing its last descriptor then makes it vanish without a packet.
     ///
-    /// It sends nothing more that is in the snapshot as unsent: its window is closed, and what has left since it was read, as a
-    /// paced connection sends at any time, is sent in the snapshot, too. An error that waited for the application is now in the
-    /// snapshot, and no more in the socket.
+    /// As long as nothing comes in, it sends nothing more that is in the snapshot as unsent: its window is closed, and what has
+    /// left since it was read, as a paced connection sends at any time, is sent in the snapshot, too. An error that waited for the
+    /// application is now in the snapshot, and no more in the socket. Who wants the socket back after all takes
+    /// [`Rescue`](crate::Rescue), which knows of the window.
     #[doc(alias = "libsoccr_release")]
     #[must_use = "the snapshot is all that is left of the connection once the socket is closed"]
     pub fn release(mut self) -> Snapshot {
@@ -321,13 +322,16 @@ impl Saved<'_> {
     /// connection takes for nonsense, over and over (kernel `tcp_ack`): it would never get on.
     fn settle_what_is_sent(&mut self) {
         let fd = self.repair.fd();
-        if self.snapshot.send.unsent == 0 && !self.snapshot.send.fin_unsent {
+        let send = &mut self.snapshot.send;
+        if send.unsent > 0 || send.fin_unsent {
+            // A socket that refuses this refuses what follows as well, and what was read before is all that is known.
+            let _ = close_window(fd, Step::ReadData);
+        } else if send.bytes.is_empty() {
+            // No timer sends anything.
             return;
         }
-        self.data.close_window(fd);
-        // A kernel that does not answer any more leaves what was read before.
         if let Ok(true) = self.data.look_what_has_left(fd) {
-            (self.snapshot.send.unsent, self.snapshot.send.fin_unsent) = self.data.unsent();
+            (send.unsent, send.fin_unsent) = self.data.unsent();
             if let (Some(clock), Ok(now)) = (&mut self.snapshot.options.timestamps, timestamp(fd)) {
                 clock.value = now;
             }

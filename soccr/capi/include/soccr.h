@@ -19,6 +19,8 @@
  * - A handle belongs to one thread at a time.
  * - Nobody else may use the socket between pause and resume, and its traffic has to be blocked from before the save
  *   until it is resumed: repair mode keeps no packet out, and a host where the socket is missing answers with a RST.
+ *   What it sends has to be blocked, too: of a paced connection the kernel sends at any time, and what left behind a
+ *   save is saved as unsent.
  */
 #ifndef SOCCR_H
 #define SOCCR_H

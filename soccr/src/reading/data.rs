@@ -110,27 +110,13 @@ impl Data {
         (bytes, self.state.owes_fin() && unsent > 0)
     }
 
-    /// Closes the window of the peer, as far as this socket knows: nothing new leaves any more, whatever makes the kernel send
-    /// (`tcp_write_xmit`). With no queue selected it would, in repair mode, too (guide A9).
-    ///
-    /// A kernel that knows no window to set (before 4.8) goes on sending.
-    pub(crate) fn close_window(&self, fd: BorrowedFd<'_>) {
-        if let Some(window) = self.window {
-            let closed = Window {
-                snd_wnd: 0,
-                ..window
-            };
-            let _ = sys::set(fd, Opt::TCP_REPAIR_WINDOW, &closed.to_bytes());
-        }
-    }
-
-    /// Whether something has left since; it counts as sent from here on.
+    /// Whether a segment, of whatever kind, has left since; what it has carried counts as sent from here on.
     pub(crate) fn look_what_has_left(&mut self, fd: BorrowedFd<'_>) -> Result<bool, Error> {
         let (state, info) = carried(fd, Step::ReadData)?;
-        let before = self.unsent();
+        let before = (self.unsent(), self.info.segs_out);
         self.outq_unsent = unsent_length_by(state, &info, fd)?;
         self.info = info;
-        Ok(self.unsent() != before)
+        Ok((self.unsent(), self.info.segs_out) != before)
     }
 
     /// How many bytes the kernel calls sent that never were.
@@ -248,6 +234,22 @@ pub(crate) fn read_window(fd: BorrowedFd<'_>, step: Step) -> Result<Option<Windo
         Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(None),
         Err(error) => Err(error).at(step, Opt::TCP_REPAIR_WINDOW.getting),
     }
+}
+
+/// Closes the window of the peer, as far as this socket knows: nothing new leaves any more, whatever makes the kernel send
+/// (`tcp_write_xmit`), until the peer says another one. With no queue selected it would, in repair mode, too (guide A9).
+///
+/// A kernel that knows no window to set (before 4.8) goes on sending.
+pub(crate) fn close_window(fd: BorrowedFd<'_>, step: Step) -> Result<(), Error> {
+    let Some(window) = read_window(fd, step)? else {
+        return Ok(());
+    };
+    let closed = Window {
+        snd_wnd: 0,
+        ..window
+    };
+    sys::set(fd, Opt::TCP_REPAIR_WINDOW, &closed.to_bytes())
+        .at(step, Opt::TCP_REPAIR_WINDOW.setting)
 }
 
 /// Selects a queue and reads the sequence number at its end.

@@ -6,12 +6,17 @@ use crate::journey::{PATIENCE, Traveller};
 use crate::oracle::stream::End;
 use crate::verdict::{Stop, Verdict, expect, expect_eq};
 use lab::{Family, wait};
-use soccr::{Rescue, Snapshot, raw};
+use soccr::raw::{self, Opt};
+use soccr::{Rescue, Snapshot};
 use std::net::TcpStream;
 use std::sync::Arc;
 
 /// More than any window of the baseline lets through.
 const MORE_THAN_FITS: usize = 16 << 20;
+/// Bytes per second: a full segment every 70 ms.
+const SLOW: u64 = 20_000;
+/// What is written at this rate, bytes.
+const PACED: usize = 60_000;
 /// What both ends write once the connection is restored.
 const AFTERWARDS: usize = 20_000;
 
@@ -53,13 +58,33 @@ fn closed(ctx: &Context, family: Family) -> Verdict {
     goes_on(&traveller, &restored)
 }
 
+/// Of a paced connection, between two segments: its timer goes off behind the release, and finds the window closed.
 fn rescued(ctx: &Context, family: Family) -> Verdict {
-    let mut traveller = stalled(ctx, family)?;
-    let rescue = Rescue::prepare(&traveller.subject)?;
-    released(ctx, &mut traveller)?;
-    traveller.lock.unblock_ingress();
-    rescue.put_back(&traveller.subject)?;
-    goes_on(&traveller, &traveller.subject)
+    let traveller = Traveller::open(ctx, family)?;
+    let Traveller {
+        subject,
+        peer,
+        talk,
+        ..
+    } = &traveller;
+    talk.exchange(subject, peer, AFTERWARDS)?;
+    raw::set(subject, Opt::SO_MAX_PACING_RATE, &SLOW.to_ne_bytes())?;
+    talk.write(End::Subject, subject, PACED)?;
+    let rescue = Rescue::prepare(subject)?;
+    let mut said = Ok(());
+    wait::until("a moment between two segments", PATIENCE, || {
+        // What it reads later it would answer, with a window.
+        said = talk.read(End::Peer, peer).map(drop);
+        let queues = (raw::siocoutq(subject), raw::siocoutqnsd(subject));
+        said.is_err() || matches!(queues, (Ok(all), Ok(unsent)) if all == unsent && unsent > 0)
+    })?;
+    said?;
+    let save = || Ok(soccr::pause(subject)?.read_data()?.queue_bytes()?.release());
+    let saved: Result<_, soccr::Error> = traveller.pair.a().enter(save)?;
+    ctx.note("bytes unsent at the release", saved?.send.unsent);
+    rescue.put_back(subject)?;
+    raw::set(subject, Opt::SO_MAX_PACING_RATE, &u64::MAX.to_ne_bytes())?;
+    goes_on(&traveller, subject)
 }
 
 fn stalled(ctx: &Context, family: Family) -> Result<Traveller, Stop> {

@@ -204,6 +204,28 @@ fn other_segments_are_allowed_where_only_a_wider_window_has_room_for_all() {
 }
 
 #[test]
+fn what_a_timer_has_cut_at_the_edge_of_the_window_is_no_other_segment() {
+    let scenario: Scenario = SCENARIO.parse().unwrap();
+    let account = |cut: Option<u32>| {
+        let mut segments = segments(false);
+        segments[1][1].edge = Some(130);
+        if let Some(bytes) = cut {
+            segments[3][0].bytes = bytes;
+            let rest = segment(Subject, 100 + i64::from(bytes), 50 - bytes, 0);
+            segments[3].insert(1, rest);
+        }
+        Account::of_segments(segments, &scenario)
+    };
+    let differs = |cut| {
+        let comparison = Comparison::of(&scenario.steps, &account(cut), &account(None));
+        let mut differences = comparison.differences.iter().map(ToString::to_string);
+        differences.any(|it| it.contains("segments end at"))
+    };
+    assert!(!differs(Some(30)));
+    assert!(differs(Some(20)));
+}
+
+#[test]
 fn another_face_is_noticed() {
     let header = |change: fn(&mut Header)| {
         move |with: &mut Vec<Vec<Sighting>>| {

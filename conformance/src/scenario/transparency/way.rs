@@ -162,9 +162,11 @@ impl Way {
             );
             let bytes = new.boundaries.last().map_or(0, |end| end - new.start);
             if new.boundaries.len() <= ONE_FLIGHT && bytes <= ONE_WRITE {
-                let boundaries = new.boundaries.iter().map(ToString::to_string);
-                let mut boundaries = or_none(boundaries.collect());
-                if bytes > new.room {
+                // A timer that ends before the window is wider cuts what reaches beyond it at its edge (tcp_write_wakeup).
+                let edge = (bytes > new.room).then_some(new.start + new.room);
+                let boundaries = new.boundaries.iter().filter(|end| Some(**end) != edge);
+                let mut boundaries = or_none(boundaries.map(ToString::to_string).collect());
+                if edge.is_some() {
                     boundaries.push_str(BEYOND_THE_WINDOW);
                 }
                 tell(About::Course(end), "segments end at", boundaries);
