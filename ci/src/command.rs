@@ -188,10 +188,9 @@ mod tests {
     #[test]
     fn one_that_prints_without_end_is_stopped_too() {
         let mut command = Command::new("yes");
-        let mut tee = Tee::between(&mut command).unwrap();
+        let mut tee = Tee::between(&mut command, Box::new(std::io::sink())).unwrap();
         let why = run_through(&mut command, Duration::from_millis(200), Some(&mut tee)).unwrap();
         assert!(why.unwrap_err().contains("--limit"));
-        assert!(tee.last_lines().iter().any(|line| line == "y"));
     }
 
     #[test]

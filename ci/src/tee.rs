@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -25,6 +25,7 @@ const REST: usize = 16;
 pub(crate) struct Tee {
     /// What the command prints, on either of its streams. `None`: it has closed them.
     pipe: Option<File>,
+    out: Box<dyn io::Write>,
     last: LastLines,
 }
 
@@ -35,10 +36,11 @@ impl Tee {
         if io::stdout().is_terminal() {
             return Ok(None);
         }
-        Self::between(command).map(Some)
+        Self::between(command, Box::new(io::stdout())).map(Some)
     }
 
-    pub(crate) fn between(command: &mut Command) -> Result<Self, Error> {
+    /// Puts itself between `command` and `out`.
+    pub(crate) fn between(command: &mut Command, out: Box<dyn io::Write>) -> Result<Self, Error> {
         let doing = || "making a pipe".to_owned();
         let (reader, writer) = io::pipe().doing(doing)?;
         let reader = OwnedFd::from(reader);
@@ -48,6 +50,7 @@ impl Tee {
         command.stdout(writer).stderr(second);
         Ok(Self {
             pipe: Some(reader.into()),
+            out,
             last: LastLines::default(),
         })
     }
@@ -74,7 +77,7 @@ impl Tee {
                 Ok(false)
             }
             Ok(n) => {
-                let mut out = io::stdout();
+                let out = &mut self.out;
                 let written = out.write_all(&bytes[..n]).and_then(|()| out.flush());
                 written.doing(|| "writing to stdout".to_owned())?;
                 self.last.add(&bytes[..n]);
@@ -152,7 +155,7 @@ mod tests {
     fn both_streams_are_passed_on_and_kept_and_a_process_that_stays_holds_nobody_up() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo one; echo two >&2; sleep 86398 & echo $!"]);
-        let mut tee = Tee::between(&mut command).unwrap();
+        let mut tee = Tee::between(&mut command, Box::new(io::sink())).unwrap();
         let mut child = command.spawn().unwrap();
         Tee::started(&mut command);
         assert!(child.wait().unwrap().success());
