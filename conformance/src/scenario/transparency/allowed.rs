@@ -1,7 +1,7 @@
 //! What may differ because of a checkpoint, and why: a difference that is not here is a failure.
 
 use super::sighting::Sighting;
-use super::way::BEYOND_THE_WINDOW;
+use super::way::{BEYOND_THE_WINDOW, RESET_BEHIND_ITS_END};
 use crate::oracle::stream::End;
 
 /// Something that may differ.
@@ -131,6 +131,19 @@ pub(super) const ALLOWED: &[Allowed] = &[
         why: "what was sent into a window that was closed over it is sent again by a timer, which starts anew (B24, H8)",
         allows: Allows::Segment(|segment, _, context| {
             !segment.is_empty() && segment.at < segment.sent && context.held_up(segment.from)
+        }),
+    },
+    Allowed {
+        name: "a reset behind the end",
+        why: "what a closed window has cut off is sent again by a timer, and the end of the stream with it, which had come: who \
+              answers that finds a connection that is over by now (RFC 9293, section 3.10.7.1)",
+        allows: Allows::Fact(|changed, context| {
+            [End::Subject, End::Peer].into_iter().any(|end| {
+                context.held_up(end)
+                    && context.saved != [false; 2]
+                    && changed.name == format!("{end}: SYN and RST")
+                    && changed.values == ["none", RESET_BEHIND_ITS_END]
+            })
         }),
     },
     Allowed {

@@ -90,6 +90,11 @@ pub(super) const ALL: &[(&str, &str, &str)] = &[
          subject writes 619\nrestore subject\nsubject writes 620\nsubject writes 65537\npeer reads all",
     ),
     (
+        "up-to-the-window-of-the-syn",
+        "what is sent first ends between the window of the SYN and the one that is announced behind it",
+        "mtu 9000\noffload off\nrestore subject\nsubject writes 62700\npeer reads all",
+    ),
+    (
         "links-as-they-were",
         "the links take smaller packets for a while",
         "timestamps off\nsubject writes 100\nlinks take 1362\nrestore subject\nlinks take 1500\nrestore subject

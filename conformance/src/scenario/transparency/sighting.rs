@@ -54,13 +54,18 @@ impl Sighting {
         let (mine, theirs) = (origins[from as usize], origins[from.other() as usize]);
         let flags = segment.flags;
         let acknowledges = flags.ack().then(|| count(segment.ack, theirs));
-        let shift = if flags.syn() { 0 } else { mine.shift };
+        let window = match flags.syn() {
+            // It is not scaled, and every later one is rounded up (__tcp_select_window): which of both an end knows is no
+            // difference.
+            true => u64::from(segment.window).next_multiple_of(1 << mine.shift),
+            false => u64::from(segment.window) << mine.shift,
+        };
         Self {
             from,
             at: count(segment.seq, mine),
             bytes: segment.payload_len,
             acknowledges,
-            edge: acknowledges.map(|ack| ack + (i64::from(segment.window) << shift)),
+            edge: acknowledges.map(|ack| ack.saturating_add_unsigned(window)),
             control: match (flags.syn(), flags.fin(), flags.rst()) {
                 (_, _, true) => "R",
                 (true, ..) => "S",

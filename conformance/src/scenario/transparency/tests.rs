@@ -346,3 +346,47 @@ fn every_script_is_a_scenario_with_a_checkpoint_and_can_be_compared_as_it_is() {
         assert_eq!(super::comparable(scenario.clone()), scenario, "{name}");
     }
 }
+
+#[test]
+fn a_whole_segment_that_ends_at_the_edge_is_one_of_the_segments() {
+    let scenario = scenario();
+    let account = |room: i64| {
+        let mut segments = segments(false);
+        segments[1][1].edge = Some(100 + room);
+        segments[3][0].bytes = 100;
+        segments[3].insert(1, segment(Subject, 200, 50, 0));
+        Account::of_segments(segments, &scenario)
+    };
+    // The window of a SYN is a multiple of what a segment takes; what is announced behind it is rounded.
+    let (behind_the_syn, later) = (account(100), account(101));
+    for (one, other) in [(&behind_the_syn, &later), (&later, &behind_the_syn)] {
+        let comparison = Comparison::of(&scenario.steps, one, other);
+        let differences = comparison.differences.iter().map(ToString::to_string);
+        assert_eq!(differences.collect::<Vec<_>>(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_reset_behind_the_end_is_allowed_where_a_window_was_closed_over_what_was_sent() {
+    let scenario = scenario();
+    let account = |reset: Option<i64>, held_up: bool| {
+        let mut segments = segments(false);
+        let reset = reset.map(|at| Sighting {
+            control: "R",
+            ..segment(Subject, at, 0, 10)
+        });
+        segments[6].extend(reset);
+        let mut account = Account::of_segments(segments, &scenario);
+        account.sections[5].held_up[Subject as usize] = held_up;
+        account
+    };
+    for (at, held_up, allowed) in [(151, true, true), (151, false, false), (150, true, false)] {
+        let without = account(None, held_up);
+        let comparison = Comparison::of(&scenario.steps, &without, &account(Some(at), held_up));
+        let differences = comparison.differences.iter().map(ToString::to_string);
+        let noticed = differences
+            .filter(|it| it.contains("subject: SYN and RST"))
+            .count();
+        assert_eq!(noticed, usize::from(!allowed), "{at} {held_up}");
+    }
+}

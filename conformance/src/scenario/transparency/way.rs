@@ -14,6 +14,9 @@ const ONE_WRITE: i64 = 1 << 16;
 /// Behind the boundaries of segments of which not all found room at once.
 pub(super) const BEYOND_THE_WINDOW: &str = ", beyond the window";
 
+/// A reset that stands behind the FIN of its sender: it answers what came when its connection was over.
+pub(super) const RESET_BEHIND_ITS_END: &str = "R behind its end";
+
 /// What one end has sent.
 pub(super) struct Way {
     end: End,
@@ -89,6 +92,10 @@ impl Way {
             new.echoes_nothing |= echo == 0 && segment.control != "S" && !other.told_zero;
         }
         match segment.control {
+            "R" if self.ended.is_some_and(|end| segment.at == end + 1) => {
+                new.control.push(RESET_BEHIND_ITS_END.to_owned());
+                return;
+            }
             "S" | "R" => {
                 new.control
                     .push(format!("{}{}", segment.control, segment.at));
@@ -162,10 +169,16 @@ impl Way {
             );
             let bytes = new.boundaries.last().map_or(0, |end| end - new.start);
             if new.boundaries.len() <= ONE_FLIGHT && bytes <= ONE_WRITE {
-                // A timer that ends before the window is wider cuts what reaches beyond it at its edge (tcp_write_wakeup).
                 let edge = (bytes > new.room).then_some(new.start + new.room);
-                let boundaries = new.boundaries.iter().filter(|end| Some(**end) != edge);
-                let mut boundaries = or_none(boundaries.map(ToString::to_string).collect());
+                let starts = [new.start]
+                    .into_iter()
+                    .chain(new.boundaries.iter().copied());
+                let told = starts.zip(&new.boundaries).filter(|(start, end)| {
+                    // A timer that ends before the window is wider cuts what reaches beyond it at its edge (tcp_write_wakeup).
+                    // A whole segment ends there by itself.
+                    Some(**end) != edge || *end - start == i64::from(self.largest)
+                });
+                let mut boundaries = or_none(told.map(|(_, end)| end.to_string()).collect());
                 if edge.is_some() {
                     boundaries.push_str(BEYOND_THE_WINDOW);
                 }
