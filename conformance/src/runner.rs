@@ -2,6 +2,7 @@
 
 mod early;
 mod order;
+mod told_to_end;
 
 use crate::case::Case;
 use crate::context::Context;
@@ -23,11 +24,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
+pub use told_to_end::ToldToEnd;
 
 /// How long a case may take before the run goes on without it: a bound against hanging, not an expectation.
 ///
@@ -36,9 +38,6 @@ pub const CASE_BOUND: Duration = Duration::from_secs(40);
 
 /// How long the evidence of a hanging case may take: what hangs may hold a lock that its network needs.
 const EVIDENCE_BOUND: Duration = Duration::from_secs(5);
-
-/// How often it is looked whether the run is to end.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// How many cases at least have to hang one after the other, and none to end meanwhile, until a run is given up. As long
 /// as others end, a case that hangs says nothing about them.
@@ -95,7 +94,7 @@ pub struct Options {
     /// The most that any case may take, whatever its own bound.
     pub limit: Option<Duration>,
     /// Once this is set, no case is begun any more; those that run may come to their end.
-    pub told_to_end: Arc<AtomicBool>,
+    pub told_to_end: ToldToEnd,
     /// What generated cases are generated from.
     pub seed: u64,
     /// Where the folders of failed cases go; `None` keeps nothing but the text.
@@ -121,7 +120,7 @@ impl Default for Options {
             jobs: 1,
             bound: CASE_BOUND,
             limit: None,
-            told_to_end: Arc::default(),
+            told_to_end: ToldToEnd::default(),
             seed: 0,
             artifacts: None,
             keep_all: false,
@@ -175,10 +174,13 @@ struct Shared {
     coverage: Arc<Coverage>,
 }
 
-/// What a worker tells the collector, about the case of this index.
+/// What the collector is told.
 enum Event {
+    /// By a worker: the case of this index.
     Started(usize, Weak<Context>),
     Ended(usize, Box<Record>),
+    /// The run is to end.
+    ToldToEnd,
 }
 
 /// A case that has been started and has not ended.
@@ -201,7 +203,12 @@ struct Run {
 
 impl Run {
     fn new(cases: Vec<Case>, needs: Needs, options: &Options, coverage: Arc<Coverage>) -> Self {
-        let (sender, events) = mpsc::channel();
+        let (sender, events) = mpsc::channel::<Event>();
+        let teller = sender.clone();
+        options.told_to_end.heard(move || {
+            // Where the run is over, nobody listens.
+            let _ = teller.send(Event::ToldToEnd);
+        });
         Self {
             records: cases.iter().map(|_| None).collect(),
             shared: Arc::new(Shared {
@@ -231,15 +238,19 @@ impl Run {
         }
         let mut ending: Option<Instant> = None;
         while self.records.iter().any(Option::is_none) {
-            if self.shared.options.told_to_end.load(Ordering::Relaxed) {
+            let mut left = self.time_left();
+            if self.shared.options.told_to_end.is_set() {
                 self.shared.stop();
                 let since = *ending.get_or_insert_with(Instant::now);
                 if self.running.is_empty() || since.elapsed() >= GRACE {
                     self.end_early(report);
                     break;
                 }
+                left = left.min(GRACE.saturating_sub(since.elapsed()));
             }
-            match self.events.recv_timeout(self.time_left().min(LOOK)) {
+            match self.events.recv_timeout(left) {
+                // Nothing is left to do but to look at it.
+                Ok(Event::ToldToEnd) => {}
                 Ok(Event::Started(index, ctx)) => {
                     // A run that has been given up has its records already.
                     if self.records[index].is_none() {

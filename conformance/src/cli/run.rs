@@ -14,7 +14,7 @@ use crate::report::json::Document;
 use crate::report::text::{Text, colours};
 use crate::report::told::{Listener, Run};
 use crate::report::{Listeners, Report};
-use crate::runner::{CASE_BOUND, Options, default_jobs, networks_with_room, run_cases};
+use crate::runner::{CASE_BOUND, Options, ToldToEnd, default_jobs, networks_with_room, run_cases};
 use crate::scenario;
 use crate::select::Selection;
 use crate::subject::{self, Subject};
@@ -32,6 +32,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+
+/// What tells a program to end.
+const ENDING: [i32; 2] = [SIGTERM, SIGINT];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -164,6 +167,13 @@ pub(super) fn run_these(args: Args, cases: Vec<Case>) -> Exit {
             format!("the sandbox hides {hidden}: choose another directory with --artifacts"),
         );
     }
+    // It takes a thread, which the sandbox does not.
+    let told_to_end = match ToldToEnd::by(told_to_end, &ENDING) {
+        Ok(told_to_end) => told_to_end,
+        Err(error) => {
+            return complain(Exit::Harness, format!("listening to signals: {error}"));
+        }
+    };
     let options = Options {
         jobs: args.jobs.map_or_else(default_jobs, NonZeroUsize::get),
         bound: CASE_BOUND,
@@ -212,7 +222,7 @@ pub(super) fn told_to_end() -> io::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     // Before the flag is set by the same signal.
     signal_hook::flag::register_conditional_default(SIGINT, Arc::clone(&flag))?;
-    for signal in [SIGTERM, SIGINT] {
+    for signal in ENDING {
         signal_hook::flag::register(signal, Arc::clone(&flag))?;
     }
     Ok(flag)
