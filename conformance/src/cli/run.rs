@@ -142,9 +142,7 @@ pub(super) fn run_these(args: Args, cases: Vec<Case>) -> Exit {
     };
     let told_to_end = match told_to_end() {
         Ok(told_to_end) => told_to_end,
-        Err(error) => {
-            return complain(Exit::Harness, format!("listening to signals: {error}"));
-        }
+        Err(error) => return deaf(&error),
     };
     let place = Place::of(&args.artifacts);
     if let Err(error) = Sandbox::enter() {
@@ -170,9 +168,7 @@ pub(super) fn run_these(args: Args, cases: Vec<Case>) -> Exit {
     // It takes a thread, which the sandbox does not.
     let told_to_end = match ToldToEnd::by(told_to_end, &ENDING) {
         Ok(told_to_end) => told_to_end,
-        Err(error) => {
-            return complain(Exit::Harness, format!("listening to signals: {error}"));
-        }
+        Err(error) => return deaf(&error),
     };
     let options = Options {
         jobs: args.jobs.map_or_else(default_jobs, NonZeroUsize::get),
@@ -215,6 +211,11 @@ pub(super) fn run_these(args: Args, cases: Vec<Case>) -> Exit {
     let written = written.into_iter().chain(document);
     let written = written.chain(report_file::write(reports, &runs));
     report_file::exit(comparison::exit(&summaries), written)
+}
+
+/// What is said where no signal could be heard.
+fn deaf(error: &io::Error) -> Exit {
+    complain(Exit::Harness, format!("listening to signals: {error}"))
 }
 
 /// Set by SIGTERM, which `timeout` sends twice, and by SIGINT, which ends the process at once the second time.

@@ -5,6 +5,7 @@ use crate::case::Case;
 use crate::evidence::Excerpt;
 use crate::outcome::{Outcome, Record};
 use crate::runner::Options;
+use crate::scenario::TRANSPARENT;
 use std::path::Path;
 
 /// Width of the words on the left.
@@ -56,7 +57,7 @@ pub fn block(record: &Record, run: &Options, width: usize, styles: &Styles) -> S
     block.field(
         "again",
         &match &record.kept.scenario {
-            Some(file) => replay(file, run),
+            Some(file) => replay(file, case, run),
             None => command(case, Some(run)),
         },
     );
@@ -75,10 +76,14 @@ pub fn command(case: &Case, run: Option<&Options>) -> String {
     )
 }
 
-/// The command that runs a scenario of a file.
-fn replay(file: &Path, run: &Options) -> String {
+/// The command that asks of the scenario in a file what the case has asked of it.
+fn replay(file: &Path, case: &Case, run: &Options) -> String {
+    let compared = match case.id.starts_with(TRANSPARENT) {
+        true => "--compared ",
+        false => "",
+    };
     format!(
-        "cargo run --release -p conformance -- replay {}{}",
+        "cargo run --release -p conformance -- replay {compared}{}{}",
         file.display(),
         run.subject.in_a_command()
     )
@@ -171,6 +176,21 @@ mod tests {
         };
         let text = block(&record(), &run, 80, &Styles::PLAIN);
         assert!(text.ends_with(" --seed 17 --subject capi\n"), "{text}");
+    }
+
+    #[test]
+    fn a_scenario_is_replayed_as_it_was_run() {
+        for (id, words) in [
+            ("generated/000081", ""),
+            ("transparent/generated/000081", "--compared "),
+        ] {
+            let mut record = record();
+            record.case.id = format!("scenario/{id}");
+            record.kept.scenario = Some("out/scenario.txt".into());
+            let text = block(&record, &run(), 80, &Styles::PLAIN);
+            let command = format!(" replay {words}out/scenario.txt\n");
+            assert!(text.ends_with(&command), "{text}");
+        }
     }
 
     #[test]

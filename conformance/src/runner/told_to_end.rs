@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::os::raw::c_int;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// A flag that says that a run is to end, and those who are told when it is set.
@@ -46,19 +46,20 @@ impl ToldToEnd {
     /// Sets it, and tells those who wait.
     pub fn tell(&self) {
         self.flag.store(true, Ordering::SeqCst);
-        let waiting = self.waiting.lock();
-        let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-        waiting.iter().for_each(|heard| heard());
+        self.waiting().iter().for_each(|heard| heard());
     }
 
     /// Does this each time it is set from now on, and at once where it is set already.
     pub(super) fn heard(&self, heard: impl Fn() + Send + 'static) {
-        let waiting = self.waiting.lock();
-        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         if self.is_set() {
             heard();
         }
         waiting.push(Box::new(heard));
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Heard>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

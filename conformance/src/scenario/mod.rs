@@ -30,7 +30,7 @@ pub use setup::{Clock, Congestion, MAX_SHIFT, Network, Opening, Scaling, Setup};
 pub use step::{Setting, Step, Who};
 pub use strategy::Generated;
 pub use text::Malformed;
-pub use transparency::{COMPARED_OF, compared, scripted, transparent};
+pub use transparency::{COMPARED_OF, TRANSPARENT, compared, scripted, transparent};
 pub use world::run;
 
 /// A scenario has no more steps than this.

@@ -64,6 +64,19 @@ fn scenario() -> Scenario {
     SCENARIO.parse().unwrap()
 }
 
+/// What differs between two accounts of a scenario.
+fn differences(scenario: &Scenario, one: &Account, other: &Account) -> Vec<String> {
+    let comparison = Comparison::of(&scenario.steps, one, other);
+    let differences = comparison.differences.iter();
+    differences.map(ToString::to_string).collect()
+}
+
+/// Whether that is among what differs.
+fn differs(scenario: &Scenario, one: &Account, other: &Account, what: &str) -> bool {
+    let differences = differences(scenario, one, other);
+    differences.iter().any(|it| it.contains(what))
+}
+
 /// What differs where these segments were seen with the checkpoints, and what of it was allowed.
 fn compared(with: Vec<Vec<Sighting>>) -> (Vec<String>, String) {
     let scenario = scenario();
@@ -192,11 +205,7 @@ fn other_segments_are_allowed_where_only_a_wider_window_has_room_for_all() {
             segments[3].insert(1, segment(Subject, 100 + i64::from(wide[0]), wide[1], 0));
             Account::of_segments(segments, &scenario)
         };
-        let noticed = |one: &Account, other: &Account| {
-            let comparison = Comparison::of(&scenario.steps, one, other);
-            let mut differences = comparison.differences.iter().map(ToString::to_string);
-            differences.any(|it| it.contains("segments end at"))
-        };
+        let noticed = |one, other| differs(&scenario, one, other, "segments end at");
         let (narrow, wide) = (account(true, [30, 20]), account(false, [40, 10]));
         assert_eq!(noticed(&narrow, &wide), !allowed, "{saved}");
         assert!(noticed(&wide, &narrow), "{saved}");
@@ -216,13 +225,11 @@ fn what_a_timer_has_cut_at_the_edge_of_the_window_is_no_other_segment() {
         }
         Account::of_segments(segments, &scenario)
     };
-    let differs = |cut| {
-        let comparison = Comparison::of(&scenario.steps, &account(cut), &account(None));
-        let mut differences = comparison.differences.iter().map(ToString::to_string);
-        differences.any(|it| it.contains("segments end at"))
-    };
-    assert!(!differs(Some(30)));
-    assert!(differs(Some(20)));
+    for (bytes, noticed) in [(30, false), (20, true)] {
+        let (cut, whole) = (account(Some(bytes)), account(None));
+        let differs = differs(&scenario, &cut, &whole, "segments end at");
+        assert_eq!(differs, noticed, "{bytes}");
+    }
 }
 
 #[test]
@@ -307,14 +314,7 @@ fn what_the_kernel_tells_is_compared_unless_it_is_held_up() {
         section.held_up[0] = held_up;
         account
     };
-    let differences = |one: &Account, other: &Account| {
-        let comparison = Comparison::of(&scenario.steps, one, other);
-        comparison
-            .differences
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-    };
+    let differences = |one, other| differences(&scenario, one, other);
     let expected = "step 3 (`subject writes 50`): subject: state: Established without, CloseWait with the checkpoints";
     let (one, other) = (told("Established", false), told("CloseWait", false));
     assert_eq!(differences(&one, &other), [expected]);
@@ -329,14 +329,8 @@ fn a_counter_that_moves_is_noticed() {
     let mut other = one.clone();
     let facts = &mut other.sections[3].facts;
     facts.tell(About::Counter, "counter TcpExt.PAWSEstab", "moved");
-    let comparison = Comparison::of(&scenario.steps, &one, &other);
-    let differences: Vec<_> = comparison
-        .differences
-        .iter()
-        .map(ToString::to_string)
-        .collect();
     let expected = "step 3 (`subject writes 50`): counter TcpExt.PAWSEstab: nothing without, moved with the checkpoints";
-    assert_eq!(differences, [expected]);
+    assert_eq!(differences(&scenario, &one, &other), [expected]);
 }
 
 #[test]
@@ -360,9 +354,7 @@ fn a_whole_segment_that_ends_at_the_edge_is_one_of_the_segments() {
     // The window of a SYN is a multiple of what a segment takes; what is announced behind it is rounded.
     let (behind_the_syn, later) = (account(100), account(101));
     for (one, other) in [(&behind_the_syn, &later), (&later, &behind_the_syn)] {
-        let comparison = Comparison::of(&scenario.steps, one, other);
-        let differences = comparison.differences.iter().map(ToString::to_string);
-        assert_eq!(differences.collect::<Vec<_>>(), Vec::<String>::new());
+        assert_eq!(differences(&scenario, one, other), [""; 0]);
     }
 }
 
@@ -382,11 +374,8 @@ fn a_reset_behind_the_end_is_allowed_where_a_window_was_closed_over_what_was_sen
     };
     for (at, held_up, allowed) in [(151, true, true), (151, false, false), (150, true, false)] {
         let without = account(None, held_up);
-        let comparison = Comparison::of(&scenario.steps, &without, &account(Some(at), held_up));
-        let differences = comparison.differences.iter().map(ToString::to_string);
-        let noticed = differences
-            .filter(|it| it.contains("subject: SYN and RST"))
-            .count();
-        assert_eq!(noticed, usize::from(!allowed), "{at} {held_up}");
+        let with = account(Some(at), held_up);
+        let noticed = differs(&scenario, &without, &with, "subject: SYN and RST");
+        assert_eq!(noticed, !allowed, "{at} {held_up}");
     }
 }
