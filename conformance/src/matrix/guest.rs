@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 /// Where the modules are, in the order in which they are loaded.
 pub(super) const MODULES: &str = "/suite/modules";
@@ -29,6 +30,7 @@ const EVENTS: &str = "/dev/ttyS1";
 const KEPT: &str = "/tmp/conformance-failures";
 /// So many bytes of that are brought out: a serial line takes less than a megabyte a second.
 const MOST_KEPT: usize = 8 << 20;
+const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Taint that comes from us: a module without its signature (`TAINT_UNSIGNED_MODULE`).
 const OUR_TAINT: u64 = 1 << 13;
 
@@ -84,6 +86,7 @@ fn serve() -> io::Result<Infallible> {
             writeln!(told, "guest: loading {}: {error}", module.display())?;
         }
     }
+    tell_days(told)?;
     let line = Line::open()?;
     let (log, more) = Log::open()?;
     let log = Arc::new(Mutex::new(log));
@@ -190,6 +193,18 @@ fn mount_all() -> io::Result<()> {
 fn console() -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).open("/dev/console")
+}
+
+/// Says each day that it is over: where time leaps over weeks in which nothing happens, nobody shall think that the machine hangs.
+fn tell_days(mut console: File) -> io::Result<()> {
+    let days = move || {
+        (1..).try_for_each(|day| {
+            thread::sleep(DAY);
+            writeln!(console, "guest: day {day} is over")
+        })
+    };
+    let thread = thread::Builder::new().name("days".to_owned());
+    thread.spawn(days).map(drop)
 }
 
 /// Starts the suite; its events can be read until it has ended.

@@ -20,6 +20,14 @@ const WHERE: &str =
 /// All that it can do, but for copying by one repeated instruction: to emulate that takes longer than the loop that is taken
 /// where it is not to be had, a quarter of all time.
 const PROCESSOR: &str = "max,-erms,-fsrm";
+/// What a kernel is told. Emulated processors speculate about nothing, and what is cleared twice is cleared by emulation twice. A
+/// processor that is alone need not wait for the others to have seen something.
+const COMMAND_LINE: &str = "console=ttyS0 loglevel=5 reboot=t panic=-1 oops=panic cryptomgr.notests mitigations=off init_on_alloc=0 rcupdate.rcu_expedited=1 LD_LIBRARY_PATH=/lib";
+/// And where time leaps over idleness, what lets it rest: without, it looks at its clock twice a second, for lockups every four
+/// seconds (one that does lock up falls silent), at the load of its memory (PSI, DAMON), and for pages to be moved together. Ten
+/// times as many leaps as are left are these; from weeks they make an hour.
+const RESTFUL: &str =
+    "tsc=reliable nowatchdog psi=0 damon_stat.enabled=0 sysctl.vm.compaction_proactiveness=0";
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 /// What a panic says first.
@@ -147,9 +155,10 @@ fn start(
     accelerator: Accelerator,
 ) -> Result<Child, Error> {
     let serial = |path: &Path| format!("file:{}", path.display());
-    // Emulated processors speculate about nothing, and what is cleared twice is cleared by emulation twice. A processor that is
-    // alone need not wait for the others to have seen something.
-    let command_line = "console=ttyS0 loglevel=5 reboot=t panic=-1 oops=panic cryptomgr.notests mitigations=off init_on_alloc=0 rcupdate.rcu_expedited=1 LD_LIBRARY_PATH=/lib";
+    let mut command_line = COMMAND_LINE.to_owned();
+    if hardware.deterministic {
+        command_line = format!("{command_line} {RESTFUL}");
+    }
     let mut command = Command::new(QEMU);
     match (accelerator, hardware.deterministic) {
         (Accelerator::Kvm, _) => command.args(["-accel", "kvm"]),
@@ -182,7 +191,7 @@ fn start(
         .arg(&kernel.image)
         .arg("-initrd")
         .arg(&files.initramfs)
-        .args(["-append", command_line])
+        .args(["-append", &command_line])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -1,11 +1,9 @@
-//! What takes minutes to hours: timers of a restored connection that run to their end.
-//!
-//! These cases are asked in a machine whose time leaps over idleness only (`conformance matrix --deterministic`). They look once
-//! a second, because each look costs the machine what a leap does not.
+//! Timers of a restored connection that run to their end.
 
+use super::{HOUR, WAITING, minutes, moved};
 use crate::case::Case;
 use crate::context::Context;
-use crate::journey::{Ending, Plan, Receive, Saved, Send, Traveller};
+use crate::journey::{Ending, Plan, Send, Traveller};
 use crate::oracle::stream::End;
 use crate::oracle::table::{expect_absent, expect_over};
 use crate::verdict::{Stop, Verdict, expect, expect_eq};
@@ -16,38 +14,25 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const HOUR: Duration = Duration::from_secs(3600);
-/// Longer than any of these cases takes, by the clock of the machine.
-const BOUND: Duration = Duration::from_secs(2 * 24 * 3600);
 /// How long `FIN-WAIT-2` lasts without an application, and `TIME-WAIT` (`TCP_TIMEWAIT_LEN`): of the baseline.
-const MINUTE: Duration = Duration::from_secs(60);
+const LINGER: Duration = minutes(1);
 /// How long a connection is kept whose peer says nothing: as long as fifteen retries (`tcp_retries2`) take that begin at 200 ms
 /// and end at 120 s (`tcp_model_timeout`).
 const KEPT: Duration = Duration::from_millis(924_600);
 /// The longest time between two retries (`TCP_RTO_MAX`).
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = minutes(2);
 /// What the idle time of a keepalive is, unless it is set.
-const IDLE: Duration = Duration::from_secs(7200);
-/// Mark: what is waited for begins.
-const WAITING: &str = "waiting";
+const IDLE: Duration = minutes(120);
 
-/// All cases of this area.
-#[must_use]
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for family in [Family::V4, Family::V6] {
         for (name, statement, guide, run) in [
             (
-                "restore/after-an-hour",
-                "a connection that was away for an hour goes on as one that was away for a moment",
-                &["A51", "A52"][..],
-                after_an_hour as fn(&Context, Family) -> Verdict,
-            ),
-            (
                 "keepalive/two-hours",
                 "a restored connection that is idle asks whether its peer lives when its time has come, and not before",
-                &["D2"],
-                keepalive,
+                &["D2"][..],
+                keepalive as fn(&Context, Family) -> Verdict,
             ),
             (
                 "user-timeout/ends",
@@ -80,15 +65,12 @@ pub fn cases() -> Vec<Case> {
                 time_wait,
             ),
         ] {
-            cases.push(
-                Case::new(
-                    format!("timelapse/{name}/{family}"),
-                    statement,
-                    guide,
-                    move |ctx| run(ctx, family),
-                )
-                .bound(BOUND),
-            );
+            cases.push(Case::new(
+                format!("timelapse/{name}/{family}"),
+                statement,
+                guide,
+                move |ctx| run(ctx, family),
+            ));
         }
     }
     cases
@@ -105,13 +87,6 @@ fn until(what: &str, most: Duration, holds: impl Fn() -> bool) -> Verdict {
     expect(what.to_owned(), "it comes to that", "it does not", holds())
 }
 
-/// Saves and restores a connection, and resumes it.
-fn moved(traveller: &mut Traveller) -> Result<(Saved, TcpStream), Stop> {
-    let saved = traveller.save()?;
-    let restored = traveller.arrive(&saved)?;
-    Ok((saved, restored))
-}
-
 /// What the subject has sent since the wait began: when, in seconds since the first of it, and what.
 fn sent(traveller: &Traveller) -> Result<Vec<(f64, Segment)>, Stop> {
     let trace = traveller.capture.trace()?.of(&traveller.flow);
@@ -124,21 +99,6 @@ fn sent(traveller: &Traveller) -> Result<Vec<(f64, Segment)>, Stop> {
         Some((seconds, packet.segment()?.clone()))
     });
     Ok(sent.collect())
-}
-
-fn after_an_hour(ctx: &Context, family: Family) -> Verdict {
-    let plan = Plan {
-        family,
-        receive: Receive::Small,
-        send: Send::Unacked,
-        ..Plan::PLAIN
-    };
-    let mut traveller = plan.depart(ctx)?;
-    traveller.fill_and_end(plan.receive, plan.send, plan.ending)?;
-    let saved = traveller.save()?;
-    thread::sleep(HOUR);
-    let restored = traveller.arrive(&saved)?;
-    traveller.conclude(ctx, &saved, &restored, plan.probes())
 }
 
 fn keepalive(ctx: &Context, family: Family) -> Verdict {
@@ -175,7 +135,7 @@ fn user_timeout(ctx: &Context, family: Family) -> Verdict {
     let mut traveller = Traveller::open(ctx, family)?;
     raw::set_int(&traveller.subject, Opt::TCP_USER_TIMEOUT, TIMEOUT)?;
     let (_saved, restored) = moved(&mut traveller)?;
-    given_up(&mut traveller, &restored, 2 * MINUTE)?;
+    given_up(&mut traveller, &restored, minutes(2))?;
     let last = sent(&traveller)?.last().map_or(0.0, |(at, _)| *at);
     expect(
         "the last segment, seconds after the first",
@@ -259,10 +219,10 @@ fn fin_wait_2(ctx: &Context, family: Family) -> Verdict {
     let (_saved, restored) = moved(&mut traveller)?;
     drop(restored);
     let host = traveller.pair.a();
-    thread::sleep(MINUTE / 2);
+    thread::sleep(LINGER / 2);
     let early = host.socket(&traveller.flow)?.is_some();
     expect_eq("it is there after half a minute", early, true)?;
-    thread::sleep(MINUTE);
+    thread::sleep(LINGER);
     expect_absent(host, &traveller.flow)
 }
 
@@ -277,30 +237,11 @@ fn time_wait(ctx: &Context, family: Family) -> Verdict {
     drop(std::mem::replace(&mut traveller.peer, placeholder.into()));
     let host = traveller.pair.a();
     let waits = || matches!(host.socket(&traveller.flow), Ok(Some(it)) if it.state == lab::TcpState::TimeWait);
-    wait::until("the subject is in TIME-WAIT", MINUTE, waits)?;
+    wait::until("the subject is in TIME-WAIT", LINGER, waits)?;
     drop(restored);
-    thread::sleep(MINUTE / 2);
+    thread::sleep(LINGER / 2);
     expect_over(host, &traveller.flow)?;
     expect_eq("it waits after half a minute", waits(), true)?;
-    thread::sleep(MINUTE);
+    thread::sleep(LINGER);
     expect_absent(host, &traveller.flow)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::facts;
-
-    #[test]
-    fn every_case_has_an_id_of_its_own_and_a_fact() {
-        let cases = cases();
-        let ids: std::collections::HashSet<_> = cases.iter().map(|case| &case.id).collect();
-        assert_eq!(ids.len(), cases.len());
-        for case in &cases {
-            assert!(case.id.starts_with("timelapse/"), "{}", case.id);
-            for number in case.guide {
-                assert!(facts::text(number).is_some(), "{}: {number}", case.id);
-            }
-        }
-    }
 }
