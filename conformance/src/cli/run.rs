@@ -80,7 +80,7 @@ pub(super) struct Args {
     /// Go on with scenarios until so many percent of the pairs of circumstances are reached, such as `100%`
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     until_pairs: Option<f64>,
-    /// Run the cases of `timelapse/*`, too: weeks, but where time leaps (`conformance matrix --deterministic`)
+    /// Run the cases of `timelapse/*`, too: hours and, where the kernel rests, weeks, but where time leaps (`conformance matrix --deterministic`)
     #[arg(long)]
     timelapse: bool,
     /// Keep the captures of every case, not only of those that fail

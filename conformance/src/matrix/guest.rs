@@ -4,6 +4,7 @@
 
 use super::log::{self, Log};
 use super::planted::Planted;
+use crate::catalogue::timelapse::BOUND;
 use crate::report::events::Event;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -195,10 +196,11 @@ fn console() -> io::Result<File> {
     options.read(true).write(true).open("/dev/console")
 }
 
-/// Says each day that it is over: where time leaps over weeks in which nothing happens, nobody shall think that the machine hangs.
+/// Says each day that it is over, for as long as a case may take: where time leaps over weeks in which nothing happens, nobody shall
+/// think that the machine hangs.
 fn tell_days(mut console: File) -> io::Result<()> {
     let days = move || {
-        (1..).try_for_each(|day| {
+        (1..=BOUND.as_secs() / DAY.as_secs()).try_for_each(|day| {
             thread::sleep(DAY);
             writeln!(console, "guest: day {day} is over")
         })

@@ -23,9 +23,9 @@ const PROCESSOR: &str = "max,-erms,-fsrm";
 /// What a kernel is told. Emulated processors speculate about nothing, and what is cleared twice is cleared by emulation twice. A
 /// processor that is alone need not wait for the others to have seen something.
 const COMMAND_LINE: &str = "console=ttyS0 loglevel=5 reboot=t panic=-1 oops=panic cryptomgr.notests mitigations=off init_on_alloc=0 rcupdate.rcu_expedited=1 LD_LIBRARY_PATH=/lib";
-/// And where time leaps over idleness, what lets it rest: without, it looks at its clock twice a second, for lockups every four
-/// seconds (one that does lock up falls silent), at the load of its memory (PSI, DAMON), and for pages to be moved together. Ten
-/// times as many leaps as are left are these; from weeks they make an hour.
+/// And where time leaps over idleness, what lets it rest. Without, it looks at its clock twice a second, for lockups every four
+/// seconds (one that does lock up falls silent), at the load of its memory (PSI, DAMON), and for pages to be moved together: five
+/// leaps a second, where four a minute are left (6.18).
 const RESTFUL: &str =
     "tsc=reliable nowatchdog psi=0 damon_stat.enabled=0 sysctl.vm.compaction_proactiveness=0";
 /// How often it is looked at.

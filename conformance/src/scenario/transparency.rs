@@ -33,7 +33,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 /// What the identifiers of the cases begin with that compare scenarios with themselves.
-pub const TRANSPARENT: &str = "scenario/transparent";
+pub const TRANSPARENT: &str = "scenario/transparent/";
 
 /// Of so many scenarios that are generated one is run with and without its checkpoints, too.
 pub const COMPARED_OF: usize = 10;
@@ -57,7 +57,7 @@ pub fn scripted() -> Vec<Case> {
         .flat_map(|script| Family::ALL.map(|family| (script, family)));
     let cases = each.flat_map(|(&(name, shows, text), family)| {
         let transparent = Case::new(
-            format!("{TRANSPARENT}/{name}/{family}"),
+            format!("{TRANSPARENT}{name}/{family}"),
             format!("with its checkpoints a connection looks as it does without them: {shows}"),
             &["E1", "A4", "A15", "D14"],
             in_order(move |ctx| {
@@ -87,7 +87,7 @@ pub fn transparent(scenarios: usize) -> Vec<Case> {
     let batches = (0..scenarios).step_by(BATCH).map(|first| {
         let last = (first + BATCH).min(scenarios);
         Case::new(
-            format!("{TRANSPARENT}/generated/{:06}", first + 1),
+            format!("{TRANSPARENT}generated/{:06}", first + 1),
             format!(
                 "generated scenarios {} to {last} of the seed, without faults: with its checkpoints a connection looks as it \
                  does without them",

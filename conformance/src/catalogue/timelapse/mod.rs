@@ -15,9 +15,7 @@ use std::time::Duration;
 
 const HOUR: Duration = minutes(60);
 /// Longer than any of these cases takes, by the clock of the machine.
-const BOUND: Duration = days(60);
-/// Mark: what is waited for begins.
-const WAITING: &str = "waiting";
+pub(crate) const BOUND: Duration = days(60);
 
 const fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)
@@ -30,8 +28,10 @@ const fn days(count: u64) -> Duration {
 /// All cases of this area.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    let cases = [clock::cases(), timers::cases()].concat();
-    cases.into_iter().map(|case| case.bound(BOUND)).collect()
+    let bounded = |cases: Vec<Case>, bound| cases.into_iter().map(move |case| case.bound(bound));
+    bounded(clock::cases(), BOUND)
+        .chain(bounded(timers::cases(), days(2)))
+        .collect()
 }
 
 /// Saves and restores a connection, and resumes it.

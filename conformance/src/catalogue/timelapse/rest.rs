@@ -3,6 +3,8 @@
 use super::{days, minutes};
 use crate::verdict::{Stop, Verdict};
 use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -16,8 +18,7 @@ const LOOKS: u64 = WATCHED.as_secs();
 /// Lets so much time pass.
 ///
 /// # Errors
-/// [`Stop::Skip`] where that would be days and the kernel goes on looking for something to do: each look ends a leap, and weeks
-/// would take most of an hour.
+/// [`Stop::Skip`] where that would be days and the kernel goes on looking for something to do: each look ends a leap.
 pub(super) fn rest(time: Duration) -> Verdict {
     let watched = match time < days(1) {
         true => Duration::ZERO,
@@ -29,35 +30,51 @@ pub(super) fn rest(time: Duration) -> Verdict {
 
 /// Watches the kernel, and tells for how long.
 fn watch() -> Result<Duration, Stop> {
-    let before = looks();
+    let Some(thread) = thread_of(COMPACTION)? else {
+        return Ok(Duration::ZERO);
+    };
+    let before = slept(&thread)?;
     thread::sleep(WATCHED);
-    let looked = looks() - before;
-    match looked <= LOOKS {
-        true => Ok(WATCHED),
-        false => Err(Stop::Skip(format!(
-            "{COMPACTION} looks for pages about {:.0} times a second, whatever vm.compaction_proactiveness is: weeks would take \
-             most of an hour",
-            looked as f64 / WATCHED.as_secs_f64()
-        ))),
+    let looked = slept(&thread)?.saturating_sub(before);
+    if looked <= LOOKS {
+        return Ok(WATCHED);
     }
+    let told = fs::read_to_string("/proc/sys/vm/compaction_proactiveness")?;
+    Err(Stop::Skip(format!(
+        "{COMPACTION} looks for pages about {:.0} times a second (vm.compaction_proactiveness = {}): in a machine whose time leaps, \
+         weeks would take half an hour",
+        looked as f64 / WATCHED.as_secs_f64(),
+        told.trim()
+    )))
 }
 
-/// How often that thread has gone to sleep; where there is none, never.
-fn looks() -> u64 {
-    let looks = |folder: fs::DirEntry| {
-        let read = |name| fs::read_to_string(folder.path().join(name)).ok();
-        if read("comm")?.trim_end() != COMPACTION {
-            return None;
+/// Where a thread of the kernel is in `/proc`, if there is one of this name.
+fn thread_of(name: &str) -> io::Result<Option<PathBuf>> {
+    for entry in fs::read_dir("/proc")? {
+        let folder = entry?.path();
+        // Processes end meanwhile, and much in there is no process.
+        let its = fs::read_to_string(folder.join("comm"));
+        if its.is_ok_and(|its| its.trim_end() == name) {
+            return Ok(Some(folder));
         }
-        let status = read("status")?;
-        let mut lines = status.lines();
-        lines.find_map(|line| {
-            line.strip_prefix("voluntary_ctxt_switches:")?
-                .trim()
-                .parse()
-                .ok()
-        })
+    }
+    Ok(None)
+}
+
+/// How often a thread has gone to sleep.
+fn slept(thread: &Path) -> Result<u64, Stop> {
+    let status = fs::read_to_string(thread.join("status"))?;
+    let count = |line: &str| {
+        line.strip_prefix("voluntary_ctxt_switches:")?
+            .trim()
+            .parse()
+            .ok()
     };
-    let processes = fs::read_dir("/proc").into_iter().flatten();
-    processes.flatten().find_map(looks).unwrap_or(0)
+    let unread = || {
+        Stop::Broken(format!(
+            "{}/status has no number of sleeps",
+            thread.display()
+        ))
+    };
+    status.lines().find_map(count).ok_or_else(unread)
 }

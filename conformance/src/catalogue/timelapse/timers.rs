@@ -1,6 +1,6 @@
 //! Timers of a restored connection that run to their end.
 
-use super::{HOUR, WAITING, minutes, moved};
+use super::{HOUR, minutes, moved};
 use crate::case::Case;
 use crate::context::Context;
 use crate::journey::{Ending, Plan, Send, Traveller};
@@ -21,6 +21,8 @@ const LINGER: Duration = minutes(1);
 const KEPT: Duration = Duration::from_millis(924_600);
 /// The longest time between two retries (`TCP_RTO_MAX`).
 const LONGEST: Duration = minutes(2);
+/// Mark: what is waited for begins.
+const WAITING: &str = "waiting";
 /// What the idle time of a keepalive is, unless it is set.
 const IDLE: Duration = minutes(120);
 
