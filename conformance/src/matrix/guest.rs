@@ -4,7 +4,7 @@
 
 use super::log::{self, Log};
 use super::planted::Planted;
-use crate::catalogue::timelapse::BOUND;
+use crate::catalogue::timelapse::{BOUND, days};
 use crate::report::events::Event;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -31,7 +31,7 @@ const EVENTS: &str = "/dev/ttyS1";
 const KEPT: &str = "/tmp/conformance-failures";
 /// So many bytes of that are brought out: a serial line takes less than a megabyte a second.
 const MOST_KEPT: usize = 8 << 20;
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = days(1);
 /// Taint that comes from us: a module without its signature (`TAINT_UNSIGNED_MODULE`).
 const OUR_TAINT: u64 = 1 << 13;
 

@@ -21,7 +21,7 @@ const fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)
 }
 
-const fn days(count: u64) -> Duration {
+pub(crate) const fn days(count: u64) -> Duration {
     minutes(24 * 60 * count)
 }
 

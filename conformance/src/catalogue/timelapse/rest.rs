@@ -30,12 +30,12 @@ pub(super) fn rest(time: Duration) -> Verdict {
 
 /// Watches the kernel, and tells for how long.
 fn watch() -> Result<Duration, Stop> {
-    let Some(thread) = thread_of(COMPACTION)? else {
+    let Some(folder) = folder_of(COMPACTION)? else {
         return Ok(Duration::ZERO);
     };
-    let before = slept(&thread)?;
+    let before = slept(&folder)?;
     thread::sleep(WATCHED);
-    let looked = slept(&thread)?.saturating_sub(before);
+    let looked = slept(&folder)?.saturating_sub(before);
     if looked <= LOOKS {
         return Ok(WATCHED);
     }
@@ -49,7 +49,7 @@ fn watch() -> Result<Duration, Stop> {
 }
 
 /// Where a thread of the kernel is in `/proc`, if there is one of this name.
-fn thread_of(name: &str) -> io::Result<Option<PathBuf>> {
+fn folder_of(name: &str) -> io::Result<Option<PathBuf>> {
     for entry in fs::read_dir("/proc")? {
         let folder = entry?.path();
         // Processes end meanwhile, and much in there is no process.
@@ -61,9 +61,9 @@ fn thread_of(name: &str) -> io::Result<Option<PathBuf>> {
     Ok(None)
 }
 
-/// How often a thread has gone to sleep.
-fn slept(thread: &Path) -> Result<u64, Stop> {
-    let status = fs::read_to_string(thread.join("status"))?;
+/// How often the thread of a folder in `/proc` has gone to sleep.
+fn slept(folder: &Path) -> Result<u64, Stop> {
+    let status = fs::read_to_string(folder.join("status"))?;
     let count = |line: &str| {
         line.strip_prefix("voluntary_ctxt_switches:")?
             .trim()
@@ -73,7 +73,7 @@ fn slept(thread: &Path) -> Result<u64, Stop> {
     let unread = || {
         Stop::Broken(format!(
             "{}/status has no number of sleeps",
-            thread.display()
+            folder.display()
         ))
     };
     status.lines().find_map(count).ok_or_else(unread)
