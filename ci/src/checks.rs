@@ -80,7 +80,12 @@ pub(crate) fn self_test(context: &Context) -> Result<Outcome, Error> {
     cargo(context, &[&CONFORMANCE[..], &["--", "self-test"]].concat())
 }
 
-/// Step `matrix`. How kernels are told that go wrong is one of the tests; it takes a kernel.
+/// What the suite may take in all kernels of [`matrix`]: ten minutes on two quiet processors by emulation, and slower ones are
+/// many. A kernel that hangs is ended by the matrix itself, long before.
+const IN_ALL_KERNELS: Duration = Duration::from_secs(60 * 45);
+
+/// Step `matrix`. How kernels are told that go wrong is one of the tests; it takes a kernel. The limit is for building and
+/// fetching; the suite comes on top.
 pub(crate) fn matrix(context: &Context) -> Result<Outcome, Error> {
     let target = context.root.join("target");
     fs::create_dir_all(&target).doing(|| format!("creating {}", target.display()))?;
@@ -91,7 +96,8 @@ pub(crate) fn matrix(context: &Context) -> Result<Outcome, Error> {
         "--report",
         "html=target/matrix.html",
     ];
-    cargo(context, &[&CONFORMANCE[..], &newest, &reports].concat())
+    let words = [&CONFORMANCE[..], &newest, &reports].concat();
+    judge(context.limit + IN_ALL_KERNELS, [context.cargo(words)])
 }
 
 /// Step `bench`.
