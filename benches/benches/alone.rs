@@ -41,7 +41,7 @@ fn measure() -> Result<(), Error> {
 
 /// The library's calls as they are used; beside its floor it is measured elsewhere.
 fn latency(criterion: &mut Criterion) -> Result<(), Error> {
-    for filled in Filled::BOTH {
+    for filled in Filled::ALL {
         let mut group = criterion.benchmark_group(format!("latency/{filled}"));
         for length in LENGTHS {
             let network = BenchNetwork::build(filled)?;

@@ -1,7 +1,7 @@
 //! Connections with one queue filled, between two hosts of a lab.
 
 use crate::error::Error;
-use lab::{Family, Host, Pair, wait};
+use lab::{Blackhole, Direction, Family, Flow, Host, Match, Pair, wait};
 use serde::{Deserialize, Serialize};
 use soccr::raw::{self, MSG_DONTWAIT, Opt};
 use std::fmt;
@@ -14,20 +14,23 @@ use std::time::Duration;
 pub enum Filled {
     /// Received and not read.
     Receive,
+    /// Sent and not acknowledged.
+    Sent,
     /// Written against a window that the peer has closed: never sent.
-    Send,
+    Unsent,
 }
 
 impl Filled {
-    /// Both.
-    pub const BOTH: [Self; 2] = [Self::Receive, Self::Send];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Receive, Self::Sent, Self::Unsent];
 }
 
 impl fmt::Display for Filled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Receive => "receive",
-            Self::Send => "send",
+            Self::Sent => "sent",
+            Self::Unsent => "unsent",
         })
     }
 }
@@ -46,9 +49,11 @@ pub struct BenchConnection {
     pub subject: TcpStream,
     /// The other end; it neither reads nor writes any more.
     pub peer: TcpStream,
+    /// What keeps the peer's acknowledgements away, where the queue waits for them.
+    pub deaf: Option<Blackhole>,
 }
 
-/// How often the peer is asked for room while the send queue is filled.
+/// How often the peer is asked for room while what it has no room for is written.
 const PROBES: usize = 8;
 
 /// How many connections are opened to find one whose peer has dropped nothing.
@@ -73,8 +78,8 @@ impl BenchNetwork {
         let pair = Pair::builder().sysctl("net.ipv4.tcp_wmem", room).build()?;
         pair.a().sysctl("net.ipv4.tcp_rmem", room)?;
         let theirs = match filled {
-            Filled::Send => small,
-            Filled::Receive => room,
+            Filled::Unsent => small,
+            Filled::Receive | Filled::Sent => room,
         };
         pair.b().sysctl("net.ipv4.tcp_rmem", theirs)?;
         Ok(Self { pair, filled })
@@ -104,14 +109,24 @@ impl BenchNetwork {
     fn try_open(&self, bytes: usize) -> Result<BenchConnection, Error> {
         let connection = self.pair.connection(Family::V4).open()?;
         let (subject, peer) = (connection.client, connection.server);
+        let mut deaf = None;
         match self.filled {
             Filled::Receive => {
                 fill(&peer, bytes)?;
                 let arrived = || raw::siocinq(&subject).is_ok_and(|inq| inq as usize == bytes);
                 wait::until("the receive queue is filled", PATIENCE, arrived)?;
             }
+            Filled::Sent if bytes > 0 => {
+                let flow = Flow::new(peer.local_addr()?, subject.local_addr()?);
+                let answers = Match::tcp().flow(flow);
+                deaf = Some(self.host().blackhole(Direction::Ingress, answers)?);
+                let written = count_as_sent(&subject, bytes);
+                // Whatever became of it, nobody measures a socket that is in repair mode.
+                raw::set_int(&subject, Opt::TCP_REPAIR, raw::TCP_REPAIR_OFF_NO_WP)?;
+                written?;
+            }
             // The peer's window takes the first few kilobytes; what is left is the queue.
-            Filled::Send if bytes > 0 => {
+            Filled::Unsent if bytes > 0 => {
                 for _ in 0..PROBES {
                     close_window(&subject)?;
                     let left = bytes.saturating_sub(raw::siocoutq(&subject)? as usize);
@@ -123,10 +138,22 @@ impl BenchNetwork {
                 let waits = || raw::siocoutqnsd(&subject).is_ok_and(|it| it as usize == bytes);
                 wait::until("the send queue is filled", PATIENCE, waits)?;
             }
-            Filled::Send => {}
+            Filled::Sent | Filled::Unsent => {}
         }
-        Ok(BenchConnection { subject, peer })
+        Ok(BenchConnection {
+            subject,
+            peer,
+            deaf,
+        })
     }
+}
+
+/// Fills the send queue as a restore does it: the kernel takes the bytes for sent, and sends the first of them again whenever
+/// its timer goes off. Leaves the socket in repair mode.
+fn count_as_sent(socket: &TcpStream, bytes: usize) -> Result<(), Error> {
+    raw::set_int(socket, Opt::TCP_REPAIR, raw::TCP_REPAIR_ON)?;
+    raw::set_int(socket, Opt::TCP_REPAIR_QUEUE, raw::TCP_SEND_QUEUE)?;
+    fill(socket, bytes)
 }
 
 /// Writes until the peer's window is closed and some bytes wait.

@@ -23,6 +23,7 @@ pub mod floor;
 pub mod hop;
 pub mod outage;
 pub mod paired;
+pub mod queues;
 pub mod report;
 pub mod results;
 pub mod run;

@@ -15,7 +15,7 @@ use std::fs;
 use std::path::Path;
 
 /// The version of the format.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -336,7 +336,7 @@ mod tests {
             write(&file, text).unwrap();
             Results::read(&file).unwrap_err().to_string()
         };
-        assert!(refused(r#"{"format": 2}"#).ends_with("of format 2, where 1 is known"));
+        assert!(refused(r#"{"format": 1}"#).ends_with("of format 1, where 2 is known"));
         assert!(refused("{}").ends_with("no results of these benchmarks"));
         assert!(refused("").contains("results.json"));
         let nowhere = Results::read(Path::new("/nowhere")).unwrap_err();

@@ -140,7 +140,7 @@ fn measure(scale: &Scale, root: bool, tell: &mut impl FnMut(&str)) -> Result<Res
     };
     let mut standstills = Standstills::of(scale, baseline);
     standstills.pass(tell)?;
-    for queue in Filled::BOTH {
+    for queue in Filled::ALL {
         for bytes in [0, 64 << 10] {
             tell(&format!("system calls, {queue} queue {}", size(bytes)));
             results.calls.extend(calls::count(queue, bytes)?);
@@ -191,9 +191,9 @@ impl<'a> Standstills<'a> {
             each.map(move |&bytes| Standstill::new(work, queue, bytes, scale.rounds_of(bytes)))
         };
         let works = Work::BOTH.into_iter();
-        let both = works.flat_map(|work| Filled::BOTH.map(|queue| (work, queue)));
+        let all = works.flat_map(|work| Filled::ALL.map(|queue| (work, queue)));
         Self {
-            each: both.flat_map(|(work, queue)| of(work, queue)).collect(),
+            each: all.flat_map(|(work, queue)| of(work, queue)).collect(),
             baseline,
             left: scale.blocks,
             skipped: Vec::new(),

@@ -3,9 +3,10 @@
 use crate::bench_connection::{BenchConnection, BenchNetwork, Filled};
 use crate::error::Error;
 use crate::paired::{Contender, Sample, Series, measure};
+use crate::queues::Queues;
 use crate::results::{Latency, Work, size};
 use crate::subject::{Baseline, Subject, all, cycle, name};
-use soccr::raw;
+use lab::Blackhole;
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -122,8 +123,13 @@ fn block(
                 subject,
                 socket: &connection.subject,
             };
+            let before = Queues::of(&connection.subject)?;
             let mut contenders: Vec<_> = subjects.into_iter().map(in_place).collect();
-            measure(&mut contenders, rounds)
+            let series = measure(&mut contenders, rounds)?;
+            before
+                .expect_still(&connection.subject)?
+                .map_err(Error::broken)?;
+            Ok(series)
         }
         Work::FullCycle => {
             let mut contenders = Vec::new();
@@ -165,8 +171,9 @@ struct Cycle {
     /// Away while it is on its way.
     socket: Option<TcpStream>,
     queues: Queues,
-    /// Keeps the connection alive.
+    /// Keep the connection alive, and its queue where it is.
     _peer: TcpStream,
+    _deaf: Option<Blackhole>,
 }
 
 impl Cycle {
@@ -176,6 +183,7 @@ impl Cycle {
             queues: Queues::of(&connection.subject)?,
             socket: Some(connection.subject),
             _peer: connection.peer,
+            _deaf: connection.deaf,
         })
     }
 
@@ -184,44 +192,12 @@ impl Cycle {
         let Some(socket) = &self.socket else {
             return Err(Error::broken("the connection was lost"));
         };
-        let now = Queues::of(socket)?;
-        if now.is_like(self.queues) {
-            return Ok(());
-        }
-        let name = self.subject.name();
-        let told = format!("{:?} became {now:?} on their way", self.queues);
-        Err(match name {
-            name::BASELINE => Error::BaselineLoses(told),
-            name => Error::broken(format!("{name}: {told}")),
-        })
-    }
-}
-
-/// What is in the queues of a socket, bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Queues {
-    received: i32,
-    written: i32,
-    unsent: i32,
-}
-
-impl Queues {
-    /// What the peer takes of a queue that it has closed its window against: one probe after the other.
-    const PROBED: i32 = 4096;
-
-    fn of(socket: &TcpStream) -> Result<Self, Error> {
-        Ok(Self {
-            received: raw::siocinq(socket)?,
-            written: raw::siocoutq(socket)?,
-            unsent: raw::siocoutqnsd(socket)?,
-        })
-    }
-
-    fn is_like(self, before: Self) -> bool {
-        let near = |now: i32, before: i32| (0..=Self::PROBED).contains(&(before - now));
-        self.received == before.received
-            && near(self.written, before.written)
-            && near(self.unsent, before.unsent)
+        self.queues
+            .expect_still(socket)?
+            .map_err(|told| match self.subject.name() {
+                name::BASELINE => Error::BaselineLoses(told),
+                name => Error::broken(format!("{name}: {told}")),
+            })
     }
 }
 
@@ -240,26 +216,5 @@ impl Contender for Cycle {
         let (socket, standstill) = cycle(self.subject.as_mut(), socket)?;
         self.socket = Some(socket);
         Ok(standstill)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_that_are_missing_or_count_as_sent_are_seen() {
-        let queues = |received, written, unsent| Queues {
-            received,
-            written,
-            unsent,
-        };
-        let before = queues(10, 70_000, 70_000);
-        assert!(before.is_like(before));
-        assert!(queues(10, 69_000, 69_000).is_like(before));
-        assert!(!queues(9, 70_000, 70_000).is_like(before));
-        assert!(!queues(10, 70_000, 0).is_like(before));
-        assert!(!queues(10, 0, 0).is_like(before));
-        assert!(!queues(10, 70_001, 70_000).is_like(before));
     }
 }

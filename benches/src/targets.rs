@@ -60,7 +60,7 @@ fn ratios(
     of: fn(&Latency) -> Option<Ratio>,
 ) -> Named {
     let mut named = Vec::new();
-    for queue in Filled::BOTH {
+    for queue in Filled::ALL {
         for latency in results.latencies_of(work, queue, subject) {
             let title = format!("{queue} {}", size(latency.bytes));
             named.extend(of(latency).map(|ratio| (title, ratio)));

@@ -3,6 +3,7 @@
 use benches::against::Comparison;
 use benches::bench_connection::{BenchNetwork, Filled};
 use benches::calls;
+use benches::queues::Queues;
 use benches::report;
 use benches::results::{Calls, Latency, Outage, Pattern, Results, Work};
 use benches::run::{Scale, run};
@@ -10,17 +11,25 @@ use benches::standstill::Standstill;
 use benches::subject::{self, Baseline, Subject, cycle, name};
 use benches::undisturbed::undisturbed;
 use lab::harness::Result;
+use lab::wait;
+use nix::sys::prctl;
+use nix::sys::resource::{UsageWho, getrusage};
+use soccr::SaveSettings;
+use soccr::raw;
 use soccr_capi::client::Library;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 lab::main![
     system_calls,
     nobody_sends_again_because_of_an_idle_connection_that_is_frozen,
     nobody_sends_again_because_of_an_app_limited_connection_that_is_frozen,
+    what_counts_as_sent_stays_in_the_queue,
     everybody_carries_the_same_bytes,
     cold_buffers_are_cold_and_warm_ones_are_not,
+    no_page_is_looked_for_while_a_socket_stands_still,
     a_run_measures_everything_and_is_no_worse_than_itself,
 ];
 
@@ -31,19 +40,24 @@ const BESIDE_CONNECTION_ONLY: RangeInclusive<u64> = 15..=16;
 
 /// How many system calls are made in repair mode for a save, for a restore, and for a resume.
 #[rustfmt::skip]
-const CALLS: [(Filled, usize, &str, [u64; 3]); 8] = [
+const CALLS: [(Filled, usize, &str, [u64; 3]); 10] = [
     (Filled::Receive, 0,        name::WARM,  [21, 20, 3]),
     (Filled::Receive, 0,        name::FLOOR, [13, 11, 1]),
     (Filled::Receive, 64 << 10, name::WARM,  [22, 23, 3]),
     (Filled::Receive, 64 << 10, name::FLOOR, [14, 13, 1]),
-    (Filled::Send,    0,        name::WARM,  [21, 20, 3]),
-    (Filled::Send,    0,        name::FLOOR, [13, 11, 1]),
-    (Filled::Send,    64 << 10, name::WARM,  [23, 35, 7]),
-    (Filled::Send,    64 << 10, name::FLOOR, [14, 11, 2]),
+    (Filled::Sent,    64 << 10, name::WARM,  [23, 23, 3]),
+    (Filled::Sent,    64 << 10, name::FLOOR, [14, 13, 1]),
+    (Filled::Unsent,  0,        name::WARM,  [21, 20, 3]),
+    (Filled::Unsent,  0,        name::FLOOR, [13, 11, 1]),
+    (Filled::Unsent,  64 << 10, name::WARM,  [23, 35, 7]),
+    (Filled::Unsent,  64 << 10, name::FLOOR, [14, 11, 2]),
 ];
 
+/// How long a retransmission may take: for good.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 fn system_calls() -> Result {
-    for queue in Filled::BOTH {
+    for queue in Filled::ALL {
         for bytes in [0, 64 << 10] {
             for calls in calls::count(queue, bytes)? {
                 check(&calls);
@@ -92,11 +106,30 @@ fn undisturbed_by(pattern: Pattern) -> Result {
     Ok(())
 }
 
+/// Also once it was sent again: nobody hears of its acknowledgement.
+fn what_counts_as_sent_stays_in_the_queue() -> Result {
+    const BYTES: usize = 64 << 10;
+    let network = BenchNetwork::build(Filled::Sent)?;
+    let connection = network.open(BYTES)?;
+    let subject = &connection.subject;
+    let sent_again = || raw::tcp_info(subject).is_ok_and(|info| info.total_retrans >= 2);
+    wait::until("two retransmissions", PATIENCE, sent_again)?;
+    let queues = Queues::of(subject)?;
+    let (received, written, unsent) = (0, BYTES as i32, 0);
+    let filled = Queues {
+        received,
+        written,
+        unsent,
+    };
+    assert_eq!(queues, filled);
+    Ok(())
+}
+
 /// The floor would be no floor if it left something out, and no baseline is worth a ratio that does.
 fn everybody_carries_the_same_bytes() -> Result {
     const BYTES: usize = 20_000;
     let baseline = Baseline::new(Library::linked());
-    for queue in Filled::BOTH {
+    for queue in Filled::ALL {
         for mut subject in subject::all(2 * BYTES, Some(&baseline)) {
             let network = BenchNetwork::build(queue)?;
             let connection = network.open(BYTES)?;
@@ -112,8 +145,9 @@ fn everybody_carries_the_same_bytes() -> Result {
             })??;
             let (mut from, mut to) = match queue {
                 Filled::Receive => (connection.peer, socket),
-                Filled::Send => (socket, connection.peer),
+                Filled::Sent | Filled::Unsent => (socket, connection.peer),
             };
+            drop(connection.deaf);
             arrives(&mut from, &mut to, BYTES, subject.as_ref())?;
         }
     }
@@ -153,6 +187,7 @@ fn arrives(
 
 fn cold_buffers_are_cold_and_warm_ones_are_not() -> Result {
     const BYTES: usize = 1 << 20;
+    small_pages()?;
     let mut standstill = Standstill::new(Work::PauseToResume, Filled::Receive, BYTES, 5);
     standstill.measure(None)?;
     let latencies = standstill.latencies();
@@ -160,8 +195,7 @@ fn cold_buffers_are_cold_and_warm_ones_are_not() -> Result {
         let of = |it: &&Latency| it.subject == subject;
         Some(latencies.iter().find(of)?.page_faults)
     };
-    // Of 4 KiB, or of 64.
-    let pages = (BYTES / (64 << 10)) as f64;
+    let pages = pages(BYTES) as f64;
     assert!(
         faults(name::COLD) >= Some(pages),
         "{:?}",
@@ -180,11 +214,59 @@ fn cold_buffers_are_cold_and_warm_ones_are_not() -> Result {
     Ok(())
 }
 
+/// Memory that a save needs and does not have yet is there before the pause.
+fn no_page_is_looked_for_while_a_socket_stands_still() -> Result {
+    const BYTES: usize = 4 << 20;
+    /// The program's own, where the kernel has taken one away.
+    const FEW: i64 = 8;
+    small_pages()?;
+    for queue in Filled::ALL {
+        let network = BenchNetwork::build(queue)?;
+        let connection = network.open(BYTES)?;
+        let settings = SaveSettings::new();
+        let mut snapshot = soccr::save(&connection.subject)?;
+        // The first save finds the pages of the code, the second those of its buffers only.
+        for _ in 0..2 {
+            // Nobody has touched it: an allocator keeps nothing of this size.
+            snapshot.receive.bytes = Vec::with_capacity(33 << 20);
+            snapshot.send.bytes = Vec::with_capacity(33 << 20);
+            let start = page_faults()?;
+            let paused = soccr::pause_into(&connection.subject, &mut snapshot, settings)?;
+            let before = page_faults()? - start;
+            let saved = paused.read_data()?.queue_bytes()?;
+            let within = page_faults()? - start - before;
+            snapshot = saved.resume()?;
+            let read = snapshot.receive.bytes.len() + snapshot.send.bytes.len();
+            assert!(read >= BYTES - PROBED, "{queue}: {read} bytes");
+            assert!(within <= FEW, "{queue}: {within} in the pause");
+            assert!(before >= pages(BYTES), "{queue}: {before} before the pause");
+        }
+    }
+    Ok(())
+}
+
+/// What a peer may take of a queue that it has closed its window against.
+const PROBED: usize = 4096;
+
+/// How many pages hold so many bytes, at the least: of 4 KiB, or of 64.
+fn pages(bytes: usize) -> i64 {
+    (bytes / (64 << 10)) as i64
+}
+
+/// Lets the kernel find pages one by one, also where it is set to find 512 at a time.
+fn small_pages() -> Result {
+    Ok(prctl::set_thp_disable(true)?)
+}
+
+fn page_faults() -> Result<i64> {
+    Ok(getrusage(UsageWho::RUSAGE_THREAD)?.minor_page_faults())
+}
+
 fn a_run_measures_everything_and_is_no_worse_than_itself() -> Result {
     let scale = Scale::test();
     let root = lab::Sandbox::enter()?.is_root();
     let results = run(&scale, root, |_| {})?;
-    let expected = Work::BOTH.len() * Filled::BOTH.len() * scale.lengths.len() * 4;
+    let expected = Work::BOTH.len() * Filled::ALL.len() * scale.lengths.len() * 4;
     assert_eq!(results.latencies.len(), expected);
     for latency in &results.latencies {
         assert_eq!(latency.standstill.count, scale.blocks * scale.rounds);

@@ -16,16 +16,18 @@ const LINE: f64 = 18.0;
 /// Names begin with the class of the whole, so that a page which the picture is put into keeps its own style.
 const STYLE: &str = "
 .chart { color-scheme: light dark; --paper: #fff; --ink: #1a1a1a; --faint: #646464; --line: #dcdcdc;
-  --c0: #2563eb; --c1: #c2410c; --c2: #15803d; --c3: #7e22ce; --c4: #be123c; --c5: #0e7490 }
+  --c0: #2563eb; --c1: #c2410c; --c2: #15803d; --c3: #7e22ce; --c4: #be123c; --c5: #0e7490;
+  --c6: #4d7c0f; --c7: #86198f; --c8: #475569 }
 @media (prefers-color-scheme: dark) { .chart { --paper: #16181d; --ink: #e6e6e6; --faint: #a0a0a0; --line: #33363e;
-  --c0: #7aa7ff; --c1: #f5a94a; --c2: #5fd38d; --c3: #c89bff; --c4: #fb7185; --c5: #5cc8da } }
+  --c0: #7aa7ff; --c1: #f5a94a; --c2: #5fd38d; --c3: #c89bff; --c4: #fb7185; --c5: #5cc8da; --c6: #a3d95f;
+  --c7: #f0a6f5; --c8: #a9b7c9 } }
 .chart text { font: 12px system-ui, sans-serif; fill: var(--ink) } .chart .title { font-size: 14px; font-weight: 600 }
 .chart .faint { fill: var(--faint) } .chart .grid { stroke: var(--line) } .chart .limit { stroke: var(--faint);
   stroke-dasharray: 5 4 } .chart polyline { fill: none; stroke-width: 1.8 } .chart .whisker { stroke-width: 1.2 }
 ";
 
 /// How many colours there are.
-const COLOURS: usize = 6;
+const COLOURS: usize = 9;
 
 /// How an axis counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

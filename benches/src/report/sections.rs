@@ -109,7 +109,7 @@ fn latencies(results: &Results) -> Table {
     }
     let mut table = Table::new(head);
     for work in Work::BOTH {
-        for queue in Filled::BOTH {
+        for queue in Filled::ALL {
             for ours in results.latencies_of(work, queue, name::WARM) {
                 let other = |subject: &str| {
                     let mut all = results.latencies_of(work, queue, subject);
@@ -339,7 +339,7 @@ mod tests {
         let lines = text.lines();
         assert_eq!(
             lines.filter(|line| line.contains("queue 64 KiB")).count(),
-            4
+            Work::BOTH.len() * Filled::ALL.len()
         );
         assert!(text.contains("MISSED  fast: slow\n"), "{text}");
         assert!(text.contains("skipped 10000 sockets at a time\n"));

@@ -24,7 +24,7 @@ pub(crate) fn results() -> Results {
     };
     let mut latencies = Vec::new();
     for work in Work::BOTH {
-        for queue in Filled::BOTH.into_iter() {
+        for queue in Filled::ALL {
             for bytes in [64 << 10, 4 << 20] {
                 for subject in ["soccr", "floor", "soccr, cold buffers"] {
                     latencies.push(latency(work, queue, bytes, subject));

@@ -14,7 +14,7 @@ const SUBJECTS: [&str; 4] = [name::WARM, name::FLOOR, name::COLD, name::BASELINE
 pub(super) fn standstill(results: &Results) -> Vec<Chart> {
     let mut charts = Vec::new();
     for work in Work::BOTH {
-        for queue in Filled::BOTH {
+        for queue in Filled::ALL {
             charts.push(by_length(results, work, queue));
         }
         charts.push(ratios(results, work));
@@ -49,7 +49,7 @@ fn by_length(results: &Results, work: Work, queue: Filled) -> Chart {
 fn ratios(results: &Results, work: Work) -> Chart {
     let lengths = lengths(results);
     let mut curves = Vec::new();
-    for queue in Filled::BOTH {
+    for queue in Filled::ALL {
         for (subject, of, to) in [
             (
                 name::WARM,
