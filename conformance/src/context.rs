@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Default)]
 pub struct Context {
     seed: u64,
+    alone: bool,
     subject: Subject,
     breaches: Breaches,
     coverage: Arc<Coverage>,
@@ -60,6 +61,18 @@ impl Context {
         Self { subject, ..self }
     }
 
+    /// The same, of a case beside which no other runs, or maybe one does.
+    #[must_use]
+    pub fn alone(self, alone: bool) -> Self {
+        Self { alone, ..self }
+    }
+
+    /// Whether no other case runs beside it.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.alone
+    }
+
     /// The same, taking note of what scenarios reach in a coverage that others share.
     #[must_use]
     pub fn reaching(self, coverage: Arc<Coverage>) -> Self {
@@ -95,6 +108,7 @@ impl Context {
     pub fn aside(&self) -> Self {
         Self {
             seed: self.seed,
+            alone: self.alone,
             subject: self.subject.clone(),
             breaches: Arc::clone(&self.breaches),
             coverage: Arc::clone(&self.coverage),

@@ -19,6 +19,7 @@ mod guarded;
 pub mod helper;
 pub mod journey;
 pub mod machine;
+pub mod machine_memory;
 pub mod matrix;
 pub mod networks;
 pub mod oracle;

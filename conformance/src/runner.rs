@@ -375,6 +375,7 @@ impl Shared {
             let case = &self.cases[index];
             let ctx = Context::new(self.options.seed)
                 .about(self.options.subject.clone())
+                .alone(self.options.jobs == 1)
                 .with_networks(self.options.networks.clone())
                 .reaching(Arc::clone(&self.coverage));
             let ctx = Arc::new(ctx);

@@ -36,7 +36,7 @@ fn no_room(fd: BorrowedFd<'_>, queue: Queue, wanted: usize, left: usize) -> Erro
     };
     let granted = sys::get_int(fd, option).unwrap_or(0).unsigned_abs() as usize;
     let accepted = wanted - left;
-    let kind = match lacks_memory(queue, wanted, granted) {
+    let kind = match lacks_memory(queue, wanted, granted, taken_of_send(fd)) {
         true => ErrorKind::Memory {
             queue,
             wanted,
@@ -55,12 +55,23 @@ fn no_room(fd: BorrowedFd<'_>, queue: Queue, wanted: usize, left: usize) -> Erro
 /// Whether it is not for the buffer that a queue does not fit.
 ///
 /// A receive buffer of twice the data is large enough for it. A send buffer that is smaller than the data was larger when it
-/// was looked at before the queue was written: the kernel shrinks it where it has no memory (guide A67).
-fn lacks_memory(queue: Queue, wanted: usize, granted: usize) -> bool {
+/// was looked at before the queue was written: the kernel shrinks it where it has no memory (guide A67). One that is locked it
+/// does not shrink, as before kernel 5.15 every one is that was grown: then there still is room in it (`sk_stream_memory_free`).
+fn lacks_memory(queue: Queue, wanted: usize, granted: usize, taken: Option<usize>) -> bool {
     match queue {
         Queue::Receive => granted / 2 >= wanted,
-        Queue::Send => granted < wanted,
+        Queue::Send => granted < wanted || taken.is_some_and(|taken| taken < granted),
     }
+}
+
+/// How much of its buffer the send queue takes, bytes, with the kernel's overhead; `None` before kernel 4.12.
+fn taken_of_send(fd: BorrowedFd<'_>) -> Option<usize> {
+    /// The place of `sk_wmem_queued` (`SK_MEMINFO_WMEM_QUEUED`).
+    const PLACE: usize = 5;
+    let mut words = [0; 4 * (PLACE + 1)];
+    let length = sys::get(fd, Opt::SO_MEMINFO, &mut words).ok()?;
+    let word = words.get(..length)?.chunks_exact(4).nth(PLACE)?;
+    Some(u32::from_ne_bytes(word.try_into().ok()?) as usize)
 }
 
 #[cfg(test)]
@@ -72,21 +83,27 @@ mod tests {
     #[test]
     fn a_queue_that_does_not_fit_tells_how_much_of_it_did() {
         let socket = sys::tcp_socket(Family::V4).unwrap();
-        for (queue, option) in [
-            (Queue::Receive, Opt::SO_RCVBUF),
-            (Queue::Send, Opt::SO_SNDBUF),
-        ] {
-            let size = sys::get_int(socket.as_fd(), option).unwrap() as usize;
-            let error = no_room(socket.as_fd(), queue, size, 4);
-            assert!(
-                matches!(
-                    error.kind(),
-                    ErrorKind::Buffer { queue: of, wanted, accepted, granted }
-                        if *of == queue && *wanted == size && *accepted == size - 4 && *granted == size
-                ),
-                "{error}"
-            );
-        }
+        let size = sys::get_int(socket.as_fd(), Opt::SO_RCVBUF).unwrap() as usize;
+        let error = no_room(socket.as_fd(), Queue::Receive, size, 4);
+        assert!(
+            matches!(
+                error.kind(),
+                ErrorKind::Buffer { queue: Queue::Receive, wanted, accepted, granted }
+                    if *wanted == size && *accepted == size - 4 && *granted == size
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_send_buffer_is_to_blame_where_it_is_full() {
+        let lacks = |granted, taken| lacks_memory(Queue::Send, 1000, granted, taken);
+        assert!(!lacks(3000, Some(3000)) && !lacks(3000, Some(3001)));
+        assert!(lacks(3000, Some(2999)) && lacks(3000, Some(0)));
+        assert!(lacks(999, Some(2000)), "shrunk");
+        assert!(!lacks(3000, None), "nobody knows");
+        let socket = sys::tcp_socket(Family::V4).unwrap();
+        assert_eq!(taken_of_send(socket.as_fd()), Some(0));
     }
 
     #[test]

@@ -20,6 +20,10 @@ const DONE: u8 = 0;
 const REFUSED: u8 = 3;
 const OTHERWISE: u8 = 4;
 
+/// What the library is to say where there is no memory.
+const NO_MEMORY: &str =
+    "that the kernel has no memory, and that tcp_mem or the limit of the group is to be raised";
+
 /// Does what the order says; returns the code to end with.
 pub(super) fn carry_out(order: &str, room: usize, fin: FinMode, given: OwnedFd) -> u8 {
     let answer = match order {
@@ -138,11 +142,21 @@ pub fn restores_without_memory(host: &Host, snapshot: &Snapshot, group: &Control
     let members = format!("{}\n", group.members().display());
     let file = file(&[members.as_bytes(), &snapshot.to_image()])?;
     let ended = spawner::run(host, file.as_fd(), RESTORE_IN_GROUP)?;
-    let expected =
-        "that the kernel has no memory, and that tcp_mem or the limit of the group is to be raised";
-    match was_refused(RESTORE_IN_GROUP, expected, ended)? {
+    match was_refused(RESTORE_IN_GROUP, NO_MEMORY, ended)? {
         true => Ok(()),
-        false => Err(Failure::new(RESTORE_IN_GROUP, expected, "success").into()),
+        false => Err(Failure::new(RESTORE_IN_GROUP, NO_MEMORY, "success").into()),
+    }
+}
+
+/// Fails unless something was refused for want of memory.
+///
+/// # Errors
+/// [`Stop::Fail`] where it was not.
+pub fn expect_no_memory(what: &str, outcome: Result<(), Error>) -> Verdict {
+    match outcome {
+        Err(error) if lacks_memory(&error) => Ok(()),
+        Err(error) => Err(Failure::new(what, NO_MEMORY, error.to_string()).into()),
+        Ok(()) => Err(Failure::new(what, NO_MEMORY, "success").into()),
     }
 }
 

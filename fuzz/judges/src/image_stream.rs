@@ -78,7 +78,10 @@ fn to_be_taken(stream: &[u8]) -> usize {
         return stream.len();
     };
     let (head, length) = header.split_at(ours.len());
-    let length = length.iter().rev().fold(0, |length, byte| length << 8 | u64::from(*byte));
+    let length = length
+        .iter()
+        .rev()
+        .fold(0, |length, byte| length << 8 | u64::from(*byte));
     match head == ours && length <= LIMIT {
         true => stream.len().min(usize::max(length as usize, LEAST)),
         false => HEADER,

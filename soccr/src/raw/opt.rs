@@ -109,6 +109,8 @@ options! {
     SO_TYPE = libc::SOL_SOCKET, libc::SO_TYPE;
     /// Send buffer, bytes; the kernel doubles what is set and locks the size.
     SO_SNDBUF = libc::SOL_SOCKET, libc::SO_SNDBUF;
+    /// How much memory a socket takes: nine 32-bit numbers of bytes, `SK_MEMINFO_RMEM_ALLOC` and on (kernel 4.12).
+    SO_MEMINFO = libc::SOL_SOCKET, libc::SO_MEMINFO;
     /// Receive buffer, bytes; the kernel doubles what is set and locks the size.
     SO_RCVBUF = libc::SOL_SOCKET, libc::SO_RCVBUF;
     /// Send buffer past `net.core.wmem_max`; needs `CAP_NET_ADMIN` in the initial user namespace.

@@ -1,16 +1,19 @@
 //! A kernel that has no memory left: for a socket filter, and for the queues of all sockets together.
 
+use super::small_target::sizes;
 use super::{Before, prepared};
 use crate::case::Case;
 use crate::context::Context;
 use crate::control_group::ControlGroup;
-use crate::journey::{Plan, Receive, Send};
+use crate::journey::{Plan, Receive, Send, Traveller};
+use crate::machine_memory::Scarce;
+use crate::oracle::stream::End;
 use crate::oracle::table::expect_sockets;
 use crate::oracle::wire::Probes;
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
 use crate::victim;
-use lab::{Family, Host};
-use soccr::{Error, SaveSettings, Settings};
+use lab::{Family, Host, Pair};
+use soccr::{Error, Queue, SaveSettings, Settings};
 
 /// What bounds the filters of a socket, bytes.
 const OPTION_MEMORY: &str = "net.core.optmem_max";
@@ -20,6 +23,15 @@ const NEARLY_NONE: &str = "8";
 
 /// Less than the queues of the connection take, bytes: all that the sockets of the control group may have.
 const TCP_MEMORY: u64 = 8 << 10;
+
+/// More than a processor takes from what the machine has before it counts it, bytes (kernel `SK_MEMORY_PCPU_RESERVE`: 1 MiB).
+const LARGE: usize = 3 << 20;
+
+/// A buffer that holds it, whatever the kernel counts besides, bytes.
+const ROOM: usize = 4 * LARGE;
+
+const REFUSED: &str = "a queue for which the kernel has no memory, though its buffer is large enough, is refused for that; nothing \
+     is left behind, and the snapshot can be restored where there is memory";
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -43,10 +55,17 @@ pub(super) fn cases() -> Vec<Case> {
             };
             cases.push(Case::new(
                 format!("fault/memory/queue/{name}/{family}"),
-                "a queue for which the kernel has no memory, though its buffer is large enough, is refused for that; nothing is left \
-                 behind, and the snapshot can be restored where there is memory",
+                REFUSED,
                 &["E13", "A67"],
                 move |ctx| queue(ctx, plan),
+            ));
+        }
+        for (name, queue) in [("receive", Queue::Receive), ("send", Queue::Send)] {
+            cases.push(Case::new(
+                format!("fault/memory/machine/{name}/{family}"),
+                REFUSED,
+                &["E13", "A67"],
+                move |ctx| machine(ctx, family, queue),
             ));
         }
     }
@@ -111,6 +130,7 @@ fn expect_no_option_memory(what: &str, outcome: Result<(), Error>) -> Verdict {
     )
 }
 
+/// The sockets of a group have no memory.
 fn queue(ctx: &Context, plan: Plan) -> Verdict {
     let group = ControlGroup::with_tcp_memory(TCP_MEMORY)?;
     let mut traveller = prepared(ctx, plan)?;
@@ -122,4 +142,34 @@ fn queue(ctx: &Context, plan: Plan) -> Verdict {
     expect_sockets("the refusal", host, used)?;
     let restored = traveller.arrive(&saved)?;
     traveller.conclude(ctx, &saved, &restored, plan.probes())
+}
+
+/// The sockets of the whole machine have none: a save takes none either.
+fn machine(ctx: &Context, family: Family, queue: Queue) -> Verdict {
+    let pair = ctx.build(sizes(Pair::builder(), &format!("4096 {ROOM} {ROOM}")))?;
+    let capture = ctx.capture(pair.a())?;
+    let connection = pair.connection(family).open()?;
+    let mut traveller = Traveller::new(ctx, pair, capture, connection);
+    match queue {
+        Queue::Receive => traveller.write_until_stalled(End::Peer, LARGE)?,
+        Queue::Send => traveller.send_unacknowledged(LARGE)?,
+    }
+    let host = traveller.pair.a();
+    let before = Before::read(&traveller.subject)?;
+    let scarce = Scarce::machine(ctx)?;
+    host.enter(|| soccr::save(&traveller.subject).map(drop))??;
+    drop(scarce);
+    let after = Before::read(&traveller.subject)?;
+    expect_eq("the socket after a save without memory", after, before)?;
+    let saved = traveller.save()?;
+    traveller.show_attempts()?;
+    let host = traveller.pair.a();
+    let used = host.socket_counts()?.used;
+    let scarce = Scarce::machine(ctx)?;
+    let restored = saved.attempt(|| host.enter(|| saved.snapshot.restore().map(drop)))?;
+    drop(scarce);
+    victim::expect_no_memory("the restore", restored)?;
+    expect_sockets("the refusal", host, used)?;
+    let restored = traveller.arrive(&saved)?;
+    traveller.conclude(ctx, &saved, &restored, Probes::One)
 }

@@ -72,7 +72,8 @@ fn small_target(ctx: &Context, family: Family, queue: Queue) -> Verdict {
 
 const NAMES: [&str; 2] = ["net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"];
 
-fn sizes(pair: lab::PairBuilder, value: &str) -> lab::PairBuilder {
+/// A network whose buffers have these sizes.
+pub(super) fn sizes(pair: lab::PairBuilder, value: &str) -> lab::PairBuilder {
     NAMES
         .into_iter()
         .fold(pair, |pair, name| pair.sysctl(name, value))
