@@ -77,6 +77,8 @@ impl BenchNetwork {
         let small = "4096 131072 131072";
         let pair = Pair::builder().sysctl("net.ipv4.tcp_wmem", room).build()?;
         pair.a().sysctl("net.ipv4.tcp_rmem", room)?;
+        // What counts as sent is sent again from its beginning on, and no sooner than its timer says.
+        pair.a().sysctl("net.ipv4.tcp_early_retrans", "0")?;
         let theirs = match filled {
             Filled::Unsent => small,
             Filled::Receive | Filled::Sent => room,

@@ -52,6 +52,9 @@ pub enum Error {
         /// What has failed.
         error: Box<Error>,
     },
+    /// A queue is not any more what it was when it was filled: rounds were measured on another one.
+    #[error("{0}")]
+    Changed(String),
     /// What was measured is not what was to be measured: bytes are missing, the connection was reset.
     #[error("{0}")]
     Broken(String),

@@ -17,7 +17,7 @@ pub struct Queues {
 
 impl Queues {
     /// What the peer takes of a queue that it has closed its window against: one probe after the other.
-    const PROBED: i32 = 4096;
+    pub const PROBED: i32 = 4096;
 
     /// What is in them now.
     ///
@@ -41,7 +41,10 @@ impl Queues {
     }
 
     fn is_like(self, before: Self) -> bool {
-        let near = |now: i32, before: i32| (0..=Self::PROBED).contains(&(before - now));
+        if before.unsent == 0 {
+            return self == before;
+        }
+        let near = |now: i32, before: i32| now > 0 && (0..=Self::PROBED).contains(&(before - now));
         self.received == before.received
             && near(self.written, before.written)
             && near(self.unsent, before.unsent)
@@ -66,5 +69,7 @@ mod tests {
         assert!(!queues(10, 70_000, 0).is_like(before));
         assert!(!queues(10, 0, 0).is_like(before));
         assert!(!queues(10, 70_001, 70_000).is_like(before));
+        assert!(!queues(0, 1024, 0).is_like(queues(0, 1024, 1024)));
+        assert!(!queues(0, 0, 0).is_like(queues(0, 1024, 0)));
     }
 }

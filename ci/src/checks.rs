@@ -96,13 +96,30 @@ pub(crate) fn matrix(context: &Context) -> Result<Outcome, Error> {
         "--report",
         "html=target/matrix.html",
     ];
-    let words = [&CONFORMANCE[..], &newest, &reports].concat();
-    judge(context.limit + IN_ALL_KERNELS, [context.cargo(words)])
+    // What takes something from the whole machine, one case at a time.
+    let alone = [
+        "--filter",
+        "fault/memory/machine/*",
+        "--jobs",
+        "1",
+        "--expect-all",
+        "--artifacts",
+        "target/matrix-alone",
+    ];
+    let commands = [&reports[..], &alone].map(|options| {
+        let words = [&CONFORMANCE[..], &newest, options].concat();
+        context.cargo(words)
+    });
+    judge(context.limit + IN_ALL_KERNELS, commands)
 }
 
-/// Step `bench`.
+/// What all benchmarks may take: eight minutes on two quiet processors.
+const ALL_BENCHMARKS: Duration = Duration::from_secs(60 * 30);
+
+/// Step `bench`. The limit is for building, as in `soak`.
 pub(crate) fn bench(context: &Context) -> Result<Outcome, Error> {
-    cargo(context, &["bench", "-p", "benches"])
+    let words = ["bench", "-p", "benches"];
+    judge(context.limit + ALL_BENCHMARKS, [context.cargo(words)])
 }
 
 /// Step `soak`. The limit is for building; the soak comes on top.

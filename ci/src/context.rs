@@ -33,7 +33,7 @@ pub(crate) struct Options {
     /// bench-report: the results.json of an earlier run, to compare with
     #[arg(long, value_name = "OLD.json")]
     pub(crate) against: Option<PathBuf>,
-    /// Stop a command that takes longer than this many seconds (for fuzz, soak and matrix: besides what they are to take)
+    /// Stop a command that takes longer than this many seconds (for fuzz, bench, soak and matrix: besides what they are to take)
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     limit: u64,
 }

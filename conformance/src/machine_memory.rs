@@ -3,6 +3,7 @@
 //! It is everybody's: only a guest of `conformance matrix` in which nothing else runs can do without.
 
 use crate::context::Context;
+use crate::matrix::is_guest;
 use crate::verdict::Stop;
 use nix::sched::{CloneFlags, setns};
 use std::fs::{self, File};
@@ -23,18 +24,27 @@ pub struct Scarce {
 }
 
 impl Scarce {
-    /// Leaves the sockets of the machine nearly no memory.
+    /// Whether nobody else would have to do without as well.
     ///
     /// # Errors
-    /// [`Stop::Skip`] where others would have to do without as well.
-    pub fn machine(ctx: &Context) -> Result<Self, Stop> {
-        if !(ctx.is_alone() && is_guest()) {
-            return Err(Stop::Skip(
+    /// [`Stop::Skip`] otherwise.
+    pub fn possible(ctx: &Context) -> Result<(), Stop> {
+        match ctx.is_alone() && is_guest() {
+            true => Ok(()),
+            false => Err(Stop::Skip(
                 "net.ipv4.tcp_mem is the whole machine's: in a machine of its own asks \
                  `conformance matrix --filter 'fault/memory/machine/*' --jobs 1`"
                     .to_owned(),
-            ));
+            )),
         }
+    }
+
+    /// Leaves the sockets of the machine nearly no memory.
+    ///
+    /// # Errors
+    /// As [`possible`](Self::possible).
+    pub fn machine(ctx: &Context) -> Result<Self, Stop> {
+        Self::possible(ctx)?;
         let before = in_the_first_network(|| fs::read_to_string(TCP_MEM))?;
         in_the_first_network(|| fs::write(TCP_MEM, NEARLY_NONE))?;
         Ok(Self { before })
@@ -46,12 +56,6 @@ impl Drop for Scarce {
         // Where that fails, the case does: the connection gets on no more.
         let _ = in_the_first_network(|| fs::write(TCP_MEM, self.before.trim()));
     }
-}
-
-/// Whether the first process of this machine is this program.
-fn is_guest() -> bool {
-    let program = |process: &str| fs::read_link(format!("/proc/{process}/exe")).ok();
-    program("1").is_some_and(|first| program("self") == Some(first))
 }
 
 /// A sysctl is that of the network of the thread that opens it.

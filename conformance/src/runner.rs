@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -169,6 +169,8 @@ struct Shared {
     order: Vec<usize>,
     /// The place in it of the first case that no worker has taken.
     next: AtomicUsize,
+    /// Whether a case was left behind, and may still run.
+    left_behind: AtomicBool,
     needs: Needs,
     options: Options,
     coverage: Arc<Coverage>,
@@ -215,6 +217,7 @@ impl Run {
                 order: order::order(&cases, &options.expected),
                 cases,
                 next: AtomicUsize::new(0),
+                left_behind: AtomicBool::new(false),
                 needs,
                 options: options.clone(),
                 coverage,
@@ -309,6 +312,7 @@ impl Run {
             let Some(Running { since, ctx }) = self.running.remove(&index) else {
                 continue;
             };
+            shared.left_behind.store(true, Ordering::Relaxed);
             let case = self.shared.cases[index].clone();
             let error = format!("no end after {} s", shared.bound(index).as_secs_f64());
             // Of a library that may be wrong in any way, an end that does not come says something.
@@ -375,7 +379,7 @@ impl Shared {
             let case = &self.cases[index];
             let ctx = Context::new(self.options.seed)
                 .about(self.options.subject.clone())
-                .alone(self.options.jobs == 1)
+                .alone(self.options.jobs == 1 && !self.left_behind.load(Ordering::Relaxed))
                 .with_networks(self.options.networks.clone())
                 .reaching(Arc::clone(&self.coverage));
             let ctx = Arc::new(ctx);

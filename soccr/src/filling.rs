@@ -36,7 +36,14 @@ fn no_room(fd: BorrowedFd<'_>, queue: Queue, wanted: usize, left: usize) -> Erro
     };
     let granted = sys::get_int(fd, option).unwrap_or(0).unsigned_abs() as usize;
     let accepted = wanted - left;
-    let kind = match lacks_memory(queue, wanted, granted, taken_of_send(fd)) {
+    let lacks_memory = match queue {
+        Queue::Receive => lacks_to_receive(wanted, granted),
+        Queue::Send => {
+            let queued = sys::siocoutq(fd).unwrap_or(0).unsigned_abs() as usize;
+            lacks_to_send(queued + left, granted, taken_of_send(fd))
+        }
+    };
+    let kind = match lacks_memory {
         true => ErrorKind::Memory {
             queue,
             wanted,
@@ -52,16 +59,18 @@ fn no_room(fd: BorrowedFd<'_>, queue: Queue, wanted: usize, left: usize) -> Erro
     Error::new(Step::WriteQueue(queue), kind)
 }
 
-/// Whether it is not for the buffer that a queue does not fit.
+/// Whether it is not for the buffer that a receive queue does not fit: one of twice the data is large enough for it.
+fn lacks_to_receive(wanted: usize, granted: usize) -> bool {
+    granted / 2 >= wanted
+}
+
+/// Whether it is not for the buffer that `all` of a send queue does not fit: what is in it, and what is left to be written.
 ///
-/// A receive buffer of twice the data is large enough for it. A send buffer that is smaller than the data was larger when it
-/// was looked at before the queue was written: the kernel shrinks it where it has no memory (guide A67). One that is locked it
-/// does not shrink, as before kernel 5.15 every one is that was grown: then there still is room in it (`sk_stream_memory_free`).
-fn lacks_memory(queue: Queue, wanted: usize, granted: usize, taken: Option<usize>) -> bool {
-    match queue {
-        Queue::Receive => granted / 2 >= wanted,
-        Queue::Send => granted < wanted || taken.is_some_and(|taken| taken < granted),
-    }
+/// A buffer that is smaller than that was larger when it was looked at before: the kernel shrinks it where it has no memory (guide
+/// A67). One that is locked it does not shrink, as before kernel 5.15 every one is that was grown: then there still is room in
+/// it (`sk_stream_memory_free`).
+fn lacks_to_send(all: usize, granted: usize, taken: Option<usize>) -> bool {
+    granted < all || taken.is_some_and(|taken| taken < granted)
 }
 
 /// How much of its buffer the send queue takes, bytes, with the kernel's overhead; `None` before kernel 4.12.
@@ -97,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_send_buffer_is_to_blame_where_it_is_full() {
-        let lacks = |granted, taken| lacks_memory(Queue::Send, 1000, granted, taken);
+        let lacks = |granted, taken| lacks_to_send(1000, granted, taken);
         assert!(!lacks(3000, Some(3000)) && !lacks(3000, Some(3001)));
         assert!(lacks(3000, Some(2999)) && lacks(3000, Some(0)));
         assert!(lacks(999, Some(2000)), "shrunk");

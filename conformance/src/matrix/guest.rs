@@ -64,6 +64,14 @@ impl Line {
     }
 }
 
+/// Whether this machine is a guest: this program is its first process, and has found orders.
+#[must_use]
+pub fn is_guest() -> bool {
+    let program = |process: &str| fs::read_link(format!("/proc/{process}/exe")).ok();
+    let first = program("1");
+    first.is_some() && first == program("self") && Path::new(ORDERS).exists()
+}
+
 /// Does the work of a guest, if this is one: it is the first process, and there are orders. Does not return then.
 #[must_use]
 pub fn obey() -> Option<ExitCode> {
@@ -259,6 +267,6 @@ mod tests {
 
     #[test]
     fn this_process_is_no_guest() {
-        assert!(obey().is_none());
+        assert!(obey().is_none() && !is_guest());
     }
 }

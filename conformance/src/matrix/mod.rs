@@ -21,7 +21,7 @@ mod unpack;
 mod version;
 
 pub use error::Error;
-pub use guest::obey;
+pub use guest::{is_guest, obey};
 pub use judged::{Judged, Splat};
 pub use kernel::Kernel;
 pub use machine::{Accelerator, End, Hardware};

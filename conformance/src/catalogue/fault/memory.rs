@@ -146,6 +146,7 @@ fn queue(ctx: &Context, plan: Plan) -> Verdict {
 
 /// The sockets of the whole machine have none: a save takes none either.
 fn machine(ctx: &Context, family: Family, queue: Queue) -> Verdict {
+    Scarce::possible(ctx)?;
     let pair = ctx.build(sizes(Pair::builder(), &format!("4096 {ROOM} {ROOM}")))?;
     let capture = ctx.capture(pair.a())?;
     let connection = pair.connection(family).open()?;
