@@ -102,7 +102,6 @@ pub(crate) fn matrix(context: &Context) -> Result<Outcome, Error> {
         "fault/memory/machine/*",
         "--jobs",
         "1",
-        "--expect-all",
         "--artifacts",
         "target/matrix-alone",
     ];
