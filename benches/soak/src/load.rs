@@ -139,10 +139,13 @@ impl Load<'_> {
         times.resume += start.elapsed();
         times.rounds += 1;
         // Not before: this takes longer than all the rest.
+        let mut bytes = 0;
         for (talk, snapshot) in server.talks().iter().zip(&snapshots) {
             talk.check(snapshot)?;
-            times.bytes += snapshot.receive.bytes.len() + snapshot.send.bytes.len();
+            bytes += snapshot.receive.bytes.len() + snapshot.send.bytes.len();
         }
+        times.bytes += bytes;
+        Gauge::expect_kept(&mut self.gauges, bytes);
         Ok(())
     }
 
