@@ -59,9 +59,9 @@ impl Saved {
     /// # Errors
     /// [`Stop::Fail`](crate::verdict::Stop::Fail) with the counters that moved.
     pub fn expect_attempts_only(&mut self, traveller: &Traveller) -> Verdict {
-        for (host, before) in traveller.pair.hosts().into_iter().zip(&self.counters) {
-            peer::expect_unmoved(host, before, TELLTALES)?;
-        }
+        let [subject, peer] = &self.counters;
+        peer::expect_unmoved_at_subject(traveller.pair.a(), subject)?;
+        peer::expect_unmoved(traveller.pair.b(), peer, TELLTALES)?;
         self.count_from_now(traveller)
     }
 }

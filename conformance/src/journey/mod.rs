@@ -391,10 +391,9 @@ impl Saved {
     /// # Errors
     /// [`Stop::Fail`] with the counters that moved.
     pub fn expect_undisturbed(&self, pair: &Pair) -> Verdict {
-        for (host, before) in pair.hosts().into_iter().zip(&self.counters) {
-            peer::expect_unmoved(host, before, TELLTALES)?;
-        }
-        let [_, before] = &self.counters;
-        peer::expect_unmoved(pair.b(), before, PEER_TELLTALES)
+        let [subject, peer] = &self.counters;
+        peer::expect_unmoved_at_subject(pair.a(), subject)?;
+        peer::expect_unmoved(pair.b(), peer, TELLTALES)?;
+        peer::expect_unmoved(pair.b(), peer, PEER_TELLTALES)
     }
 }

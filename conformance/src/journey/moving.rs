@@ -215,7 +215,7 @@ impl Mover {
         let [client, new] = &left.counters;
         peer::expect_unmoved(self.trio.client(), client, TELLTALES)?;
         peer::expect_unmoved(self.trio.client(), client, PEER_TELLTALES)?;
-        peer::expect_unmoved(self.trio.new_host(), new, TELLTALES)?;
+        peer::expect_unmoved_at_subject(self.trio.new_host(), new)?;
         let rules = WireRules {
             flow: self.flow,
             snapshot: &left.snapshot,
