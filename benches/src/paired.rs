@@ -122,7 +122,11 @@ fn once(contender: &mut impl Contender) -> Result<Sample, Error> {
     })
 }
 
-fn page_faults() -> Result<i64, Error> {
+/// How often a page of memory had to be found for the calling thread so far.
+///
+/// # Errors
+/// What the system says.
+pub fn page_faults() -> Result<i64, Error> {
     let usage = getrusage(UsageWho::RUSAGE_THREAD).map_err(io::Error::from)?;
     Ok(usage.minor_page_faults())
 }

@@ -3,6 +3,7 @@
 use benches::against::Comparison;
 use benches::bench_connection::{BenchNetwork, Filled};
 use benches::calls;
+use benches::paired::page_faults;
 use benches::queues::Queues;
 use benches::report;
 use benches::results::{Calls, Latency, Outage, Pattern, Results, Work};
@@ -13,7 +14,6 @@ use benches::undisturbed::undisturbed;
 use lab::harness::Result;
 use lab::wait;
 use nix::sys::prctl;
-use nix::sys::resource::{UsageWho, getrusage};
 use soccr::SaveSettings;
 use soccr::raw;
 use soccr_capi::client::Library;
@@ -263,10 +263,6 @@ fn pages(bytes: usize) -> i64 {
 /// Lets the kernel find pages one by one, also where it is set to find 512 at a time; from here on, in all tests of this process.
 fn small_pages() -> Result {
     Ok(prctl::set_thp_disable(true)?)
-}
-
-fn page_faults() -> Result<i64> {
-    Ok(getrusage(UsageWho::RUSAGE_THREAD)?.minor_page_faults())
 }
 
 fn a_run_measures_everything_and_is_no_worse_than_itself() -> Result {
