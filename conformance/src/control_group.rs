@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes that the sockets of a group may have.
 const LIMIT: &str = "memory.kmem.tcp.limit_in_bytes";
+/// The most bytes that they ever had.
+const PEAK: &str = "memory.kmem.tcp.max_usage_in_bytes";
 
 /// Tells the groups of this process apart.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -45,8 +47,25 @@ impl ControlGroup {
         let path = parent.join(format!("conformance-{}-{number}", std::process::id()));
         fs::create_dir(&path)?;
         let group = Self(path);
-        fs::write(group.0.join(LIMIT), bytes.to_string())?;
+        group.limit(bytes)?;
         Ok(group)
+    }
+
+    /// Lets the sockets of the group have so many bytes from now on.
+    ///
+    /// # Errors
+    /// What the kernel says, as where they have more.
+    pub fn limit(&self, bytes: u64) -> io::Result<()> {
+        fs::write(self.0.join(LIMIT), bytes.to_string())
+    }
+
+    /// The most bytes that the sockets of the group ever had.
+    ///
+    /// # Errors
+    /// What the kernel says, and where it says no number.
+    pub fn peak(&self) -> io::Result<u64> {
+        let text = fs::read_to_string(self.0.join(PEAK))?;
+        text.trim().parse().map_err(io::Error::other)
     }
 
     /// The file that a process writes itself into, to be of this group.

@@ -8,7 +8,7 @@ mod starved;
 
 pub use spawner::start;
 pub(crate) use spawner::start_subject;
-pub use starved::{expect_no_memory, restores_with_room, restores_without_memory, saves_with_room};
+pub use starved::{expect_no_memory, restores_in_group, restores_with_room, saves_with_room};
 
 use crate::verdict::Stop;
 use lab::Host;

@@ -10,7 +10,8 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// The orders: with room for so many descriptors, or as a member of a control group.
+/// The orders: with room for so many descriptors, or as a member of a control group that has no memory for a part of so many bytes
+/// (0: for any part).
 pub(super) const SAVE: &str = "save-with-room";
 pub(super) const RESTORE: &str = "restore-with-room";
 pub(super) const RESTORE_IN_GROUP: &str = "restore-in-group";
@@ -25,14 +26,14 @@ const NO_MEMORY: &str =
     "that the kernel has no memory, and that tcp_mem or the limit of the group is to be raised";
 
 /// Does what the order says; returns the code to end with.
-pub(super) fn carry_out(order: &str, room: usize, fin: FinMode, given: OwnedFd) -> u8 {
+pub(super) fn carry_out(order: &str, number: usize, fin: FinMode, given: OwnedFd) -> u8 {
     let answer = match order {
-        SAVE => save(room, &given),
-        RESTORE => restore(room, fin, given),
-        _ => restore_in_group(given),
+        SAVE => save(number, &given),
+        RESTORE => restore(number, fin, given),
+        _ => restore_in_group(number, given),
     };
     answer.unwrap_or_else(|error| {
-        eprintln!("{order} {room}: {error}");
+        eprintln!("{order} {number}: {error}");
         1
     })
 }
@@ -51,14 +52,16 @@ fn restore(room: usize, fin: FinMode, given: OwnedFd) -> io::Result<u8> {
 }
 
 /// What is given are the file with the members of the group, in a line of its own, and the snapshot.
-fn restore_in_group(given: OwnedFd) -> io::Result<u8> {
+fn restore_in_group(part: usize, given: OwnedFd) -> io::Result<u8> {
     let mut input = BufReader::new(File::from(given));
     let mut members = String::new();
     input.read_line(&mut members)?;
     let snapshot = snapshot(&mut input)?;
     // From here on: the sockets of before are not counted.
     fs::write(members.trim_end(), std::process::id().to_string())?;
-    Ok(judge(snapshot.restore().map(drop), lacks_memory))
+    let restored = snapshot.restore().map(drop);
+    let part = (part > 0).then_some(part);
+    Ok(judge(restored, |error| lacks_memory(error, part)))
 }
 
 /// Lets this process have so many descriptors more than it has.
@@ -72,7 +75,7 @@ fn leave_room(room: usize) -> io::Result<()> {
     )?)
 }
 
-fn judge(outcome: Result<(), Error>, is_right: fn(&Error) -> bool) -> u8 {
+fn judge(outcome: Result<(), Error>, is_right: impl FnOnce(&Error) -> bool) -> u8 {
     match outcome {
         Ok(()) => DONE,
         Err(error) if is_right(&error) => REFUSED,
@@ -90,13 +93,14 @@ fn lacks_descriptors(error: &Error) -> bool {
     error.raw_os_error() == Some(libc::EMFILE) && hinted
 }
 
-fn lacks_memory(error: &Error) -> bool {
+/// Whether it is for want of memory that a part of a queue was not written: the one of so many bytes, or any.
+fn lacks_memory(error: &Error, part: Option<usize>) -> bool {
     let hinted = error
         .hint()
         .is_some_and(|hint| hint.contains("net.ipv4.tcp_mem"));
     let named = matches!(
         error.kind(),
-        ErrorKind::Memory { wanted, accepted, .. } if accepted < wanted
+        ErrorKind::Memory { wanted, accepted, .. } if accepted < wanted && part.is_none_or(|part| part == *wanted)
     );
     named && hinted
 }
@@ -134,18 +138,22 @@ pub fn restores_with_room(
     )
 }
 
-/// Lets a child of this group on this host restore a snapshot; fails unless that was refused for want of memory.
+/// Lets a child of this group on this host restore a snapshot; whether that was refused, for want of memory for the part of a queue
+/// that has so many bytes, or for any.
 ///
 /// # Errors
 /// As [`saves_with_room`].
-pub fn restores_without_memory(host: &Host, snapshot: &Snapshot, group: &ControlGroup) -> Verdict {
+pub fn restores_in_group(
+    host: &Host,
+    snapshot: &Snapshot,
+    group: &ControlGroup,
+    part: Option<usize>,
+) -> Result<bool, Stop> {
+    let order = format!("{RESTORE_IN_GROUP} {}", part.unwrap_or(0));
     let members = format!("{}\n", group.members().display());
     let file = file(&[members.as_bytes(), &snapshot.to_image()])?;
-    let ended = spawner::run(host, file.as_fd(), RESTORE_IN_GROUP)?;
-    match was_refused(RESTORE_IN_GROUP, NO_MEMORY, ended)? {
-        true => Ok(()),
-        false => Err(Failure::new(RESTORE_IN_GROUP, NO_MEMORY, "success").into()),
-    }
+    let ended = spawner::run(host, file.as_fd(), &order)?;
+    was_refused(&order, NO_MEMORY, ended)
 }
 
 /// Fails unless something was refused for want of memory.
@@ -154,7 +162,7 @@ pub fn restores_without_memory(host: &Host, snapshot: &Snapshot, group: &Control
 /// [`Stop::Fail`] where it was not.
 pub fn expect_no_memory(what: &str, outcome: Result<(), Error>) -> Verdict {
     match outcome {
-        Err(error) if lacks_memory(&error) => Ok(()),
+        Err(error) if lacks_memory(&error, None) => Ok(()),
         Err(error) => Err(Failure::new(what, NO_MEMORY, error.to_string()).into()),
         Ok(()) => Err(Failure::new(what, NO_MEMORY, "success").into()),
     }

@@ -5,7 +5,7 @@ use super::{Before, prepared};
 use crate::case::Case;
 use crate::context::Context;
 use crate::control_group::ControlGroup;
-use crate::journey::{Plan, Receive, Send, Traveller};
+use crate::journey::{Plan, Receive, Saved, Send, Traveller};
 use crate::machine_memory::Scarce;
 use crate::oracle::stream::End;
 use crate::oracle::table::expect_sockets;
@@ -13,7 +13,7 @@ use crate::oracle::wire::Probes;
 use crate::verdict::{Failure, Stop, Verdict, expect, expect_eq};
 use crate::victim;
 use lab::{Family, Host, Pair};
-use soccr::{Error, Queue, SaveSettings, Settings};
+use soccr::{Error, Queue, SaveSettings, Settings, Snapshot};
 
 /// What bounds the filters of a socket, bytes.
 const OPTION_MEMORY: &str = "net.core.optmem_max";
@@ -29,6 +29,13 @@ const LARGE: usize = 3 << 20;
 
 /// A buffer that holds it, whatever the kernel counts besides, bytes.
 const ROOM: usize = 4 * LARGE;
+
+/// A send queue of which nearly all was sent: what was, and what was not, bytes.
+const SENT: usize = 1 << 20;
+const TAIL: usize = 256 << 10;
+
+/// More than it takes, bytes.
+const PLENTY: u64 = 64 << 20;
 
 const REFUSED: &str = "a queue for which the kernel has no memory, though its buffer is large enough, is refused for that; nothing \
      is left behind, and the snapshot can be restored where there is memory";
@@ -60,6 +67,13 @@ pub(super) fn cases() -> Vec<Case> {
                 move |ctx| queue(ctx, plan),
             ));
         }
+        cases.push(Case::new(
+            format!("fault/memory/queue/tail/{family}"),
+            "a queue for whose end, which was never sent, the kernel has no memory is refused for that, though a buffer that the kernel \
+             has shrunk meanwhile would be large enough for that part; nothing is left behind",
+            &["E13", "A67"],
+            move |ctx| tail(ctx, family),
+        ));
         for (name, queue) in [("receive", Queue::Receive), ("send", Queue::Send)] {
             cases.push(Case::new(
                 format!("fault/memory/machine/{name}/{family}"),
@@ -136,12 +150,59 @@ fn queue(ctx: &Context, plan: Plan) -> Verdict {
     let mut traveller = prepared(ctx, plan)?;
     let saved = traveller.save()?;
     traveller.show_attempts()?;
-    let host = traveller.pair.a();
-    let used = host.socket_counts()?.used;
-    saved.attempt(|| victim::restores_without_memory(host, &saved.snapshot, &group))?;
-    expect_sockets("the refusal", host, used)?;
+    let refused = refused_in(&group, &traveller, &saved, &saved.snapshot, None);
+    expect("the restore", "a refusal", "success", refused?)?;
     let restored = traveller.arrive(&saved)?;
     traveller.conclude(ctx, &saved, &restored, plan.probes())
+}
+
+/// The sockets of a group have memory for what was sent, and for some of what was not.
+fn tail(ctx: &Context, family: Family) -> Verdict {
+    let group = ControlGroup::with_tcp_memory(PLENTY)?;
+    let pair = ctx.build(sizes(Pair::builder(), &format!("4096 {ROOM} {ROOM}")))?;
+    let capture = ctx.capture(pair.a())?;
+    let connection = pair.connection(family).open()?;
+    let mut traveller = Traveller::new(ctx, pair, capture, connection);
+    traveller.send_unacknowledged(SENT + TAIL)?;
+    let saved = traveller.save()?;
+    traveller.show_attempts()?;
+    // As if nearly all of it had been sent. The peer is not told: whatever is restored of this vanishes before it is resumed.
+    let mut told = saved.snapshot.clone();
+    told.send.unsent = TAIL as u32;
+    let refused = refused_in(&group, &traveller, &saved, &told, Some(TAIL))?;
+    expect(
+        "the restore with memory for all",
+        "success",
+        "a refusal",
+        !refused,
+    )?;
+    // A byte takes a byte at least. Of what is too much the kernel takes one packet (`__sk_mem_raise_allocated`), 64 KiB at most.
+    group.limit(group.peak()? - TAIL as u64 / 2)?;
+    let refused = refused_in(&group, &traveller, &saved, &told, Some(TAIL))?;
+    expect(
+        "the restore with memory for what was sent",
+        "a refusal",
+        "success",
+        refused,
+    )?;
+    let restored = traveller.arrive(&saved)?;
+    traveller.conclude(ctx, &saved, &restored, Probes::One)
+}
+
+/// Whether a member of the group is refused the restore, for want of memory for the part of a queue that has so many bytes, or for
+/// any.
+fn refused_in(
+    group: &ControlGroup,
+    traveller: &Traveller,
+    saved: &Saved,
+    snapshot: &Snapshot,
+    part: Option<usize>,
+) -> Result<bool, Stop> {
+    let host = traveller.pair.a();
+    let used = host.socket_counts()?.used;
+    let refused = saved.attempt(|| victim::restores_in_group(host, snapshot, group, part))?;
+    expect_sockets("the attempt", host, used)?;
+    Ok(refused)
 }
 
 /// The sockets of the whole machine have none: a save takes none either.
