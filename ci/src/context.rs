@@ -100,10 +100,10 @@ impl Context {
     /// Where things may stay behind.
     pub(crate) fn scope(&self) -> Scope {
         // Where somebody is at the keyboard, a file that changes is not the doing of the steps.
-        let unattended = env::var("CI").is_ok_and(|ci| !["", "0", "false"].contains(&ci.as_str()));
+        let checkout = is_unattended().then(|| self.root.clone());
         Scope {
             temporary: vec![self.tmp(), self.user_tmp()],
-            checkout: unattended.then(|| self.root.clone()),
+            checkout,
         }
     }
 
@@ -129,4 +129,9 @@ impl Context {
             println!("Temporary files of this run are kept in {place}.");
         }
     }
+}
+
+/// Whether nobody watches: in continuous integration.
+pub(crate) fn is_unattended() -> bool {
+    env::var("CI").is_ok_and(|ci| !["", "0", "false"].contains(&ci.as_str()))
 }

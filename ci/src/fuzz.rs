@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::checks::needs;
 use crate::command::{self, judge, shown};
-use crate::context::Context;
+use crate::context::{Context, is_unattended};
 use crate::error::{Error, While as _};
 use crate::steps::Outcome;
 
@@ -41,7 +41,7 @@ pub(crate) fn fuzz(context: &Context) -> Result<Outcome, Error> {
     }
     let told = run_all(context, &targets)?;
     print!("{}", table(&told));
-    Ok(conclusion(&told))
+    Ok(conclusion(&told, is_unattended()))
 }
 
 /// What has become of a target.
@@ -184,8 +184,8 @@ fn table(told: &[Told]) -> String {
     told.iter().map(line).collect()
 }
 
-/// What has become of all of them.
-fn conclusion(told: &[Told]) -> Outcome {
+/// What has become of all of them. In continuous integration, a target that silently does not run is a hole.
+fn conclusion(told: &[Told], unattended: bool) -> Outcome {
     let failed = told.iter().filter_map(|it| it.result.as_ref().err());
     let failed: Vec<_> = failed.cloned().collect();
     if !failed.is_empty() {
@@ -200,6 +200,9 @@ fn conclusion(told: &[Told]) -> Outcome {
         _ => None,
     });
     let skipped: Vec<_> = skipped.collect();
+    if unattended && !skipped.is_empty() {
+        return Outcome::failed(skipped.join("; "));
+    }
     match skipped.len() == told.len() {
         true => Outcome::Skipped(skipped.join("; ")),
         // Those that were skipped stand in the table.
@@ -250,9 +253,11 @@ stat::peak_rss_mb:              480
         let failed = || Err("`x` ended with 77".to_owned());
         let of = |results: Vec<_>| {
             let told: Vec<_> = results.into_iter().map(|it| told("x", it)).collect();
-            conclusion(&told)
+            conclusion(&told, false)
         };
         assert_eq!(of(vec![run(1), skipped()]), Outcome::Passed);
+        let told = [told("x", run(1)), told("y", skipped())];
+        assert_eq!(conclusion(&told, true), Outcome::failed("y: why"));
         let all = Outcome::Skipped("x: why; x: why".to_owned());
         assert_eq!(of(vec![skipped(), skipped()]), all);
         let nothing = Outcome::failed("x has executed nothing".to_owned());

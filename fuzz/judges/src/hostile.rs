@@ -92,6 +92,14 @@ pub(crate) enum Change {
 }
 
 impl Change {
+    /// Whether the connection is the same with it: what it says of the path, and how the application calls.
+    pub(crate) fn is_harmless(&self) -> bool {
+        matches!(
+            self,
+            Self::Path(_) | Self::NonBlocking(_) | Self::ReuseAddress(_)
+        )
+    }
+
     /// Changes it.
     pub(crate) fn apply(&self, snapshot: &mut Snapshot) {
         let rcv_nxt = snapshot.rcv_nxt();

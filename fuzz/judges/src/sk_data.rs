@@ -2,28 +2,37 @@
 //! kernel's rules. The C interface, which reads the same numbers, makes the same snapshot of them, or refuses them.
 //!
 //! An input is the 17 numbers of the structure, little-endian; one byte that chooses the addresses; and the bytes
-//! of both queues. The lengths that the structure claims need not be those of the queues: that is the point.
+//! of both queues. The lengths that the structure claims need not be those of the queues: that is the point. As the structure, C is
+//! given all of it: one that is longer, as a later version's, or too short.
 
 use soccr::{
     Endpoints, ErrorKind, Fate, Finding, Seq, Snapshot, TcpState, Timestamps, Window, WindowScale,
 };
 use soccr_capi::SkData;
-use soccr_capi::client::from_numbers;
+use soccr_capi::client::{self, careless, from_numbers};
 use std::net::SocketAddr;
 
 const NUMBERS: usize = 17;
 
 /// Judges an input.
 pub fn judge(input: &[u8]) {
+    let read = careless::read(input);
     let Some((numbers, rest)) = input.split_at_checked(NUMBERS * 4) else {
-        return;
-    };
-    let Some((&addresses, queues)) = rest.split_first() else {
+        let fault = read.expect_err("it is too short");
+        assert_eq!(fault.errno, libc::EINVAL);
+        assert!(fault.message.contains("data_size"), "{fault}");
         return;
     };
     let (numbers, _) = numbers.as_chunks::<4>();
     let data: [u32; NUMBERS] = std::array::from_fn(|at| u32::from_le_bytes(numbers[at]));
     let data = from_numbers(data);
+    assert_eq!(
+        read.map(|read| client::numbers(&read)),
+        Ok(client::numbers(&data))
+    );
+    let Some((&addresses, queues)) = rest.split_first() else {
+        return;
+    };
     let received = (data.inq_len as usize).min(queues.len());
     let (receive, send) = queues.split_at(received);
     let endpoints = endpoints(addresses);

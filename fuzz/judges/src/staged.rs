@@ -2,8 +2,9 @@
 //! that works; never in a panic, a descriptor that is left, or a socket that stays in repair mode.
 //!
 //! An input is decoded by `arbitrary` into a script: a connection, what is tried with it, how its snapshot is changed and
-//! how that is restored, up to which step. What was honest all the way is a connection again, with every byte; and after a
-//! restore that came to nothing the honest snapshot is restored, as if there had been none.
+//! how that is restored, up to which step. What was honest all the way is a connection again, with every byte; of anything else both
+//! queues are there, and can be read. After a restore that came to nothing the honest snapshot is restored, as if there had been
+//! none.
 
 mod attempt;
 mod connection;
@@ -125,8 +126,8 @@ fn moved(script: &Script, client: TcpStream, ends: Ends) {
     honest.validate().expect("what was saved is valid");
     let hostile = script.hostile(&honest);
     match script.ways.restore(&hostile) {
-        Outcome::Alive(socket) if script.is_honest() => ends.judge(socket),
-        Outcome::Alive(socket) => attempt::close(socket),
+        Outcome::Alive(socket) if script.is_harmless() => ends.judge(socket),
+        Outcome::Alive(socket) => attempt::read_and_close(socket, &hostile),
         Outcome::Nothing => {
             // Where a packet has put a FIN back, the peer has heard of it.
             if !puts_a_fin_back(&hostile) {
@@ -154,7 +155,7 @@ fn doubled(script: &Script, client: TcpStream, ends: Ends) {
             let over = [honest.state, hostile.state].contains(&TcpState::Close);
             let apart = !same || over;
             assert!(apart, "two sockets of one connection");
-            attempt::close(socket);
+            attempt::read_and_close(socket, &hostile);
         }
         Outcome::Nothing => {}
     }
@@ -170,8 +171,8 @@ impl Script {
         snapshot
     }
 
-    fn is_honest(&self) -> bool {
-        self.changes.is_empty()
+    fn is_harmless(&self) -> bool {
+        self.changes.iter().all(Change::is_harmless)
     }
 }
 

@@ -6,6 +6,7 @@ use soccr::raw::{self, Opt};
 use soccr::restore::{connected, create, create_from, stage};
 use soccr::{Error, FinMode, InFlight, Restored, Settings, Snapshot};
 use socket2::{Domain, SockRef, Socket, Type};
+use std::io::Read;
 use std::net::{TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -119,7 +120,9 @@ impl Ways {
         if !self.goes_on(3) {
             return Ok(None);
         }
-        self.resumed(queued.remaining_data()?).map(Some)
+        let restored = queued.remaining_data()?;
+        holds_both_queues(&restored, snapshot);
+        self.resumed(restored).map(Some)
     }
 
     /// The caller binds and connects himself.
@@ -166,8 +169,26 @@ fn duplicate(socket: &impl std::os::fd::AsFd) -> OwnedFd {
     copy.expect("a descriptor")
 }
 
-/// Closes a socket that may be anything, without waiting for anybody.
-pub(super) fn close(socket: TcpStream) {
+/// Both queues are as long as they were, our FIN among them.
+fn holds_both_queues(restored: &Restored, snapshot: &Snapshot) {
+    if !snapshot.state.is_synchronized() {
+        return;
+    }
+    let received = raw::siocinq(restored).expect("a queue");
+    assert_eq!(received as usize, snapshot.receive.bytes.len());
+    let fin = usize::from(snapshot.state.owes_fin());
+    let written = raw::siocoutq(restored).expect("a queue");
+    assert_eq!(written as usize, snapshot.send.bytes.len() + fin);
+}
+
+/// Reads what was received, whoever the peer is meant to be, and closes the socket without waiting for anybody.
+pub(super) fn read_and_close(mut socket: TcpStream, snapshot: &Snapshot) {
     connection::runs(&socket);
+    if snapshot.state.is_synchronized() {
+        socket.set_nonblocking(true).expect("it need not wait");
+        let mut received = vec![0; snapshot.receive.bytes.len()];
+        socket.read_exact(&mut received).expect("what was received");
+        assert!(received == snapshot.receive.bytes, "other bytes");
+    }
     let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
 }

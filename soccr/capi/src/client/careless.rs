@@ -4,7 +4,7 @@
 //! as the numbers of the restore say, and is kept until the handle ends.
 
 use super::errno;
-use crate::{Address, Handle, SkData};
+use crate::{Address, Fault, Handle, SkData, arguments};
 use libc::{c_char, c_int, c_uint, c_void};
 use std::os::fd::RawFd;
 use std::ptr;
@@ -34,6 +34,17 @@ pub enum WithData {
     SetSkDataUnbound,
     SetSkDataNoq,
     SetSkData,
+}
+
+/// Reads the structure as every call does that takes one: from so many bytes and not one more.
+///
+/// # Errors
+/// What such a call fails with where they are too few.
+pub fn read(bytes: &[u8]) -> Result<SkData, Fault> {
+    let copy: Box<[u8]> = bytes.into();
+    // SAFETY: it is as long as said.
+    let read = unsafe { arguments::data(copy.as_ptr().cast(), copy.len() as c_uint, ()) };
+    read.map_err(|failed| failed.fault)
 }
 
 /// A caller, with the handles and the memory that the library has of him.
