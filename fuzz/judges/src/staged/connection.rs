@@ -8,6 +8,7 @@ use soccr::{Instruction, TcpState};
 use socket2::SockRef;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// A bound, never reached where all is well.
@@ -124,7 +125,8 @@ pub(super) fn runs(socket: &TcpStream) {
     assert_eq!(mode.expect("a socket"), 0, "it is in repair mode");
 }
 
-fn state(socket: &TcpStream) -> Option<TcpState> {
+/// The state that the kernel has it in.
+pub(super) fn state(socket: &impl AsFd) -> Option<TcpState> {
     let info = raw::tcp_info(socket).expect("a socket");
     TcpState::from_kernel(info.state)
 }
