@@ -2,6 +2,7 @@
 
 use benches::Error;
 use benches::bench_connection::{BenchNetwork, Filled};
+use benches::queues::Queues;
 use benches::subject::{Ours, Subject, Way, cycle};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use lab::{Family, Pair};
@@ -46,6 +47,7 @@ fn latency(criterion: &mut Criterion) -> Result<(), Error> {
         for length in LENGTHS {
             let network = BenchNetwork::build(filled)?;
             let connection = network.open(length)?;
+            let queues = Queues::of(&connection.subject)?;
             let mut socket = Some(connection.subject);
             let mut ours = Ours::new(Way::Warm);
             let mut failure: Failure = None;
@@ -69,6 +71,13 @@ fn latency(criterion: &mut Criterion) -> Result<(), Error> {
                 });
             })?;
             told(failure)?;
+            // What an answered probe has made of an unsent queue is another measurement; here the figures stand already.
+            let Some(socket) = &socket else { continue };
+            if let Err(change) = queues.expect_still(socket)? {
+                println!(
+                    "{filled} queue of {length} bytes: not all of this was measured on it: {change}"
+                );
+            }
         }
         group.finish();
     }

@@ -14,6 +14,9 @@ const BETWEEN_RUNS: f64 = 0.1;
 /// The same where copying is all that takes time: that goes by where pages lie, and by who else uses the cache.
 const BETWEEN_RUNS_OF_COPIES: f64 = 0.2;
 
+/// What fidelity is called, turned round.
+const TWIN: &str = "what a twin carries, to a restored connection";
+
 /// What a comparison has shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
@@ -21,17 +24,17 @@ pub struct Comparison {
     pub worse: Vec<String>,
     /// What is better.
     pub better: Vec<String>,
+    /// What only the earlier run has measured.
+    pub missing: Vec<String>,
     /// How much was compared.
     pub compared: usize,
 }
 
 impl Comparison {
-    /// Compares a run with an earlier one. What one of them has not measured is left out.
+    /// Compares a run with an earlier one, as far as both have measured the same.
     #[must_use]
     pub fn of(old: &Results, new: &Results) -> Self {
         let mut comparison = Self::default();
-        // Not the baseline's, which is not ours to judge.
-        let ours = |latency: &&Latency| latency.subject != name::BASELINE;
         for latency in new.latencies.iter().filter(ours) {
             let Some(before) = old.latencies.iter().find(|before| before.is_as(latency)) else {
                 continue;
@@ -56,22 +59,18 @@ impl Comparison {
         for crowd in &new.crowds {
             let same = |it: &&Crowd| (it.sockets, it.threads) == (crowd.sockets, crowd.threads);
             if let Some(before) = old.crowds.iter().find(same) {
-                let title = format!(
-                    "one of {} sockets on {} threads, to one alone",
-                    crowd.sockets, crowd.threads
-                );
-                comparison.add(title, (before.to_one, crowd.to_one), BETWEEN_RUNS);
+                comparison.add(crowd.title(), (before.to_one, crowd.to_one), BETWEEN_RUNS);
             }
         }
         let slowness = |results: &Results| {
             let fidelity = results.fidelity.as_ref();
             fidelity.map(|fidelity| turned(fidelity.ratio))
         };
-        let twin = "what a twin carries, to a restored connection".to_owned();
         let carried = (slowness(old), slowness(new));
-        comparison.add(twin, carried, BETWEEN_RUNS);
+        comparison.add(TWIN.to_owned(), carried, BETWEEN_RUNS);
         comparison.count_again(old, new);
         comparison.count_calls(old, new);
+        comparison.missing = missing(old, new);
         comparison
     }
 
@@ -90,7 +89,7 @@ impl Comparison {
     }
 
     /// What is counted has no interval: one more is one more.
-    fn count(&mut self, title: String, before: u64, now: u64) {
+    fn count(&mut self, title: String, [before, now]: [u64; 2]) {
         self.compared += 1;
         let told = format!("{title}: {now} was {before}");
         match now.cmp(&before) {
@@ -105,9 +104,11 @@ impl Comparison {
             let same = old.undisturbed.iter().find(|it| it.pattern == now.pattern);
             // More freezes have more occasions, and none is to be used.
             if let Some(before) = same.filter(|it| it.freezes >= now.freezes) {
-                let title = format!("retransmissions, {}", now.pattern);
-                let counts = (before.retransmissions as u64, now.retransmissions as u64);
-                self.count(title, counts.0, counts.1);
+                let pattern = now.pattern;
+                let retransmissions = [before, now].map(|it| it.retransmissions as u64);
+                self.count(format!("retransmissions, {pattern}"), retransmissions);
+                let resets = [before, now].map(|it| it.resets as u64);
+                self.count(format!("resets, {pattern}"), resets);
             }
         }
     }
@@ -122,12 +123,32 @@ impl Comparison {
             let comparable = old.machine.root == new.machine.root;
             if let Some(before) = old.calls.iter().find(same).filter(|_| comparable) {
                 let (queue, length, subject) = (now.queue, size(now.bytes), &now.subject);
-                let title =
-                    format!("system calls while paused, {queue} queue of {length}, {subject}");
-                self.count(title, before.paused, now.paused);
+                let of = format!("{queue} queue of {length}, {subject}");
+                let paused = [before, now].map(|it| it.paused);
+                self.count(format!("system calls while paused, {of}"), paused);
+                let cycle = [before, now].map(Calls::of_a_cycle);
+                self.count(format!("system calls of a full cycle, {of}"), cycle);
             }
         }
     }
+}
+
+/// What the earlier run has measured and this one has not, of what is ours to judge.
+fn missing(old: &Results, new: &Results) -> Vec<String> {
+    let gone = |it: &&Latency| !new.latencies.iter().any(|now| now.is_as(it));
+    let latencies = old.latencies.iter().filter(ours).filter(gone);
+    let mut missing: Vec<_> = latencies.map(Latency::title).collect();
+    let crowds = old.crowds.iter().map(Crowd::title);
+    missing.extend(crowds.filter(|title| !new.crowds.iter().any(|now| now.title() == *title)));
+    if old.fidelity.is_some() && new.fidelity.is_none() {
+        missing.push(TWIN.to_owned());
+    }
+    missing
+}
+
+/// Not the baseline's, which is not ours to judge.
+fn ours(latency: &&Latency) -> bool {
+    latency.subject != name::BASELINE
 }
 
 /// Of the other by the one.
@@ -204,10 +225,27 @@ mod tests {
     }
 
     #[test]
+    fn what_only_the_earlier_run_has_measured_is_told() {
+        let (old, mut new) = (results(), results());
+        new.latencies.remove(0);
+        new.crowds.clear();
+        new.fidelity = None;
+        let missing = Comparison::of(&old, &new).missing;
+        assert_eq!(missing.len(), 2 + old.crowds.len(), "{missing:?}");
+        assert_eq!(
+            missing[0],
+            "pause, save, resume, receive queue of 64 KiB, soccr"
+        );
+        assert!(Comparison::of(&new, &old).missing.is_empty());
+    }
+
+    #[test]
     fn what_is_counted_has_no_interval_and_what_is_to_be_large_is_turned_round() {
         let (old, mut new) = (results(), results());
         new.undisturbed[0].retransmissions = 1;
+        new.undisturbed[0].resets = 1;
         new.calls[0].paused += 1;
+        new.calls[0].closed += 1;
         if let Some(fidelity) = &mut new.fidelity {
             fidelity.ratio = Ratio {
                 value: 0.5,
@@ -216,11 +254,13 @@ mod tests {
             };
         }
         let worse = Comparison::of(&old, &new).worse;
-        assert_eq!(worse.len(), 3, "{worse:?}");
-        assert!(
-            worse
-                .iter()
-                .any(|it| it.contains("retransmissions, idle: 1 was 0"))
-        );
+        assert_eq!(worse.len(), 5, "{worse:?}");
+        for expected in [
+            "retransmissions, idle: 1 was 0",
+            "resets, idle: 1 was 0",
+            "system calls of a full cycle, receive queue of 0, soccr: ",
+        ] {
+            assert!(worse.iter().any(|it| it.contains(expected)), "{worse:?}");
+        }
     }
 }

@@ -29,7 +29,7 @@ pub fn count(queue: Filled, bytes: usize) -> Result<Vec<Calls>, Error> {
     ];
     let mut all = Vec::new();
     for (mut subject, way) in subjects {
-        let connection = network.open(bytes)?;
+        let (connection, another) = (network.open(bytes)?, network.open(bytes)?);
         let calls = network.host().enter(|| {
             let is_floor = subject.name() == name::FLOOR;
             let socket = &connection.subject;
@@ -37,7 +37,11 @@ pub fn count(queue: Filled, bytes: usize) -> Result<Vec<Calls>, Error> {
                 true => (0, counted(|| subject.pause_to_resume(socket))?.1),
                 false => pause(socket, way)?,
             };
-            subject.save_and_close(connection.subject)?;
+            let (_, all) = counted(|| subject.save_and_close(connection.subject))?;
+            let closed = match is_floor {
+                true => all,
+                false => close(&another.subject, way)?,
+            };
             let ((), restore) = counted(|| subject.restore())?;
             let (_, resume) = counted(|| subject.resume())?;
             Ok::<_, Error>(Calls {
@@ -46,6 +50,7 @@ pub fn count(queue: Filled, bytes: usize) -> Result<Vec<Calls>, Error> {
                 subject: subject.name().to_owned(),
                 beside_pause,
                 paused,
+                closed,
                 restore,
                 resume,
             })
@@ -57,15 +62,31 @@ pub fn count(queue: Filled, bytes: usize) -> Result<Vec<Calls>, Error> {
 
 /// Of the library, which says itself what it has done in repair mode.
 fn pause(socket: &TcpStream, way: Way) -> Result<(u64, u64), Error> {
-    let settings = SaveSettings::new().connection_only(way == Way::ConnectionOnly);
-    let ends = soccr::Endpoints {
-        local: socket.local_addr()?,
-        remote: socket.peer_addr()?,
-    };
-    let mut snapshot = Snapshot::new(ends);
-    let save = || Ok::<_, Error>(soccr::save_into(socket, &mut snapshot, settings)?);
+    let mut snapshot = empty(socket)?;
+    let save = || Ok::<_, Error>(soccr::save_into(socket, &mut snapshot, settings(way))?);
     let (report, all) = counted(save)?;
     Ok((all - report.system_calls, report.system_calls))
+}
+
+/// The same of a socket that is to be closed: it stays in repair mode, and is looked at once more.
+fn close(socket: &TcpStream, way: Way) -> Result<u64, Error> {
+    let mut snapshot = empty(socket)?;
+    let paused = soccr::pause_into(socket, &mut snapshot, settings(way))?;
+    let saved = paused.read_data()?.queue_bytes()?;
+    let paused = saved.report().system_calls;
+    let (_, released) = counted(|| Ok(saved.release()))?;
+    Ok(paused + released)
+}
+
+fn settings(way: Way) -> SaveSettings {
+    SaveSettings::new().connection_only(way == Way::ConnectionOnly)
+}
+
+fn empty(socket: &TcpStream) -> Result<Snapshot, Error> {
+    Ok(Snapshot::new(soccr::Endpoints {
+        local: socket.local_addr()?,
+        remote: socket.peer_addr()?,
+    }))
 }
 
 fn counted<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<(T, u64), Error> {

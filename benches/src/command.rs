@@ -47,7 +47,8 @@ impl Arguments {
 /// What went wrong with the run itself; not what it has shown.
 const BROKEN: u8 = 2;
 
-/// Does what the command line asks for, as the first thing of a process. 0: done; 1: worse than before; 2: not measured.
+/// Does what the command line asks for, as the first thing of a process. 0: done; 1: worse than before; 2: not measured, or
+/// nothing of it measured before.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -87,6 +88,7 @@ fn tell(comparison: &Comparison) -> ExitCode {
     let Comparison {
         worse,
         better,
+        missing,
         compared,
     } = comparison;
     println!(
@@ -100,9 +102,13 @@ fn tell(comparison: &Comparison) -> ExitCode {
     for better in better {
         println!("better  {better}");
     }
-    match worse.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    for missing in missing {
+        println!("missing {missing}");
+    }
+    match (*compared, worse.is_empty()) {
+        (0, _) => ExitCode::from(BROKEN),
+        (_, true) => ExitCode::SUCCESS,
+        (_, false) => ExitCode::FAILURE,
     }
 }
 
@@ -125,16 +131,18 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_worse_fails() {
-        let code = |worse: &[&str], better: &[&str]| {
+    fn only_what_is_worse_fails_and_nothing_that_could_be_compared_is_no_answer() {
+        let code = |worse: &[&str], better: &[&str], compared| {
             let all = |it: &[&str]| it.iter().map(|it| (*it).to_owned()).collect();
             tell(&Comparison {
                 worse: all(worse),
                 better: all(better),
-                compared: 2,
+                missing: all(&["y"]),
+                compared,
             })
         };
-        assert_eq!(code(&[], &["x"]), ExitCode::SUCCESS);
-        assert_eq!(code(&["x"], &[]), ExitCode::FAILURE);
+        assert_eq!(code(&[], &["x"], 2), ExitCode::SUCCESS);
+        assert_eq!(code(&["x"], &[], 2), ExitCode::FAILURE);
+        assert_eq!(code(&[], &[], 0), ExitCode::from(BROKEN));
     }
 }

@@ -32,7 +32,10 @@ impl Queues {
     }
 
     /// Whether there still is in them what was; if not, that in words.
-    pub(crate) fn expect_still(self, socket: &TcpStream) -> Result<Result<(), String>, Error> {
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn expect_still(self, socket: &TcpStream) -> Result<Result<(), String>, Error> {
         let now = Self::of(socket)?;
         Ok(match now.is_like(self) {
             true => Ok(()),

@@ -15,7 +15,7 @@ use std::fs;
 use std::path::Path;
 
 /// The version of the format.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// A run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -150,10 +150,20 @@ pub struct Calls {
     pub beside_pause: u64,
     /// In repair mode, entering and leaving it included.
     pub paused: u64,
+    /// In repair mode, for a save of a connection that is closed: it is not left.
+    pub closed: u64,
     /// To restore the connection, up to the resume.
     pub restore: u64,
     /// To resume it.
     pub resume: u64,
+}
+
+impl Calls {
+    /// From the pause of a connection that is closed until it is resumed.
+    #[must_use]
+    pub fn of_a_cycle(&self) -> u64 {
+        self.closed + self.restore + self.resume
+    }
 }
 
 /// Many sockets, saved by one call.
@@ -169,6 +179,15 @@ pub struct Crowd {
     pub standstill: f64,
     /// What each has cost, measured by what one alone costs.
     pub to_one: Option<Ratio>,
+}
+
+impl Crowd {
+    /// What it is about, in words.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let (sockets, threads) = (self.sockets, self.threads);
+        format!("one of {sockets} sockets on {threads} threads, to one alone")
+    }
 }
 
 /// What the peer of a bulk transfer sees of a freeze or of a move.
@@ -336,7 +355,7 @@ mod tests {
             write(&file, text).unwrap();
             Results::read(&file).unwrap_err().to_string()
         };
-        assert!(refused(r#"{"format": 1}"#).ends_with("of format 1, where 2 is known"));
+        assert!(refused(r#"{"format": 1}"#).ends_with("of format 1, where 3 is known"));
         assert!(refused("{}").ends_with("no results of these benchmarks"));
         assert!(refused("").contains("results.json"));
         let nowhere = Results::read(Path::new("/nowhere")).unwrap_err();

@@ -100,7 +100,7 @@ fn calls(calls: &[Calls], work: Work) -> String {
         let calls = calls.iter().find(of)?;
         Some(match work {
             Work::PauseToResume => calls.paused,
-            Work::FullCycle => calls.paused + calls.restore + calls.resume,
+            Work::FullCycle => calls.of_a_cycle(),
         })
     };
     match (made(name::WARM), made(name::FLOOR)) {

@@ -143,6 +143,7 @@ fn calls(results: &Results) -> Section {
         "system calls",
         "beside the pause",
         "paused",
+        "paused and closed",
         "restore",
         "resume",
     ]);
@@ -156,6 +157,7 @@ fn calls(results: &Results) -> Section {
         let counts = [
             calls.beside_pause,
             calls.paused,
+            calls.closed,
             calls.restore,
             calls.resume,
         ];

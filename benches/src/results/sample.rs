@@ -38,6 +38,7 @@ pub(crate) fn results() -> Results {
         subject: subject.to_owned(),
         beside_pause: 100,
         paused,
+        closed: 12,
         restore: 20,
         resume: 3,
     };
