@@ -2,8 +2,9 @@
 
 use crate::driven::Driven;
 use crate::error::{Error, While as _};
-use crate::idle::Idle;
+use crate::idle::{self, Idle};
 use crate::talk::{Scratch, Talk};
+use soccr::Snapshot;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,7 +56,9 @@ impl Busy {
                 end.to_end()
             })?;
             other.fall_silent(&peer)?;
-            pump_until(&mut other, &peer, &mut scratch, Talk::is_over)?;
+            pump_until(&mut other, &peer, &mut scratch, |talk| {
+                talk.is_over() || end.to_give_up()
+            })?;
             Ok(other)
         })?;
         Ok(Self {
@@ -66,9 +69,9 @@ impl Busy {
         })
     }
 
-    /// The caller's end.
-    pub(crate) fn talk(&self) -> &Talk {
-        &self.talk
+    /// Fails unless a snapshot of the caller's end has exactly what is in its queues.
+    pub(crate) fn check(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+        self.talk.check(snapshot)
     }
 
     /// Talks until either end has heard so many more bytes.
@@ -123,7 +126,8 @@ fn pump_until(
     while !done(talk) {
         match talk.pump(socket, scratch)? {
             true => idle.moved(),
-            false => idle.wait("the connection", [socket])?,
+            false if idle.is_stalled() => return Err(Error::Stalled(talk.who().to_owned())),
+            false => idle::look([(socket, talk.waits_for())])?,
         }
     }
     Ok(())

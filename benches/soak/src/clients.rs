@@ -102,7 +102,7 @@ pub(crate) fn run(server: SocketAddr, connections: usize) -> Result<(), Error> {
     thread::spawn(move || {
         // Its end is all that is of interest, and an error is an end.
         let _ = io::stdin().read_to_end(&mut Vec::new());
-        theirs.tell();
+        theirs.end();
     });
     crowd.sweep_until(|_| told.to_end())?;
     crowd.end()?;

@@ -1,7 +1,7 @@
 //! Many connections in one pair of hands: each is looked after in turn, and none is waited for.
 
 use crate::error::Error;
-use crate::idle::Idle;
+use crate::idle::{self, Idle};
 use crate::talk::{Scratch, Talk};
 use std::net::TcpStream;
 
@@ -15,6 +15,8 @@ pub(crate) struct Crowd {
     pub(crate) sockets: Vec<TcpStream>,
     talks: Vec<Talk>,
     scratch: Scratch,
+    /// What each begins with that waits.
+    fresh: fn() -> Idle,
 }
 
 impl Crowd {
@@ -25,6 +27,7 @@ impl Crowd {
             sockets,
             talks,
             scratch: Scratch::new(CHUNK),
+            fresh: Idle::default,
         }
     }
 
@@ -33,20 +36,34 @@ impl Crowd {
         &self.talks
     }
 
+    /// The same, to check what was saved of them.
+    pub(crate) fn talks_mut(&mut self) -> &mut [Talk] {
+        &mut self.talks
+    }
+
     /// Lets each write and read in turn, until something holds; waits where nothing can move.
+    ///
+    /// # Errors
+    /// [`Error::Stalled`] with the one that stands still, whatever the others do.
     pub(crate) fn sweep_until(
         &mut self,
         mut done: impl FnMut(&[Talk]) -> bool,
     ) -> Result<(), Error> {
-        let mut idle = Idle::default();
+        let mut idle = vec![(self.fresh)(); self.talks.len()];
         while !done(&self.talks) {
-            let mut moved = false;
-            for (socket, talk) in self.sockets.iter().zip(&mut self.talks) {
-                moved |= talk.pump(socket, &mut self.scratch)?;
+            let mut all_wait = true;
+            let ends = self.sockets.iter().zip(&mut self.talks).zip(&mut idle);
+            for ((socket, talk), idle) in ends {
+                if talk.pump(socket, &mut self.scratch)? {
+                    all_wait = false;
+                    idle.moved();
+                } else if !talk.waits_for().is_empty() && idle.is_stalled() {
+                    return Err(Error::Stalled(format!("{}: {}", self.who, talk.who())));
+                }
             }
-            match moved {
-                true => idle.moved(),
-                false => idle.wait(self.who, &self.sockets)?,
+            if all_wait {
+                let waiting = self.talks.iter().map(Talk::waits_for);
+                idle::look(self.sockets.iter().zip(waiting))?;
             }
         }
         Ok(())
@@ -73,5 +90,57 @@ impl Crowd {
             talk.fall_silent(socket)?;
         }
         self.sweep_until(|talks| talks.iter().all(Talk::is_over))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    /// Both ends of a connection.
+    fn connected() -> [TcpStream; 2] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        for end in [&client, &server] {
+            end.set_nonblocking(true).unwrap();
+        }
+        [client, server]
+    }
+
+    fn impatient() -> Idle {
+        Idle::with_patience(Duration::from_millis(1))
+    }
+
+    #[test]
+    fn one_that_stands_still_is_named_while_another_talks() {
+        let ([one, other], [still, _silent_peer]) = (connected(), connected());
+        let talks = [7, 8].map(|number| {
+            let [subject, _] = Talk::pair(number);
+            subject
+        });
+        let mut crowd = Crowd::new("the server", vec![one, still], talks.into());
+        let [_, mut peer] = Talk::pair(7);
+        let mut scratch = Scratch::new(CHUNK);
+        crowd.fresh = impatient;
+        // The peer of 7 hears and answers; that of 8 does not even read.
+        let ended = crowd.sweep_until(|_| {
+            peer.pump(&other, &mut scratch).unwrap();
+            false
+        });
+        let error = ended.unwrap_err().to_string();
+        assert_eq!(error, "the server: subject 8: nothing moves any more");
+    }
+
+    #[test]
+    fn an_end_that_nobody_answers_is_named() {
+        let [one, _silent_peer] = connected();
+        let [subject, _] = Talk::pair(1);
+        let mut crowd = Crowd::new("the server", vec![one], vec![subject]);
+        crowd.fresh = impatient;
+        let error = crowd.end().unwrap_err().to_string();
+        assert_eq!(error, "the server: subject 1: nothing moves any more");
     }
 }

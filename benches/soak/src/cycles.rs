@@ -87,16 +87,19 @@ fn on_host(
         planted,
     };
     let mut busy = Busy::start(&socket, peer)?;
+    // Nothing was said yet: from here both streams are counted.
+    busy.check(&cycles.snapshot)?;
     let course = goal.begin();
     let mut done = 0;
     while course.goes_on(done) {
         busy = busy.until_both_have_heard(&socket, BETWEEN)?;
         done += 1;
         match done % ANOTHER_SOCKET {
-            0 => socket = cycles.thaw_elsewhere(socket, &busy)?,
-            _ => cycles.in_place(&socket, &busy, done % WITHOUT_LOCK != 1)?,
+            0 => socket = cycles.thaw_elsewhere(socket, &mut busy)?,
+            _ => cycles.in_place(&socket, &mut busy, done % WITHOUT_LOCK != 1)?,
         }
         cycles.planted.in_a_cycle()?;
+        cycles.planted.to_a_socket(&socket)?;
         if done % READING == 0 {
             read_all(&mut gauges)?;
             resets.expect_none()?;
@@ -104,7 +107,7 @@ fn on_host(
     }
     busy = busy.until_both_have_heard(&socket, BETWEEN)?;
     let said = busy.end(&socket)?;
-    cycles.planted.at_the_end(pair.b(), pair.a())?;
+    cycles.planted.knock(pair.b(), pair.a().v4().into())?;
     resets.expect_none()?;
     let grown = judge_all(&gauges)?;
     let again = resets.sent_again()?;
@@ -116,7 +119,7 @@ fn on_host(
 
 impl Cycles<'_> {
     /// Saves the connection, whose socket runs on.
-    fn in_place(&mut self, socket: &TcpStream, busy: &Busy, lock: bool) -> Result<(), Error> {
+    fn in_place(&mut self, socket: &TcpStream, busy: &mut Busy, lock: bool) -> Result<(), Error> {
         let settings = |lock| SaveSettings::new().ingress_lock(lock);
         let saved = soccr::save_into(socket, &mut self.snapshot, settings(lock));
         let report = match saved {
@@ -133,15 +136,15 @@ impl Cycles<'_> {
         self.tally.paused += paused;
         self.tally.longest = self.tally.longest.max(paused);
         self.tally.count(&self.snapshot);
-        busy.talk().check(&self.snapshot)
+        busy.check(&self.snapshot)
     }
 
     /// Saves the connection, closes its socket and restores it into another.
-    fn thaw_elsewhere(&mut self, socket: TcpStream, busy: &Busy) -> Result<TcpStream, Error> {
+    fn thaw_elsewhere(&mut self, socket: TcpStream, busy: &mut Busy) -> Result<TcpStream, Error> {
         let [inbound, outbound] = [self.flow.reversed(), self.flow].map(|it| Match::tcp().flow(it));
         let locks = locks::around(&[self.pair.a()], inbound, outbound)?;
         let mut snapshot = soccr::save_and_close(socket)?;
-        busy.talk().check(&snapshot)?;
+        busy.check(&snapshot)?;
         self.planted.in_a_snapshot(&mut snapshot);
         let restored = snapshot.restore()?;
         drop(locks);

@@ -7,17 +7,28 @@ use std::thread::{Builder, JoinHandle};
 
 /// What a thread is told.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Told(Arc<AtomicBool>);
+pub(crate) struct Told(Arc<[AtomicBool; 2]>);
 
 impl Told {
     /// Whether it is to end.
     pub(crate) fn to_end(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0[0].load(Ordering::Acquire)
+    }
+
+    /// Whether it is to end without waiting for anybody.
+    pub(crate) fn to_give_up(&self) -> bool {
+        self.0[1].load(Ordering::Acquire)
     }
 
     /// Tells it to end.
-    pub(crate) fn tell(&self) {
-        self.0.store(true, Ordering::Release);
+    pub(crate) fn end(&self) {
+        self.0[0].store(true, Ordering::Release);
+    }
+
+    /// Tells it to end without waiting for anybody.
+    pub(crate) fn give_up(&self) {
+        self.0[1].store(true, Ordering::Release);
+        self.end();
     }
 }
 
@@ -49,14 +60,15 @@ impl<T: Send + 'static> Driven<T> {
 
     /// Tells it to end.
     pub(crate) fn tell_to_end(&self) {
-        self.told.tell();
+        self.told.end();
     }
 
-    /// What an error comes from: one end loses the other where that has failed first.
+    /// What an error comes from: one end loses the other where that has failed first. The other is not waited for: what it waits
+    /// for may be what has failed.
     pub(crate) fn blame(self, error: Error) -> Error {
         match error {
             Error::System { .. } | Error::Stalled(_) => {
-                self.tell_to_end();
+                self.told.give_up();
                 self.join().err().unwrap_or(error)
             }
             other => other,

@@ -1,5 +1,6 @@
 //! Why a run has ended before its end.
 
+use soccr::Seq;
 use std::io;
 
 /// Why a run has ended before its end.
@@ -47,6 +48,18 @@ pub(crate) enum Error {
         said: u64,
         /// How much was heard.
         heard: u64,
+    },
+    /// A snapshot says that a stream has come further than it has, or less far.
+    #[error(
+        "{who}: by a snapshot, what it hears and says begins at {now:?}; by the first one, at {first:?}"
+    )]
+    Numbers {
+        /// Whose streams they are.
+        who: String,
+        /// Where the streams begin by the first snapshot.
+        first: [Seq; 2],
+        /// Where they begin by this one.
+        now: [Seq; 2],
     },
     /// Nothing moves any more.
     #[error("{0}: nothing moves any more")]

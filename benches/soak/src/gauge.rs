@@ -14,7 +14,7 @@ use std::io;
 static ALLOCATED: PeakAlloc = PeakAlloc;
 
 /// The least number of readings that say anything.
-const LEAST: usize = 8;
+pub(crate) const LEAST: usize = 8;
 
 /// Pages of this process in memory.
 const RESIDENT: &str = "resident memory";
@@ -114,7 +114,7 @@ impl<'a> Gauge<'a> {
         Some((*early, *late?))
     }
 
-    fn judge(&self) -> Result<String, Error> {
+    fn judge(&self) -> Result<String, String> {
         let Self {
             name, unit, margin, ..
         } = self;
@@ -124,11 +124,11 @@ impl<'a> Gauge<'a> {
         };
         match late > early + margin {
             false => Ok(format!("{name} {early} -> {late}{unit}")),
-            true => Err(Error::Grown(format!(
+            true => Err(format!(
                 "{name} grows: {early}{unit} in the first quarter of {} readings, {late}{unit} in the last, and {margin}{unit} \
                  more would be allowed",
                 self.readings.len()
-            ))),
+            )),
         }
     }
 }
@@ -142,10 +142,17 @@ pub(crate) fn read_all(gauges: &mut [Gauge<'_>]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Fails if one of them has grown; otherwise tells from where to where they went.
+/// Fails with all that have grown; otherwise tells from where to where they went.
 pub(crate) fn judge_all(gauges: &[Gauge<'_>]) -> Result<String, Error> {
-    let told: Result<Vec<_>, _> = gauges.iter().map(Gauge::judge).collect();
-    Ok(told?.join(", "))
+    let (told, grown): (Vec<_>, Vec<_>) = gauges.iter().map(Gauge::judge).partition(Result::is_ok);
+    let words = |judged: Vec<Result<String, String>>| {
+        let words = judged.into_iter().map(|it| it.unwrap_or_else(|it| it));
+        words.collect::<Vec<_>>().join(", ")
+    };
+    match grown.is_empty() {
+        true => Ok(words(told)),
+        false => Err(Error::Grown(words(grown))),
+    }
 }
 
 /// Pages of this process in memory, in KiB.
@@ -189,8 +196,10 @@ mod tests {
         let steady = gauge(Late::Largest, &[1, 5, 9, 9, 9, 9, 7, 1]);
         assert_eq!(steady.judge().unwrap(), "x 5 -> 7");
         let grown = gauge(Late::Largest, &[1, 5, 0, 0, 0, 0, 8, 1]);
-        let error = grown.judge().unwrap_err().to_string();
+        let error = grown.judge().unwrap_err();
         assert!(error.starts_with("x grows: 5 in the first quarter of 8 readings, 8 in the last"));
+        let all = judge_all(&[steady, grown]).unwrap_err().to_string();
+        assert_eq!(all, error);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::gauge::{Gauge, judge_all, read_all};
 use crate::goal::Goal;
 use crate::limits;
 use crate::locks;
+use crate::plant::Planted;
 use crate::resets::Resets;
 use crate::talk::{Counts, Talk};
 use lab::{Match, Pair, Sandbox, wait};
@@ -51,10 +52,16 @@ struct Load<'a> {
     times: Times,
     gauges: Vec<Gauge<'a>>,
     resets: Resets<'a>,
+    planted: Planted,
 }
 
 /// Saves, closes and restores all connections until the goal is reached; tells what was done.
-pub(crate) fn run(goal: Goal, connections: usize, sandbox: &Sandbox) -> Result<String, Error> {
+pub(crate) fn run(
+    goal: Goal,
+    connections: usize,
+    planted: Planted,
+    sandbox: &Sandbox,
+) -> Result<String, Error> {
     limits::allow(connections)?;
     let mut builder = Pair::builder();
     for (name, value) in BUFFERS {
@@ -63,13 +70,14 @@ pub(crate) fn run(goal: Goal, connections: usize, sandbox: &Sandbox) -> Result<S
     let pair = builder.build()?;
     // The threads that restore are started there as well, and stay there.
     pair.a()
-        .enter(|| on_server(goal, connections, &pair, sandbox))?
+        .enter(|| on_server(goal, connections, &pair, planted, sandbox))?
 }
 
 fn on_server(
     goal: Goal,
     connections: usize,
     pair: &Pair,
+    planted: Planted,
     sandbox: &Sandbox,
 ) -> Result<String, Error> {
     // It stays open: the connections come back beside it.
@@ -80,13 +88,16 @@ fn on_server(
     let resets = Resets::count(&[pair.a()], pair.b())?;
     let mut clients = Clients::start(pair.b(), address, connections)?;
     let server = accept(&listener, connections)?;
+    let mut gauges = Gauge::usual(sandbox);
+    gauges.push(Gauge::sockets(pair.a()));
     let mut load = Load {
         pair,
         server,
         threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         times: Times::default(),
-        gauges: Gauge::usual(sandbox),
+        gauges,
         resets,
+        planted,
     };
     load.serve(goal, &mut clients)?;
     load.judge(&clients.counts()?)
@@ -99,6 +110,9 @@ impl Load<'_> {
         while course.goes_on(self.times.rounds) {
             self.talk(clients)?;
             self.round()?;
+            self.planted.in_a_cycle()?;
+            self.planted
+                .knock(self.pair.b(), self.pair.a().v4().into())?;
             read_all(&mut self.gauges)?;
             self.resets.expect_none()?;
         }
@@ -126,8 +140,11 @@ impl Load<'_> {
         let start = Instant::now();
         let sockets = std::mem::take(&mut server.sockets);
         let saved = soccr::save_and_close_many(sockets, self.threads);
-        let snapshots: Vec<Snapshot> = saved.into_iter().collect::<Result<_, _>>()?;
+        let mut snapshots: Vec<Snapshot> = saved.into_iter().collect::<Result<_, _>>()?;
         times.save += start.elapsed();
+        if let Some(first) = snapshots.first_mut() {
+            self.planted.in_a_snapshot(first);
+        }
         let start = Instant::now();
         let restored = restore_all(&snapshots, self.threads)?;
         times.restore += start.elapsed();
@@ -140,7 +157,7 @@ impl Load<'_> {
         times.rounds += 1;
         // Not before: this takes longer than all the rest.
         let mut bytes = 0;
-        for (talk, snapshot) in server.talks().iter().zip(&snapshots) {
+        for (talk, snapshot) in server.talks_mut().iter_mut().zip(&snapshots) {
             talk.check(snapshot)?;
             bytes += snapshot.receive.bytes.len() + snapshot.send.bytes.len();
         }

@@ -2,7 +2,7 @@
 //! `load` of many connections at once.
 //!
 //! Every byte of every stream is checked at both ends, and in every snapshot; no host may have sent a reset; memory,
-//! descriptors, sockets and namespaces, read at regular counts, may not grow. It is a package of its own, apart from the
+//! descriptors, sockets (of moves: namespaces, which have them all) and namespaces, read at regular counts, may not grow. It is a package of its own, apart from the
 //! benchmarks: those measure how long something takes, this one asks whether it holds.
 
 mod busy;
@@ -31,8 +31,13 @@ use lab::Sandbox;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// How often a load saves and restores all its connections: as often as what grows has to be read to be judged.
+const ROUNDS: u64 = gauge::LEAST as u64;
+
 /// What was promised does not hold.
 const FAILED: u8 = 1;
+/// The command line asks for what is not done.
+const USAGE: u8 = 2;
 /// The network could not be had.
 const NO_SANDBOX: u8 = 3;
 /// Everything was skipped.
@@ -67,7 +72,7 @@ struct Arguments {
     /// load: how many connections
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     connections: usize,
-    /// load: how often all of them are saved and restored, once unless told
+    /// load: how often all of them are saved and restored, 8 times unless told: with fewer, what grows is not judged
     #[arg(long, value_name = "N")]
     rounds: Option<u64>,
     /// moves: after how many there is a new network
@@ -106,7 +111,10 @@ impl Arguments {
                 let goal = self.goal(self.moves, 10_000);
                 moves::run(goal, self.moves_of_a_network, planted, sandbox)
             }
-            Kind::Load => load::run(self.goal(self.rounds, 1), self.connections, sandbox),
+            Kind::Load => {
+                let goal = self.goal(self.rounds, ROUNDS);
+                load::run(goal, self.connections, planted, sandbox)
+            }
         }
     }
 }
@@ -119,6 +127,15 @@ fn main() -> ExitCode {
         return of_clients(server, connections);
     }
     let arguments = Arguments::parse();
+    if let Some(plant) = arguments.plant
+        && !arguments.kinds().iter().all(|kind| plant.is_for(*kind))
+    {
+        eprintln!(
+            "error: --plant {plant:?} is not done in all of {:?}",
+            arguments.kinds()
+        );
+        return ExitCode::from(USAGE);
+    }
     // Before the first thread.
     let sandbox = match namespaces::enter() {
         Ok(sandbox) => sandbox,

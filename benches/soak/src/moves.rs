@@ -39,7 +39,7 @@ pub(crate) fn run(
         let trio = network()?;
         tally.networks += 1;
         let last = tally.moves + of_a_network;
-        in_one_network(&trio, &course, last, &mut tally)?;
+        in_one_network(&trio, &course, last, &planted, &mut tally)?;
         planted.done_with(trio);
         read_all(&mut gauges)?;
     }
@@ -63,7 +63,13 @@ fn network() -> Result<Trio, Error> {
 }
 
 /// Moves a connection to and fro until there were so many moves, or the goal is reached. Every other network speaks IPv6.
-fn in_one_network(trio: &Trio, course: &Course, last: u64, tally: &mut Tally) -> Result<(), Error> {
+fn in_one_network(
+    trio: &Trio,
+    course: &Course,
+    last: u64,
+    planted: &Planted,
+    tally: &mut Tally,
+) -> Result<(), Error> {
     let family = match tally.networks % 2 {
         0 => Family::V6,
         _ => Family::V4,
@@ -84,11 +90,12 @@ fn in_one_network(trio: &Trio, course: &Course, last: u64, tally: &mut Tally) ->
     while tally.moves < last && course.goes_on(tally.moves) {
         busy = busy.until_both_have_heard(&socket, BETWEEN)?;
         let locks = locks::around(&hosts, inbound, outbound)?;
-        socket = to_the_other_host(trio, socket, &busy, || drop(locks))?;
+        socket = to_the_other_host(trio, socket, &mut busy, || drop(locks))?;
         tally.moves += 1;
     }
     busy = busy.until_both_have_heard(&socket, BETWEEN)?;
     let said = busy.end(&socket)?;
+    planted.knock(client, trio.address(family))?;
     resets.expect_none()?;
     tally.again += resets.sent_again()?;
     tally.said.by_subject += said.by_subject;
@@ -100,11 +107,11 @@ fn in_one_network(trio: &Trio, course: &Course, last: u64, tally: &mut Tally) ->
 fn to_the_other_host(
     trio: &Trio,
     socket: TcpStream,
-    busy: &Busy,
+    busy: &mut Busy,
     unlock: impl FnOnce(),
 ) -> Result<TcpStream, Error> {
     let saved = trio.holder().enter(|| soccr::save_and_close(socket))??;
-    busy.talk().check(&saved)?;
+    busy.check(&saved)?;
     // Nothing but bytes goes to the other host.
     let image = saved.to_image();
     trio.move_address()?;

@@ -2,7 +2,8 @@
 
 use crate::error::{Error, While as _};
 use lab::{Mismatch, Stream};
-use soccr::Snapshot;
+use nix::poll::PollFlags;
+use soccr::{Seq, Snapshot};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
@@ -18,6 +19,8 @@ pub(crate) struct Talk {
     silent: bool,
     /// It has heard the end.
     over: bool,
+    /// Where both streams begin, as the first snapshot says: what is heard, and what is said.
+    starts: Option<[Seq; 2]>,
 }
 
 /// How much an end has said and heard, bytes.
@@ -80,6 +83,7 @@ impl Talk {
             read: 0,
             silent: false,
             over: false,
+            starts: None,
         };
         [end("subject", says, hears), end("peer", hears, says)]
     }
@@ -100,6 +104,19 @@ impl Talk {
     /// How many bytes it has read.
     pub(crate) fn read(&self) -> u64 {
         self.read
+    }
+
+    /// Whose end it is.
+    pub(crate) fn who(&self) -> &str {
+        &self.who
+    }
+
+    /// What its socket has to be able to do before something moves; nothing, where all is said and heard.
+    pub(crate) fn waits_for(&self) -> PollFlags {
+        let mut flags = PollFlags::empty();
+        flags.set(PollFlags::POLLOUT, !self.silent);
+        flags.set(PollFlags::POLLIN, !self.over);
+        flags
     }
 
     /// Whether it has heard the end of the other's stream.
@@ -153,19 +170,35 @@ impl Talk {
         shut.doing(|| format!("{} ends", self.who))
     }
 
-    /// Fails unless a snapshot has exactly what was not read and what may not have arrived, byte for byte.
-    pub(crate) fn check(&self, snapshot: &Snapshot) -> Result<(), Error> {
-        let unread = self.hears.check(self.read, &snapshot.receive.bytes);
-        unread.map_err(|mismatch| self.wrong("the saved receive queue", mismatch))?;
-        let queued = &snapshot.send.bytes;
+    /// Fails unless a snapshot has exactly what was not read and what may not have arrived, byte for byte, and says of both
+    /// streams that they have come as far as they have.
+    pub(crate) fn check(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+        let (unread, queued) = (&snapshot.receive.bytes, &snapshot.send.bytes);
+        let right = self.hears.check(self.read, unread);
+        right.map_err(|mismatch| self.wrong("the saved receive queue", mismatch))?;
         let start = self.written.checked_sub(queued.len() as u64);
         let start = start.ok_or_else(|| Error::Length {
             who: self.who.clone(),
             said: self.written,
             heard: queued.len() as u64,
         })?;
-        let unsent = self.says.check(start, queued);
-        unsent.map_err(|mismatch| self.wrong("the saved send queue", mismatch))
+        let right = self.says.check(start, queued);
+        right.map_err(|mismatch| self.wrong("the saved send queue", mismatch))?;
+        // Numbers wrap around.
+        let heard = (self.read + unread.len() as u64) as u32;
+        let starts = [
+            snapshot.receive.end.back(heard),
+            snapshot.send.end.back(self.written as u32),
+        ];
+        let first = *self.starts.get_or_insert(starts);
+        match starts == first {
+            true => Ok(()),
+            false => Err(Error::Numbers {
+                who: self.who.clone(),
+                first,
+                now: starts,
+            }),
+        }
     }
 
     /// Fails unless it has heard all that its peer has said, and the peer all that it has said.
@@ -227,14 +260,27 @@ mod tests {
     fn a_snapshot_has_to_have_what_is_in_the_queues_and_nothing_else() {
         let [mut subject, _] = Talk::pair(3);
         (subject.written, subject.read) = (1000, 500);
-        let received = |offset| subject.hears.bytes(offset, 40);
-        let sent = |offset| subject.says.bytes(offset, 60);
-        subject.check(&snapshot(received(500), sent(940))).unwrap();
-        subject.check(&snapshot(Vec::new(), Vec::new())).unwrap();
+        let (hears, says) = (subject.hears, subject.says);
+        let received = |offset| hears.bytes(offset, 40);
+        let sent = |offset| says.bytes(offset, 60);
+        let ends = |snapshot: Snapshot, receive, send| {
+            let mut snapshot = snapshot;
+            (snapshot.receive.end, snapshot.send.end) = (Seq(receive), Seq(send));
+            snapshot
+        };
+        let right = |receive, send| ends(snapshot(received(500), sent(940)), receive, send);
+        // Both streams wrap around.
+        subject.check(&right(530, 980)).unwrap();
+        (subject.written, subject.read) = (1010, 510);
+        let empty = |receive, send| ends(snapshot(Vec::new(), Vec::new()), receive, send);
+        subject.check(&empty(500, 990)).unwrap();
         for wrong in [
-            snapshot(received(501), sent(940)),
-            snapshot(received(500), sent(939)),
-            snapshot(Vec::new(), subject.says.bytes(0, 1001)),
+            ends(snapshot(received(511), says.bytes(950, 60)), 540, 990),
+            ends(snapshot(received(510), says.bytes(949, 60)), 540, 990),
+            ends(snapshot(Vec::new(), says.bytes(0, 1011)), 500, 990),
+            // What was received and is missing, and what was written.
+            empty(501, 990),
+            empty(500, 989),
         ] {
             subject.check(&wrong).unwrap_err();
         }

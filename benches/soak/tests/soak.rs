@@ -18,6 +18,9 @@ fn main() -> ExitCode {
         Trial::ignorable_test("a network that stays is noticed", network),
         Trial::ignorable_test("a byte that is changed is noticed", byte),
         Trial::ignorable_test("a reset is noticed", reset),
+        Trial::ignorable_test("a socket that stays in repair mode is noticed", stuck),
+        Trial::ignorable_test("what a load does wrong is noticed", of_a_load),
+        Trial::ignorable_test("what would not be done is refused", not_done),
         Trial::ignorable_test("more connections than descriptors are skipped", too_many),
     ];
     libtest_mimic::run(&args, trials.into()).exit_code()
@@ -103,11 +106,36 @@ fn byte() -> Result<Completion, Failed> {
 }
 
 fn reset() -> Result<Completion, Failed> {
+    let said = "host a has counted resets: Tcp.OutRsts 0 -> 1";
+    planted("reset", &["cycles", "--cycles", "10"], said)?;
+    let said = " has counted resets: Tcp.OutRsts 0 -> 1";
+    planted("reset", &["moves", "--moves", "2"], said)
+}
+
+/// And told: nobody waits for its end.
+fn stuck() -> Result<Completion, Failed> {
+    planted(
+        "stuck",
+        &["cycles", "--cycles", "10"],
+        "cycles: subject 0 writes: Invalid argument",
+    )
+}
+
+fn of_a_load() -> Result<Completion, Failed> {
+    let load = ["load", "--connections", "20"];
+    planted("byte", &load, "the saved receive queue: at offset ")?;
     planted(
         "reset",
-        &["cycles", "--cycles", "10"],
+        &load,
         "host a has counted resets: Tcp.OutRsts 0 -> 1",
-    )
+    )?;
+    planted("socket", &load, "sockets grows: ")?;
+    planted("descriptor", &load, "descriptors grows: ")
+}
+
+fn not_done() -> Result<Completion, Failed> {
+    let said = "--plant Memory is not done in all of [Load]";
+    expect(&["--plant", "memory", "load"], 2, &[said])
 }
 
 /// More than any machine allows.
