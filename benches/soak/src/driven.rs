@@ -7,27 +7,33 @@ use std::thread::{Builder, JoinHandle};
 
 /// What a thread is told.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Told(Arc<[AtomicBool; 2]>);
+pub(crate) struct Told(Arc<Flags>);
+
+#[derive(Debug, Default)]
+struct Flags {
+    end: AtomicBool,
+    give_up: AtomicBool,
+}
 
 impl Told {
     /// Whether it is to end.
     pub(crate) fn to_end(&self) -> bool {
-        self.0[0].load(Ordering::Acquire)
+        self.0.end.load(Ordering::Acquire)
     }
 
     /// Whether it is to end without waiting for anybody.
     pub(crate) fn to_give_up(&self) -> bool {
-        self.0[1].load(Ordering::Acquire)
+        self.0.give_up.load(Ordering::Acquire)
     }
 
     /// Tells it to end.
     pub(crate) fn end(&self) {
-        self.0[0].store(true, Ordering::Release);
+        self.0.end.store(true, Ordering::Release);
     }
 
     /// Tells it to end without waiting for anybody.
     pub(crate) fn give_up(&self) {
-        self.0[1].store(true, Ordering::Release);
+        self.0.give_up.store(true, Ordering::Release);
         self.end();
     }
 }

@@ -142,8 +142,8 @@ impl Load<'_> {
         let saved = soccr::save_and_close_many(sockets, self.threads);
         let mut snapshots: Vec<Snapshot> = saved.into_iter().collect::<Result<_, _>>()?;
         times.save += start.elapsed();
-        if let Some(first) = snapshots.first_mut() {
-            self.planted.in_a_snapshot(first);
+        for snapshot in &mut snapshots {
+            self.planted.in_a_snapshot(snapshot);
         }
         let start = Instant::now();
         let restored = restore_all(&snapshots, self.threads)?;
