@@ -90,13 +90,15 @@ impl<'a> Gauge<'a> {
             Self::new("descriptors", 0, descriptors),
             Self::new("namespaces", 0, move || namespaces::named(sandbox)),
         ]);
-        if namespaces::of_the_machine().is_ok() {
-            gauges.push(Self {
-                late: Late::Smallest,
-                ..Self::new("namespaces of the machine", 32, namespaces::of_the_machine)
-            });
-        }
         gauges
+    }
+
+    /// The namespaces of the machine, named or not, where they can be counted: of a run that makes many, and others may make some.
+    pub(crate) fn of_the_machine() -> Option<Self> {
+        namespaces::of_the_machine().is_ok().then(|| Self {
+            late: Late::Smallest,
+            ..Self::new("namespaces of the machine", 32, namespaces::of_the_machine)
+        })
     }
 
     /// How it has grown: the largest reading of the first quarter, and one of the last; `None` where they are too few.

@@ -33,6 +33,7 @@ pub(crate) fn run(
     sandbox: &Sandbox,
 ) -> Result<String, Error> {
     let mut gauges = Gauge::usual(sandbox);
+    gauges.extend(Gauge::of_the_machine());
     let mut tally = Tally::default();
     let course = goal.begin();
     while course.goes_on(tally.moves) {
