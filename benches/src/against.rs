@@ -14,9 +14,6 @@ const BETWEEN_RUNS: f64 = 0.1;
 /// The same where copying is all that takes time: that goes by where pages lie, and by who else uses the cache.
 const BETWEEN_RUNS_OF_COPIES: f64 = 0.2;
 
-/// What fidelity is called, turned round.
-const TWIN: &str = "what a twin carries, to a restored connection";
-
 /// What a comparison has shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
@@ -35,48 +32,52 @@ impl Comparison {
     #[must_use]
     pub fn of(old: &Results, new: &Results) -> Self {
         let mut comparison = Self::default();
-        for latency in new.latencies.iter().filter(ours) {
-            let Some(before) = old.latencies.iter().find(|before| before.is_as(latency)) else {
-                continue;
-            };
-            let title = latency.title();
-            let standstill = (before.to_floor, latency.to_floor);
-            let slack = match latency.bytes >= LONG {
-                true => BETWEEN_RUNS_OF_COPIES,
-                false => BETWEEN_RUNS,
-            };
-            comparison.add(
-                format!("{title}: standstill to the floor's"),
-                standstill,
-                slack,
-            );
-            // How long the kernel takes to find memory depends on who else wants some.
-            if latency.subject != name::COLD {
-                let call = (before.call_to_floor, latency.call_to_floor);
-                comparison.add(format!("{title}: all of it to the floor's"), call, slack);
-            }
-        }
-        for crowd in &new.crowds {
-            let same = |it: &&Crowd| (it.sockets, it.threads) == (crowd.sockets, crowd.threads);
-            if let Some(before) = old.crowds.iter().find(same) {
-                comparison.add(crowd.title(), (before.to_one, crowd.to_one), BETWEEN_RUNS);
-            }
+        comparison.add_latencies(old, new);
+        for before in &old.crowds {
+            let same = |it: &&Crowd| (it.sockets, it.threads) == (before.sockets, before.threads);
+            let now = new.crowds.iter().find(same).and_then(|it| it.to_one);
+            comparison.add(before.title(), (before.to_one, now), BETWEEN_RUNS);
         }
         let slowness = |results: &Results| {
             let fidelity = results.fidelity.as_ref();
             fidelity.map(|fidelity| turned(fidelity.ratio))
         };
-        let carried = (slowness(old), slowness(new));
-        comparison.add(TWIN.to_owned(), carried, BETWEEN_RUNS);
+        let twin = "what a twin carries, to a restored connection".to_owned();
+        comparison.add(twin, (slowness(old), slowness(new)), BETWEEN_RUNS);
         comparison.count_again(old, new);
         comparison.count_calls(old, new);
-        comparison.missing = missing(old, new);
         comparison
+    }
+
+    fn add_latencies(&mut self, old: &Results, new: &Results) {
+        // Not the baseline's, which is not ours to judge.
+        let ours = |latency: &&Latency| latency.subject != name::BASELINE;
+        for before in old.latencies.iter().filter(ours) {
+            let now = new.latencies.iter().find(|now| now.is_as(before));
+            let title = before.title();
+            let slack = match before.bytes >= LONG {
+                true => BETWEEN_RUNS_OF_COPIES,
+                false => BETWEEN_RUNS,
+            };
+            let standstill = (before.to_floor, now.and_then(|it| it.to_floor));
+            self.add(
+                format!("{title}: standstill to the floor's"),
+                standstill,
+                slack,
+            );
+            // How long the kernel takes to find memory depends on who else wants some.
+            if before.subject != name::COLD {
+                let call = (before.call_to_floor, now.and_then(|it| it.call_to_floor));
+                self.add(format!("{title}: all of it to the floor's"), call, slack);
+            }
+        }
     }
 
     /// Of a ratio that is to be small.
     fn add(&mut self, title: String, (before, now): (Option<Ratio>, Option<Ratio>), slack: f64) {
-        let (Some(before), Some(now)) = (before, now) else {
+        let Some(before) = before else { return };
+        let Some(now) = now else {
+            self.missing.push(title);
             return;
         };
         self.compared += 1;
@@ -100,55 +101,47 @@ impl Comparison {
     }
 
     fn count_again(&mut self, old: &Results, new: &Results) {
-        for now in &new.undisturbed {
-            let same = old.undisturbed.iter().find(|it| it.pattern == now.pattern);
+        for before in &old.undisturbed {
+            let pattern = before.pattern;
+            let same = new.undisturbed.iter().find(|it| it.pattern == pattern);
             // More freezes have more occasions, and none is to be used.
-            if let Some(before) = same.filter(|it| it.freezes >= now.freezes) {
-                let pattern = now.pattern;
-                let retransmissions = [before, now].map(|it| it.retransmissions as u64);
-                self.count(format!("retransmissions, {pattern}"), retransmissions);
-                let resets = [before, now].map(|it| it.resets as u64);
-                self.count(format!("resets, {pattern}"), resets);
-            }
+            let Some(now) = same.filter(|it| it.freezes <= before.freezes) else {
+                let freezes = before.freezes;
+                self.missing
+                    .push(format!("{pattern}, {freezes} freezes at most"));
+                continue;
+            };
+            let retransmissions = [before, now].map(|it| it.retransmissions as u64);
+            self.count(format!("retransmissions, {pattern}"), retransmissions);
+            let resets = [before, now].map(|it| it.resets as u64);
+            self.count(format!("resets, {pattern}"), resets);
         }
     }
 
     /// Only in repair mode: how much is asked before depends on the kernel.
     fn count_calls(&mut self, old: &Results, new: &Results) {
-        for now in &new.calls {
-            let same = |it: &&Calls| {
-                (it.queue, it.bytes, &it.subject) == (now.queue, now.bytes, &now.subject)
-            };
+        if old.machine.root != new.machine.root {
             // A user who may not force sizes makes other calls.
-            let comparable = old.machine.root == new.machine.root;
-            if let Some(before) = old.calls.iter().find(same).filter(|_| comparable) {
-                let (queue, length, subject) = (now.queue, size(now.bytes), &now.subject);
-                let of = format!("{queue} queue of {length}, {subject}");
-                let paused = [before, now].map(|it| it.paused);
-                self.count(format!("system calls while paused, {of}"), paused);
-                let cycle = [before, now].map(Calls::of_a_cycle);
-                self.count(format!("system calls of a full cycle, {of}"), cycle);
-            }
+            let other = "system calls: of one run by root, and one by another user";
+            self.missing.push(other.to_owned());
+            return;
+        }
+        for before in &old.calls {
+            let (queue, length, subject) = (before.queue, size(before.bytes), &before.subject);
+            let of = format!("{queue} queue of {length}, {subject}");
+            let same = |it: &&Calls| {
+                (it.queue, it.bytes, &it.subject) == (before.queue, before.bytes, subject)
+            };
+            let Some(now) = new.calls.iter().find(same) else {
+                self.missing.push(format!("system calls, {of}"));
+                continue;
+            };
+            let paused = [before, now].map(|it| it.paused);
+            self.count(format!("system calls while paused, {of}"), paused);
+            let cycle = [before, now].map(Calls::of_a_cycle);
+            self.count(format!("system calls of a full cycle, {of}"), cycle);
         }
     }
-}
-
-/// What the earlier run has measured and this one has not, of what is ours to judge.
-fn missing(old: &Results, new: &Results) -> Vec<String> {
-    let gone = |it: &&Latency| !new.latencies.iter().any(|now| now.is_as(it));
-    let latencies = old.latencies.iter().filter(ours).filter(gone);
-    let mut missing: Vec<_> = latencies.map(Latency::title).collect();
-    let crowds = old.crowds.iter().map(Crowd::title);
-    missing.extend(crowds.filter(|title| !new.crowds.iter().any(|now| now.title() == *title)));
-    if old.fidelity.is_some() && new.fidelity.is_none() {
-        missing.push(TWIN.to_owned());
-    }
-    missing
-}
-
-/// Not the baseline's, which is not ours to judge.
-fn ours(latency: &&Latency) -> bool {
-    latency.subject != name::BASELINE
 }
 
 /// Of the other by the one.
@@ -230,13 +223,19 @@ mod tests {
         new.latencies.remove(0);
         new.crowds.clear();
         new.fidelity = None;
+        new.calls.remove(0);
+        new.undisturbed[0].freezes += 1;
         let missing = Comparison::of(&old, &new).missing;
-        assert_eq!(missing.len(), 2 + old.crowds.len(), "{missing:?}");
+        let ratios = old.crowds.iter().filter(|it| it.to_one.is_some()).count();
+        assert_eq!(missing.len(), 5 + ratios, "{missing:?}");
         assert_eq!(
             missing[0],
-            "pause, save, resume, receive queue of 64 KiB, soccr"
+            "pause, save, resume, receive queue of 64 KiB, soccr: standstill to the floor's"
         );
-        assert!(Comparison::of(&new, &old).missing.is_empty());
+        new.machine.root = !new.machine.root;
+        let missing = Comparison::of(&old, &new).missing;
+        assert!(missing.last().unwrap().starts_with("system calls: "));
+        assert!(Comparison::of(&old, &old).missing.is_empty());
     }
 
     #[test]

@@ -29,18 +29,19 @@ pub fn count(queue: Filled, bytes: usize) -> Result<Vec<Calls>, Error> {
     ];
     let mut all = Vec::new();
     for (mut subject, way) in subjects {
-        let (connection, another) = (network.open(bytes)?, network.open(bytes)?);
+        let is_floor = subject.name() == name::FLOOR;
+        let connection = network.open(bytes)?;
+        let another = (!is_floor).then(|| network.open(bytes)).transpose()?;
         let calls = network.host().enter(|| {
-            let is_floor = subject.name() == name::FLOOR;
             let socket = &connection.subject;
             let (beside_pause, paused) = match is_floor {
                 true => (0, counted(|| subject.pause_to_resume(socket))?.1),
                 false => pause(socket, way)?,
             };
             let (_, all) = counted(|| subject.save_and_close(connection.subject))?;
-            let closed = match is_floor {
-                true => all,
-                false => close(&another.subject, way)?,
+            let closed = match &another {
+                None => all,
+                Some(another) => close(&another.subject, way)?,
             };
             let ((), restore) = counted(|| subject.restore())?;
             let (_, resume) = counted(|| subject.resume())?;

@@ -22,7 +22,7 @@ pub struct Arguments {
     /// Write results.json, report.html and report.md with its plots into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// Compare with the results.json of an earlier run; exit code 1 where this one is worse
+    /// Compare with the results.json of an earlier run; exit code 1 where this one is worse, 2 where nothing can be compared
     #[arg(long, value_name = "OLD.json")]
     against: Option<PathBuf>,
     /// What cargo says to every benchmark

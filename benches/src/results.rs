@@ -150,7 +150,8 @@ pub struct Calls {
     pub beside_pause: u64,
     /// In repair mode, entering and leaving it included.
     pub paused: u64,
-    /// In repair mode, for a save of a connection that is closed: it is not left.
+    /// In repair mode, for a save of a connection that is closed: it is not left. Step by step, as everybody is measured: that is
+    /// one call more than `save_and_close` makes, and two where bytes were received.
     pub closed: u64,
     /// To restore the connection, up to the resume.
     pub restore: u64,

@@ -56,7 +56,9 @@ impl ControlGroup {
     /// # Errors
     /// What the kernel says, as where they have more.
     pub fn limit(&self, bytes: u64) -> io::Result<()> {
-        fs::write(self.0.join(LIMIT), bytes.to_string())
+        let file = self.0.join(LIMIT);
+        let written = fs::write(&file, bytes.to_string());
+        written.map_err(|error| at(&file, &format!("writing {bytes}: {error}")))
     }
 
     /// The most bytes that the sockets of the group ever had.
@@ -64,8 +66,10 @@ impl ControlGroup {
     /// # Errors
     /// What the kernel says, and where it says no number.
     pub fn peak(&self) -> io::Result<u64> {
-        let text = fs::read_to_string(self.0.join(PEAK))?;
-        text.trim().parse().map_err(io::Error::other)
+        let file = self.0.join(PEAK);
+        let text = fs::read_to_string(&file).map_err(|error| at(&file, &error))?;
+        let peak = text.trim().parse();
+        peak.map_err(|error| at(&file, &format!("{text:?}: {error}")))
     }
 
     /// The file that a process writes itself into, to be of this group.
@@ -80,6 +84,10 @@ impl Drop for ControlGroup {
         // Nothing can be done about a failure; an empty group costs next to nothing.
         let _ = fs::remove_dir(&self.0);
     }
+}
+
+fn at(file: &Path, what: &dyn std::fmt::Display) -> io::Error {
+    io::Error::other(format!("{}: {what}", file.display()))
 }
 
 /// The folder of the group that this process is in, by what the kernel says of groups and mounts.

@@ -140,13 +140,11 @@ impl Load<'_> {
         let start = Instant::now();
         let sockets = std::mem::take(&mut server.sockets);
         let saved = soccr::save_and_close_many(sockets, self.threads);
-        let mut snapshots: Vec<Snapshot> = saved.into_iter().collect::<Result<_, _>>()?;
+        let snapshots: Vec<Snapshot> = saved.into_iter().collect::<Result<_, _>>()?;
         times.save += start.elapsed();
-        for snapshot in &mut snapshots {
-            self.planted.in_a_snapshot(snapshot);
-        }
+        let changed = self.planted.in_snapshots(&snapshots);
         let start = Instant::now();
-        let restored = restore_all(&snapshots, self.threads)?;
+        let restored = restore_all(changed.as_deref().unwrap_or(&snapshots), self.threads)?;
         times.restore += start.elapsed();
         drop(locks);
         times.blocked += blocked.elapsed();

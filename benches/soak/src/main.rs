@@ -60,7 +60,7 @@ enum Kind {
 struct Arguments {
     /// What to run; without it, all of them
     kinds: Vec<Kind>,
-    /// Go on for so many minutes, shared among what is run, however many times that is
+    /// Go on for so many minutes, shared among what is run, however many times that is; a load for 8 rounds at least
     #[arg(long, value_name = "N")]
     minutes: Option<u32>,
     /// cycles: how many, 100000 unless told
@@ -91,8 +91,8 @@ impl Arguments {
         }
     }
 
-    /// So many times, or as often as its share of the time allows.
-    fn goal(&self, times: Option<u64>, usual: u64) -> Goal {
+    /// So many times, or as often as its share of the time allows, and at least so often.
+    fn goal(&self, times: Option<u64>, usual: u64, least: u64) -> Goal {
         let shares = u32::try_from(self.kinds().len()).unwrap_or(1);
         let time = |minutes: u32| Duration::from_secs(60 * u64::from(minutes)) / shares;
         let within = self.minutes.map(time);
@@ -100,19 +100,20 @@ impl Arguments {
         Goal {
             times: times.unwrap_or(otherwise),
             within,
+            least,
         }
     }
 
     fn run(&self, kind: Kind, sandbox: &Sandbox) -> Result<String, Error> {
         let planted = Planted::new(self.plant);
         match kind {
-            Kind::Cycles => cycles::run(self.goal(self.cycles, 100_000), planted, sandbox),
+            Kind::Cycles => cycles::run(self.goal(self.cycles, 100_000, 1), planted, sandbox),
             Kind::Moves => {
-                let goal = self.goal(self.moves, 10_000);
+                let goal = self.goal(self.moves, 10_000, 1);
                 moves::run(goal, self.moves_of_a_network, planted, sandbox)
             }
             Kind::Load => {
-                let goal = self.goal(self.rounds, ROUNDS);
+                let goal = self.goal(self.rounds, ROUNDS, ROUNDS);
                 load::run(goal, self.connections, planted, sandbox)
             }
         }

@@ -87,7 +87,10 @@ fn in_one_network(
     let flow = connection.flow();
     let [inbound, outbound] = [flow, flow.reversed()].map(|it| Match::tcp().flow(it));
     let (mut socket, peer) = (connection.server, connection.client);
+    let first = trio.holder().enter(|| soccr::save(&socket))??;
     let mut busy = Busy::start(&socket, peer)?;
+    // Nothing was said yet: from here both streams are counted.
+    busy.check(&first)?;
     while tally.moves < last && course.goes_on(tally.moves) {
         busy = busy.until_both_have_heard(&socket, BETWEEN)?;
         let locks = locks::around(&hosts, inbound, outbound)?;

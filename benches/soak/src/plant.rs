@@ -109,6 +109,15 @@ impl Planted {
         }
     }
 
+    /// What is restored instead of these, which nobody has changed; `None`: these.
+    pub(crate) fn in_snapshots(&self, snapshots: &[Snapshot]) -> Option<Vec<Snapshot>> {
+        (self.what == Some(Plant::Byte)).then(|| {
+            let mut changed = snapshots.to_vec();
+            changed.iter_mut().for_each(|it| self.in_a_snapshot(it));
+            changed
+        })
+    }
+
     /// When a network is not needed any more.
     pub(crate) fn done_with(&mut self, network: Trio) {
         if self.what == Some(Plant::Network) {

@@ -171,7 +171,7 @@ impl Talk {
     }
 
     /// Fails unless a snapshot has exactly what was not read and what may not have arrived, byte for byte, and says of both
-    /// streams that they have come as far as they have.
+    /// streams that they have come as far as they have. Where they begin the first one says: it is best taken before anything is said.
     pub(crate) fn check(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
         let (unread, queued) = (&snapshot.receive.bytes, &snapshot.send.bytes);
         let right = self.hears.check(self.read, unread);

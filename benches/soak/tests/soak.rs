@@ -123,7 +123,7 @@ fn stuck() -> Result<Completion, Failed> {
 
 fn of_a_load() -> Result<Completion, Failed> {
     let load = ["load", "--connections", "20"];
-    planted("byte", &load, " queue: at offset ")?;
+    planted("byte", &load, ", what is read: at offset ")?;
     planted(
         "reset",
         &load,

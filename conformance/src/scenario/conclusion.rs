@@ -156,7 +156,7 @@ impl World {
             flow: self.flow_of(end),
             stream: end.stream(),
             written: self.talk.written(end),
-            late_reset: self.may_reset_late() || self.fin_was_sent_again()?,
+            late_reset: self.may_reset_late(),
             lost_at_home: self.model.narrowed,
             timestamps: setup.timestamps != Clock::Off,
             sack: setup.sack,
@@ -165,8 +165,14 @@ impl World {
             homes: &self.homes[end as usize],
             restores: &self.restores[end as usize],
         };
-        life.judge(&traces)
-            .map_err(|stop| at(stop, &format!("the {end}")))
+        let judged = match life.judge(&traces) {
+            Err(Stop::Fail(_)) if self.fin_was_sent_again()? => {
+                let late_reset = true;
+                Life { late_reset, ..life }.judge(&traces)
+            }
+            judged => judged,
+        };
+        judged.map_err(|stop| at(stop, &format!("the {end}")))
     }
 }
 

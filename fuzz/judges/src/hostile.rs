@@ -92,7 +92,8 @@ pub(crate) enum Change {
 }
 
 impl Change {
-    /// Whether the connection is the same with it: what it says of the path, and how the application calls.
+    /// Whether the connection is the same with it: what is known of the path, which no restore applies, and what is the
+    /// application's own affair.
     pub(crate) fn is_harmless(&self) -> bool {
         matches!(
             self,

@@ -177,7 +177,11 @@ fn tail(ctx: &Context, family: Family) -> Verdict {
         !refused,
     )?;
     // A byte takes a byte at least. Of what is too much the kernel takes one packet (`__sk_mem_raise_allocated`), 64 KiB at most.
-    group.limit(group.peak()? - TAIL as u64 / 2)?;
+    let peak = group.peak()?;
+    let room = peak.checked_sub(TAIL as u64 / 2);
+    let room =
+        room.ok_or_else(|| Failure::new("the memory of it", "all that was written", peak))?;
+    group.limit(room)?;
     let refused = refused_in(&group, &traveller, &saved, &told, Some(TAIL))?;
     expect(
         "the restore with memory for what was sent",
