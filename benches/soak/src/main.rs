@@ -2,8 +2,8 @@
 //! `load` of many connections at once.
 //!
 //! Every byte of every stream is checked at both ends, and in every snapshot; no host may have sent a reset; memory,
-//! descriptors, sockets (of moves: namespaces, which have them all) and namespaces, read at regular counts, may not grow. It is a package of its own, apart from the
-//! benchmarks: those measure how long something takes, this one asks whether it holds.
+//! descriptors, sockets (of moves: the namespaces that have them) and namespaces, read at regular counts, may not grow. It is
+//! a package of its own, apart from the benchmarks: those measure how long something takes, this one asks whether it holds.
 
 mod busy;
 mod clients;
