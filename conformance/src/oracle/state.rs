@@ -75,7 +75,7 @@ impl KernelView {
     }
 
     /// What this view becomes when an acknowledgement that was due leaves: the one that the timer sends some 40 ms after
-    /// a FIN came in, in repair mode too. It announces the window anew, and never takes any of it back.
+    /// a FIN or a segment came in, in repair mode too. It announces the window anew, and never takes any of it back.
     pub fn allow_acknowledgement(&mut self, actual: &Self) {
         let edge = |window: &[u32; 5]| Seq(window[3].wrapping_add(window[4]));
         let acknowledged = actual.window[4] == self.rcv_nxt && actual.window[4] != self.window[4];
