@@ -159,10 +159,7 @@ fn queue(ctx: &Context, plan: Plan) -> Verdict {
 /// The sockets of a group have memory for what was sent, and for some of what was not.
 fn tail(ctx: &Context, family: Family) -> Verdict {
     let group = ControlGroup::with_tcp_memory(PLENTY)?;
-    let pair = ctx.build(sizes(Pair::builder(), &format!("4096 {ROOM} {ROOM}")))?;
-    let capture = ctx.capture(pair.a())?;
-    let connection = pair.connection(family).open()?;
-    let mut traveller = Traveller::new(ctx, pair, capture, connection);
+    let mut traveller = roomy(ctx, family)?;
     traveller.send_unacknowledged(SENT + TAIL)?;
     let saved = traveller.save()?;
     traveller.show_attempts()?;
@@ -193,6 +190,14 @@ fn tail(ctx: &Context, family: Family) -> Verdict {
     traveller.conclude(ctx, &saved, &restored, Probes::One)
 }
 
+/// A connection whose buffers have room for everything.
+fn roomy(ctx: &Context, family: Family) -> Result<Traveller, Stop> {
+    let pair = ctx.build(sizes(Pair::builder(), &format!("4096 {ROOM} {ROOM}")))?;
+    let capture = ctx.capture(pair.a())?;
+    let connection = pair.connection(family).open()?;
+    Ok(Traveller::new(ctx, pair, capture, connection))
+}
+
 /// Whether a member of the group is refused the restore, for want of memory for the part of a queue that has so many bytes, or for
 /// any.
 fn refused_in(
@@ -212,10 +217,7 @@ fn refused_in(
 /// The sockets of the whole machine have none: a save takes none either.
 fn machine(ctx: &Context, family: Family, queue: Queue) -> Verdict {
     Scarce::possible(ctx)?;
-    let pair = ctx.build(sizes(Pair::builder(), &format!("4096 {ROOM} {ROOM}")))?;
-    let capture = ctx.capture(pair.a())?;
-    let connection = pair.connection(family).open()?;
-    let mut traveller = Traveller::new(ctx, pair, capture, connection);
+    let mut traveller = roomy(ctx, family)?;
     match queue {
         Queue::Receive => traveller.write_until_stalled(End::Peer, LARGE)?,
         Queue::Send => traveller.send_unacknowledged(LARGE)?,
