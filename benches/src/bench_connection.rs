@@ -1,6 +1,7 @@
 //! Connections with one queue filled, between two hosts of a lab.
 
 use crate::error::Error;
+use crate::stream;
 use lab::{Blackhole, Direction, Family, Flow, Host, Match, Pair, wait};
 use serde::{Deserialize, Serialize};
 use soccr::raw::{self, MSG_DONTWAIT, Opt};
@@ -51,6 +52,8 @@ pub struct BenchConnection {
     pub peer: TcpStream,
     /// What keeps the peer's acknowledgements away, where the queue waits for them.
     pub deaf: Option<Blackhole>,
+    /// How much was written so far, all of it by one end: the first [bytes](stream::bytes) of a stream.
+    pub written: usize,
 }
 
 /// How often the peer is asked for room while what it has no room for is written.
@@ -112,9 +115,17 @@ impl BenchNetwork {
         let connection = self.pair.connection(Family::V4).open()?;
         let (subject, peer) = (connection.client, connection.server);
         let mut deaf = None;
+        let from = match self.filled {
+            Filled::Receive => &peer,
+            Filled::Sent | Filled::Unsent => &subject,
+        };
+        let mut filler = Filler {
+            socket: from,
+            written: 0,
+        };
         match self.filled {
             Filled::Receive => {
-                fill(&peer, bytes)?;
+                filler.fill(bytes)?;
                 let arrived = || raw::siocinq(&subject).is_ok_and(|inq| inq as usize == bytes);
                 wait::until("the receive queue is filled", PATIENCE, arrived)?;
             }
@@ -122,7 +133,7 @@ impl BenchNetwork {
                 let flow = Flow::new(peer.local_addr()?, subject.local_addr()?);
                 let answers = Match::tcp().flow(flow);
                 deaf = Some(self.host().blackhole(Direction::Ingress, answers)?);
-                let written = count_as_sent(&subject, bytes);
+                let written = filler.count_as_sent(bytes);
                 // Whatever became of it, nobody measures a socket that is in repair mode.
                 raw::set_int(&subject, Opt::TCP_REPAIR, raw::TCP_REPAIR_OFF_NO_WP)?;
                 written?;
@@ -130,9 +141,9 @@ impl BenchNetwork {
             // The peer's window takes the first few kilobytes; what is left is the queue.
             Filled::Unsent if bytes > 0 => {
                 for _ in 0..PROBES {
-                    close_window(&subject)?;
+                    filler.close_window()?;
                     let left = bytes.saturating_sub(raw::siocoutq(&subject)? as usize);
-                    fill(&subject, left)?;
+                    filler.fill(left)?;
                     // Each resume is a probe, and the peer may find room that it has not told of.
                     raw::set_int(&subject, Opt::TCP_REPAIR, raw::TCP_REPAIR_ON)?;
                     raw::set_int(&subject, Opt::TCP_REPAIR, raw::TCP_REPAIR_OFF)?;
@@ -142,7 +153,9 @@ impl BenchNetwork {
             }
             Filled::Sent | Filled::Unsent => {}
         }
+        let written = filler.written;
         Ok(BenchConnection {
+            written,
             subject,
             peer,
             deaf,
@@ -150,37 +163,53 @@ impl BenchNetwork {
     }
 }
 
-/// Fills the send queue as a restore does it: the kernel takes the bytes for sent, and sends the first of them again whenever
-/// its timer goes off. Leaves the socket in repair mode.
-fn count_as_sent(socket: &TcpStream, bytes: usize) -> Result<(), Error> {
-    raw::set_int(socket, Opt::TCP_REPAIR, raw::TCP_REPAIR_ON)?;
-    raw::set_int(socket, Opt::TCP_REPAIR_QUEUE, raw::TCP_SEND_QUEUE)?;
-    fill(socket, bytes)
+/// Who fills a queue: each write goes on with the stream where the last one has ended.
+struct Filler<'a> {
+    socket: &'a TcpStream,
+    written: usize,
 }
 
-/// Writes until the peer's window is closed and some bytes wait.
-fn close_window(socket: &TcpStream) -> Result<(), Error> {
-    // Nothing waits for an acknowledgement: what waits, waits for the window.
-    socket.set_nodelay(true)?;
-    wait::until("the window is closed", CLOSING, || {
-        while raw::siocoutqnsd(socket).is_ok_and(|unsent| unsent == 0) {
-            let _ = raw::send(socket, &[0; 512], MSG_DONTWAIT);
-        }
-        // And the rest has been acknowledged.
-        raw::siocoutqnsd(socket).ok() == raw::siocoutq(socket).ok()
-    })?;
-    socket.set_nodelay(false)?;
-    Ok(())
-}
+impl Filler<'_> {
+    /// Fills the send queue as a restore does it: the kernel takes the bytes for sent, and sends the first of them again
+    /// whenever its timer goes off. Leaves the socket in repair mode.
+    fn count_as_sent(&mut self, bytes: usize) -> Result<(), Error> {
+        raw::set_int(self.socket, Opt::TCP_REPAIR, raw::TCP_REPAIR_ON)?;
+        raw::set_int(self.socket, Opt::TCP_REPAIR_QUEUE, raw::TCP_SEND_QUEUE)?;
+        self.fill(bytes)
+    }
 
-fn fill(socket: &TcpStream, bytes: usize) -> Result<(), Error> {
-    let data = vec![0x5a; bytes];
-    let mut rest = &data[..];
-    wait::until("everything is written", PATIENCE, || {
-        while let Ok(count @ 1..) = raw::send(socket, rest, MSG_DONTWAIT) {
-            rest = &rest[count..];
-        }
-        rest.is_empty()
-    })?;
-    Ok(())
+    /// Writes until the peer's window is closed and some bytes wait.
+    fn close_window(&mut self) -> Result<(), Error> {
+        let socket = self.socket;
+        // Nothing waits for an acknowledgement: what waits, waits for the window.
+        socket.set_nodelay(true)?;
+        wait::until("the window is closed", CLOSING, || {
+            while raw::siocoutqnsd(socket).is_ok_and(|unsent| unsent == 0) {
+                self.write(&stream::bytes(self.written..self.written + 512));
+            }
+            // And the rest has been acknowledged.
+            raw::siocoutqnsd(socket).ok() == raw::siocoutq(socket).ok()
+        })?;
+        socket.set_nodelay(false)?;
+        Ok(())
+    }
+
+    fn fill(&mut self, bytes: usize) -> Result<(), Error> {
+        let data = stream::bytes(self.written..self.written + bytes);
+        let mut rest = &data[..];
+        wait::until("everything is written", PATIENCE, || {
+            while let count @ 1.. = self.write(rest) {
+                rest = &rest[count..];
+            }
+            rest.is_empty()
+        })?;
+        Ok(())
+    }
+
+    /// Writes what there is room for, and returns how much that was.
+    fn write(&mut self, data: &[u8]) -> usize {
+        let written = raw::send(self.socket, data, MSG_DONTWAIT).unwrap_or(0);
+        self.written += written;
+        written
+    }
 }

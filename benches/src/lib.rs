@@ -29,6 +29,7 @@ pub mod results;
 pub mod run;
 pub mod standstill;
 pub mod statistics;
+pub mod stream;
 pub mod subject;
 pub mod table;
 pub mod targets;

@@ -2,11 +2,12 @@
 
 mod reader;
 
-use self::reader::{Reader, chunk};
+use self::reader::Reader;
 use crate::error::Error;
 use crate::hop::{Absence, freeze_and_thaw, move_to_other_host};
 use crate::results::Outage;
 use crate::statistics::Distribution;
+use crate::stream;
 use crate::subject::{Baseline, Subject, name, restorers};
 use lab::{Capture, Family, Flow, Pair, Trace, Trio};
 use soccr::raw::{self, Opt};
@@ -168,7 +169,7 @@ fn transfer(socket: &mut TcpStream, mut sent: u64, time: Duration) -> Result<u64
     socket.set_write_timeout(Some(PATIENCE))?;
     let start = Instant::now();
     while start.elapsed() < time {
-        let chunk = chunk(sent);
+        let chunk = stream::chunk(sent);
         let written = socket.write_all(chunk);
         written.map_err(|error| waited(error, "the sender could send nothing more"))?;
         sent += chunk.len() as u64;

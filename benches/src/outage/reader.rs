@@ -2,29 +2,16 @@
 
 use super::waited;
 use crate::error::Error;
+use crate::stream::{CHUNK, chunk};
 use std::io::Read;
 use std::net::TcpStream;
-use std::sync::LazyLock;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How much is written, or read, at a time.
-const CHUNK: usize = 64 << 10;
-/// A prime number: a chunk that comes too early, too late or twice is another one.
-const PERIOD: usize = 251;
 /// In which a rate is measured that counts as recovered.
 const WINDOW: Duration = Duration::from_millis(20);
 /// What counts as recovered.
 const RECOVERED: f64 = 0.9;
-
-static PATTERN: LazyLock<Vec<u8>> =
-    LazyLock::new(|| (0..CHUNK + PERIOD).map(|at| (at % PERIOD) as u8).collect());
-
-/// What is sent behind so many bytes.
-pub(super) fn chunk(sent: u64) -> &'static [u8] {
-    let start = (sent % PERIOD as u64) as usize;
-    &PATTERN[start..start + CHUNK]
-}
 
 /// A thread that reads to the end.
 pub(super) struct Reader(JoinHandle<Result<Reads, Error>>);
@@ -156,11 +143,5 @@ mod tests {
         let around = reads(start).around(start + MS * 100, MS * 3);
         let times: Vec<_> = around.iter().map(|(ms, _)| ms.round() as i64).collect();
         assert_eq!(times, [-3, -2, -1, 0, 1, 2, 3]);
-    }
-
-    #[test]
-    fn a_chunk_out_of_its_place_is_another_one() {
-        assert_eq!(chunk(0), chunk(PERIOD as u64));
-        assert_ne!(chunk(0), chunk(CHUNK as u64));
     }
 }
