@@ -23,6 +23,7 @@ const FORCED_REUSE: i32 = 2;
 pub struct Held {
     pub(crate) reuse_address: bool,
     pub(crate) tail: Option<Tail>,
+    pub(crate) probe: Probe,
 }
 
 /// What waits to be sent at the resume.
@@ -59,6 +60,7 @@ impl Held {
         Ok(Self {
             reuse_address,
             tail: None,
+            probe: Probe::Send,
         })
     }
 
@@ -95,7 +97,8 @@ impl Held {
         Ok((saved.stay()?, info))
     }
 
-    /// Resumes the socket: one window probe of an ESTABLISHED connection, then whatever was waiting to be sent.
+    /// Resumes the socket: one window probe of an ESTABLISHED connection, where [`Restored::resume`](crate::Restored::resume)
+    /// would send one, then whatever was waiting to be sent.
     ///
     /// `SO_REUSEADDR` is as it was, or as it was set during the pause.
     ///
@@ -106,7 +109,7 @@ impl Held {
         let (fd, step) = (socket.as_fd(), Step::Resume);
         let no_delay = self.no_delay(fd)?;
         let reuse = sys::get_int(fd, Opt::SO_REUSEADDR).at(step, Opt::SO_REUSEADDR.getting)?;
-        let left = persist(|| Switch::current().leave(fd, Probe::Send));
+        let left = persist(|| Switch::current().leave(fd, self.probe));
         left.at(step, Opt::TCP_REPAIR.setting)?;
         let reuse_address = chosen_reuse(reuse).unwrap_or(self.reuse_address);
         Self {

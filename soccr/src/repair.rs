@@ -5,8 +5,10 @@ use crate::ingress::{self, Filter, Instruction};
 use crate::raw::{MSG_DONTWAIT, MSG_PEEK, Opt};
 use crate::report::PauseReport;
 use crate::settings::SaveSettings;
+use crate::snapshot::Snapshot;
 use crate::switch::Switch;
 use crate::sys;
+use crate::window::Window;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
@@ -18,6 +20,25 @@ pub(crate) enum Probe {
     Send,
     /// Nothing leaves; on a kernel that cannot (before 4.19), one probe.
     Omit,
+}
+
+impl Probe {
+    /// Whether one is sent when a connection is resumed that is what this snapshot says.
+    ///
+    /// A probe tells of all the room that there is, in a segment below the peer's window, from which the peer takes none
+    /// (`tcp_validate_incoming`). The kernel counts it as told (`tcp_select_window`), and unless the room is twice that when
+    /// the application has read, sends no update (`tcp_cleanup_rbuf`): a peer that knows of none then waits for its own next
+    /// probe, for minutes where it has waited before. So none is sent where reading is what tells the peer, unless something
+    /// waits to be sent: that wants the peer's window, and its acknowledgement.
+    pub(crate) fn at_resume(snapshot: &Snapshot) -> Self {
+        let left = |window: Window| window.left_to_receive(snapshot.rcv_nxt()) as usize;
+        let unread = snapshot.receive.bytes.len();
+        let is_behind = snapshot.window.is_some_and(|window| left(window) < unread);
+        match is_behind && snapshot.send.bytes.is_empty() {
+            true => Self::Omit,
+            false => Self::Send,
+        }
+    }
 }
 
 /// A socket in repair mode; dropping the guard resumes it.

@@ -73,6 +73,7 @@ impl Restored {
                     .then_some(Tail {
                         ends: snapshot.state.owes_fin(),
                     }),
+                probe: Probe::at_resume(snapshot),
             },
             filter: (settings.ingress_lock || snapshot.filter != Filter::default())
                 .then(|| snapshot.filter.clone()),
@@ -89,8 +90,9 @@ impl Restored {
         &self.losses
     }
 
-    /// Brings the connection to life: one window probe, then whatever was waiting to be sent. An attempt to connect
-    /// sends its SYN: only then is there a socket that an answer finds, so that what comes in has to be blocked until
+    /// Brings the connection to life: one window probe, then whatever was waiting to be sent. No probe is sent where there is
+    /// nothing to send, and more waits to be read than the peer knows that it may send: as before the save, it is told of room
+    /// when that is read (before kernel 4.19 a probe is sent all the same). An attempt to connect sends its SYN: only then is there a socket that an answer finds, so that what comes in has to be blocked until
     /// this has returned.
     ///
     /// # Errors
@@ -101,7 +103,7 @@ impl Restored {
         let no_delay = self.held.no_delay(fd)?;
         self.prepare()?;
         if self.kind.ends_in_repair() {
-            let left = persist(|| self.switch.leave(fd, Probe::Send));
+            let left = persist(|| self.switch.leave(fd, self.held.probe));
             if left.is_err() {
                 // Still in repair mode, where it vanishes: unless a helper that is late lets it speak first.
                 let _ = hide(fd);

@@ -291,13 +291,15 @@ impl Saved<'_> {
         }
     }
 
-    /// Resumes the socket, with one window probe: the connection runs on.
+    /// Resumes the socket, with a window probe where [`Restored::resume`](crate::Restored::resume) would send one: the
+    /// connection runs on.
     ///
     /// # Errors
     /// What the kernel says to leaving repair mode.
     #[doc(alias = "libsoccr_resume")]
     pub fn resume(self) -> Result<Snapshot, Error> {
-        Ok(self.finish(Probe::Send)?.0)
+        let probe = Probe::at_resume(&self.snapshot);
+        Ok(self.finish(probe)?.0)
     }
 
     /// Leaves the socket in repair mode: closing its last descriptor then makes it vanish without a packet.

@@ -136,6 +136,12 @@ impl Window {
         }
     }
 
+    /// How much the peer knows that it may still send to a socket that has received up to `rcv_nxt`, bytes (kernel
+    /// `tcp_receive_window`).
+    pub(crate) fn left_to_receive(&self, rcv_nxt: Seq) -> u32 {
+        u32::try_from(self.rcv_wup + self.rcv_wnd - rcv_nxt).unwrap_or(0)
+    }
+
     /// The same right edge for a socket that has received no further than `rcv_nxt`.
     pub(crate) fn not_after(self, rcv_nxt: Seq) -> Self {
         if !self.rcv_wup.after(rcv_nxt) {
@@ -205,6 +211,18 @@ mod tests {
         assert_eq!(accepted.rcv_wup + accepted.rcv_wnd, retracted.snd_wl1);
         assert_eq!(accepted.snd_wl1, retracted.snd_wl1);
         assert_eq!(window().acceptable(RCV_NXT), window());
+    }
+
+    #[test]
+    fn what_was_received_since_it_was_told_is_no_room_any_more() {
+        let left = |behind| {
+            Window {
+                rcv_wup: RCV_NXT.back(behind),
+                ..window()
+            }
+            .left_to_receive(RCV_NXT)
+        };
+        assert_eq!([0, 299, 300, 301].map(left), [300, 1, 0, 0]);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub struct WireRules<'a> {
 /// How many window probes may be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probes {
-    /// Exactly one.
+    /// Exactly one; at most one of a connection whose peer is told of its room when it is read (see [`told_when_read`]).
     One,
     /// One or more.
     AtLeastOne,
@@ -178,6 +178,12 @@ impl WireRules<'_> {
 
     fn count_probes(&self, probes: usize) -> Verdict {
         match self.probes {
+            Probes::One if told_when_read(self.snapshot) => expect(
+                "window probes after the resume",
+                "at most 1",
+                probes,
+                probes <= 1,
+            ),
             Probes::One => expect_eq("window probes after the resume", probes, 1),
             Probes::AtLeastOne => expect(
                 "window probes after the resume",
@@ -188,6 +194,18 @@ impl WireRules<'_> {
             Probes::NoneDue => Ok(()),
         }
     }
+}
+
+/// Whether the peer knows of less room than there are bytes to be read, and nothing waits to be sent: it is told of more when
+/// they are read, unless a probe was sent first (`tcp_cleanup_rbuf`, `tcp_select_window`).
+#[must_use]
+pub fn told_when_read(snapshot: &Snapshot) -> bool {
+    let Some(window) = snapshot.window else {
+        return false;
+    };
+    let known = (window.rcv_wup + window.rcv_wnd) - snapshot.rcv_nxt();
+    let is_behind = (known.max(0) as usize) < snapshot.receive.bytes.len();
+    is_behind && snapshot.send.bytes.is_empty()
 }
 
 /// What the host has said last, which it must not take back.

@@ -181,6 +181,12 @@ pub(super) static SABOTEURS: &[Saboteur] = &[
         |call| another_int(call, REPAIR, TCP_REPAIR_OFF, TCP_REPAIR_OFF_NO_WP),
     ),
     Saboteur::call(
+        "resumed-with-needless-probe",
+        "resumes with a window probe where that keeps the kernel from telling the peer of its room",
+        &["restore/window/told-when-read/*"],
+        |call| another_int(call, REPAIR, TCP_REPAIR_OFF_NO_WP, TCP_REPAIR_OFF),
+    ),
+    Saboteur::call(
         "resumed-with-two-probes",
         "resumes with two window probes",
         &["restore/small-empty/*", "restore/empty-empty/*"],

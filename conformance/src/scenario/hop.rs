@@ -11,6 +11,7 @@ use crate::journey::{Privileges, by_image};
 use crate::oracle::state::KernelView;
 use crate::oracle::stream::End;
 use crate::oracle::table;
+use crate::oracle::wire::told_when_read;
 use crate::subject::{self, Refusal};
 use crate::verdict::{Stop, Verdict, expect_eq};
 use lab::{Blackhole, Direction, Flow, Match};
@@ -260,7 +261,7 @@ impl World {
                 snd_nxt,
                 snd_una: (snapshot.state != TcpState::Close).then(|| snapshot.snd_una()),
                 has_peer_fin: snapshot.state.has_peer_fin(),
-                probe: snapshot.state == TcpState::Established,
+                probe: snapshot.state == TcpState::Established && !told_when_read(snapshot),
                 more_probes: self.model.keeps_alive[end as usize]
                     || window < self.model.setup.segment()
                     || snapshot.send.unsent > 0,

@@ -1,6 +1,6 @@
 //! Windows and segments: what the kernel would refuse or forget without help.
 
-use crate::case::Case;
+use crate::case::{Case, Need};
 use crate::context::Context;
 use crate::journey::{Lock, Negotiated, PATIENCE, Plan, Receive, Saved, Send, Traveller};
 use crate::oracle::stream::End;
@@ -16,6 +16,9 @@ const TIMESTAMPS_LEN: u32 = 12;
 /// More than the receive buffer of the baseline, and no more than an ordinary user may ask for where
 /// `net.core.rmem_max` has its default of 212992.
 const ROOM: i32 = 200_000;
+
+/// The bit of the receive buffer in `SO_BUF_LOCK`.
+const RECEIVE_LOCK: u8 = 2;
 
 const FAMILIES: [Family; 3] = [Family::V4, Family::V6, Family::V4Mapped];
 
@@ -34,6 +37,15 @@ pub(super) fn cases() -> Vec<Case> {
             &["A9"],
             move |ctx| update_due(ctx, family),
         ));
+        cases.push(
+            Case::new(
+                format!("restore/window/told-when-read/{family}"),
+                "a peer that waits for room is told of it as soon as the application of a restored connection reads",
+                &["A4", "B24"],
+                move |ctx| told_when_read(ctx, family),
+            )
+            .needs(&[Need::QuietOff]),
+        );
         cases.push(Case::new(
             format!("restore/segments/full-size/{family}"),
             "a restored connection goes on with full segments",
@@ -89,6 +101,34 @@ fn update_due(ctx: &Context, family: Family) -> Verdict {
         .block_ingress(&traveller.pair, traveller.flow)?;
     raw::set_int(&traveller.subject, Opt::SO_RCVBUF, ROOM)?;
     traveller.travel(ctx, Probes::One)
+}
+
+/// The restored buffer has more room: a resume that asks for the peer's window tells of it, in a segment from which the peer
+/// takes none, and the kernel has nothing more to tell when the application reads.
+fn told_when_read(ctx: &Context, family: Family) -> Verdict {
+    let mut traveller = Traveller::open(ctx, family)?;
+    traveller.fill(Receive::Full, Send::Empty)?;
+    let mut saved = traveller.save()?;
+    saved.snapshot.buffers.receive = 2 * ROOM as u32;
+    saved.snapshot.buffers.locks = Some(RECEIVE_LOCK);
+    // A resume would take the lock away: no probe of the peer is to ask for the window.
+    let lock = std::mem::take(&mut traveller.lock);
+    let restored = traveller.arrive(&saved)?;
+    while raw::siocinq(&restored)? > 0 {
+        traveller.talk.read(End::Subject, &restored)?;
+    }
+    let window = || raw::tcp_info(&traveller.peer).map(|info| info.snd_wnd);
+    let told = wait::until("the peer knows of room", PATIENCE, || {
+        window().is_ok_and(|it| it > 0)
+    });
+    expect(
+        "the window that the peer knows of when all is read",
+        "more than 0",
+        window()?,
+        told.is_ok(),
+    )?;
+    drop(lock);
+    traveller.conclude(ctx, &saved, &restored, Probes::One)
 }
 
 /// A flight that was lost is restored as if it had never been sent, while nothing of the peer comes through.

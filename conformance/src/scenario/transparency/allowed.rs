@@ -180,12 +180,13 @@ pub(super) const ALLOWED: &[Allowed] = &[
     },
     Allowed {
         name: "a window update that comes later",
-        why: "the probe of a resume announces more room than the saved socket had told; the peer does not take that from a \
-              segment before its window, the restored socket takes it as told, and a read sends no update: what waited \
-              goes on with the peer's next probe (tcp_select_window, tcp_cleanup_rbuf)",
+        why: "the probe of a resume, which is sent where something waits to be sent, announces more room than the saved socket \
+              had told; the peer does not take that from a segment before its window, the restored socket takes it as told, \
+              and a read sends no update: what waited goes on with the peer's next probe (tcp_select_window, tcp_cleanup_rbuf)",
         allows: Allows::Fact(|changed, context| {
             [End::Subject, End::Peer].into_iter().any(|end| {
                 context.held_up_before[end as usize]
+                    && context.held_up(end.other())
                     && context.saved[end.other() as usize]
                     && changed.name == format!("{end}: waits for a window")
                     && changed.values[1] == "yes"
