@@ -8,7 +8,7 @@ use super::world::{PATIENCE, World, at};
 use crate::oracle::peer::{self, OLDER_CLOCKS, PEER_TELLTALES, TELLTALES};
 use crate::oracle::stream::End;
 use crate::verdict::{Stop, Verdict, expect};
-use lab::{Trace, wait};
+use lab::{Flow, Trace, wait};
 use soccr::{Seq, TcpState, raw};
 
 /// Bytes that each end writes once all is over.
@@ -31,16 +31,24 @@ impl World {
         self.is_disordered() || self.model.lossy_end
     }
 
-    /// Whether the end of a stream was sent twice, because the answer has taken longer than a timer waits: what acknowledges the
-    /// second one can come to an end that is over by the acknowledgement of the first.
-    fn fin_was_sent_again(&self) -> Result<bool, Stop> {
+    /// Judges strictly, and what does not hold then once more with a RST allowed, if something has come behind the end of its
+    /// stream.
+    fn judge_resets(&self, judge: impl Fn(bool) -> Verdict) -> Verdict {
+        match judge(self.may_reset_late()) {
+            Err(Stop::Fail(_)) if self.something_was_late()? => judge(true),
+            judged => judged,
+        }
+    }
+
+    /// Whether something of a stream has come behind its end: sent again, because the answer has taken longer than a timer waits,
+    /// or sent before, by a timer on another processor. What answers it can come to an end that is over by then.
+    fn something_was_late(&self) -> Result<bool, Stop> {
         let captures = self.captures.iter().flatten();
         let traces = captures
             .map(|capture| capture.trace())
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(traces
-            .iter()
-            .any(|trace| has_fin_again(&trace.of(&self.flow))))
+        let mut traces = traces.iter().map(|trace| trace.of(&self.flow));
+        Ok(traces.any(|trace| has_late(&trace)))
     }
 
     /// Lets everything arrive, lets both ends talk and close, and asks what can only be asked of the whole.
@@ -105,31 +113,24 @@ impl World {
     /// No host has counted what an undisturbed connection does not cause.
     pub(super) fn expect_undisturbed(&self) -> Verdict {
         let disordered = self.is_disordered();
+        let hosts = || self.hosts.all().into_iter().zip(&self.counters);
         // What a timer sends on one processor may be overtaken by what an application sends on another: a clock of microseconds
         // always tells, and one of milliseconds where a processor had much else to do (285 ms were seen). So nobody is asked here
         // for what is older; what the clocks say is judged on the wire, where it was sent.
-        let moves = |name: &str| {
+        let moves = |name: &str, may_reset: bool| {
             disordered && MOVED_BY_DISORDER.contains(&name)
                 || name == OLDER_CLOCKS
-                || self.may_reset_late() && name == RESETS
+                || may_reset && name == RESETS
         };
-        let unmoved = |excused: &[&str]| {
+        self.judge_resets(|may_reset| {
             let telltales = TELLTALES.iter().copied();
-            let telltales: Vec<_> = telltales
-                .filter(|name| !moves(name) && !excused.contains(name))
-                .collect();
-            let mut hosts = self.hosts.all().into_iter().zip(&self.counters);
-            hosts.try_for_each(|(host, before)| peer::expect_unmoved(host, before, &telltales))
-        };
-        match unmoved(&[]) {
-            Err(Stop::Fail(_)) if self.fin_was_sent_again()? => unmoved(&[RESETS])?,
-            judged => judged?,
-        }
+            let telltales: Vec<_> = telltales.filter(|name| !moves(name, may_reset)).collect();
+            hosts().try_for_each(|(host, before)| peer::expect_unmoved(host, before, &telltales))
+        })?;
         // A silent close counts as a reset: where the peer was never closed, none is due.
         if self.restores[End::Peer as usize].is_empty() && !disordered {
             let peer = self.hosts.of(End::Peer);
-            let all = self.hosts.all().into_iter().zip(&self.counters);
-            for (_, before) in all.filter(|(host, _)| host.name() == peer.name()) {
+            for (_, before) in hosts().filter(|(host, _)| host.name() == peer.name()) {
                 peer::expect_unmoved(peer, before, PEER_TELLTALES)?;
             }
         }
@@ -152,11 +153,11 @@ impl World {
                 End::Peer => Seq(peer),
             }),
         };
-        let life = Life {
+        let life = |may_reset: bool| Life {
             flow: self.flow_of(end),
             stream: end.stream(),
             written: self.talk.written(end),
-            late_reset: self.may_reset_late(),
+            late_reset: may_reset,
             lost_at_home: self.model.narrowed,
             timestamps: setup.timestamps != Clock::Off,
             sack: setup.sack,
@@ -165,20 +166,27 @@ impl World {
             homes: &self.homes[end as usize],
             restores: &self.restores[end as usize],
         };
-        let judged = match life.judge(&traces) {
-            Err(Stop::Fail(_)) if self.fin_was_sent_again()? => {
-                let late_reset = true;
-                Life { late_reset, ..life }.judge(&traces)
-            }
-            judged => judged,
-        };
-        judged.map_err(|stop| at(stop, &format!("the {end}")))
+        self.judge_resets(|may_reset| life(may_reset).judge(&traces))
+            .map_err(|stop| at(stop, &format!("the {end}")))
     }
 }
 
-fn has_fin_again(trace: &Trace) -> bool {
-    let again = trace.annotated().retransmissions();
-    again.first(|it| it.segment.flags.fin()).is_some()
+/// Whether something below the end of a stream comes behind its FIN.
+fn has_late(trace: &Trace) -> bool {
+    let mut ends: Vec<(Flow, Seq)> = Vec::new();
+    trace.segments().any(|segment| {
+        let flags = segment.flags;
+        let end = ends.iter().find(|(flow, _)| *flow == segment.flow);
+        match end {
+            Some((_, end)) => !flags.rst() && !flags.syn() && Seq(segment.seq).before(*end),
+            None => {
+                if flags.fin() {
+                    ends.push((segment.flow, Seq(segment.end_seq())));
+                }
+                false
+            }
+        }
+    })
 }
 
 #[cfg(test)]
@@ -188,6 +196,7 @@ mod tests {
 
     const ACK: u8 = 0x10;
     const FIN: u8 = 0x11;
+    const RST: u8 = 0x04;
 
     /// A segment without data, as it was sent.
     fn packet(time: u64, seq: u32, flags: u8) -> Packet {
@@ -202,14 +211,16 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_was_sent_twice_is_seen_and_one_that_was_sent_once_is_not() {
-        let again = |flags: &[(u32, u8)]| {
+    fn what_comes_behind_the_end_of_its_stream_is_late_and_a_reset_is_not() {
+        let late = |flags: &[(u32, u8)]| {
             let packets = (0..)
                 .zip(flags)
                 .map(|(time, (seq, flags))| packet(time, *seq, *flags));
-            has_fin_again(&Trace::of_packets("a/veth0", packets))
+            has_late(&Trace::of_packets("a/veth0", packets))
         };
-        assert!(!again(&[(5, ACK), (5, FIN), (6, ACK), (6, ACK)]));
-        assert!(again(&[(5, ACK), (5, FIN), (5, FIN)]));
+        assert!(!late(&[(5, ACK), (4, ACK), (5, FIN), (6, ACK), (6, ACK)]));
+        assert!(!late(&[(5, FIN), (4, RST), (6, RST)]));
+        assert!(late(&[(5, ACK), (5, FIN), (5, FIN)]));
+        assert!(late(&[(5, ACK), (5, FIN), (6, ACK), (4, ACK)]));
     }
 }
