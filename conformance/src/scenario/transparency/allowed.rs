@@ -83,7 +83,8 @@ pub(super) const ALLOWED: &[Allowed] = &[
             let probe = |it: &&&Sighting| it.from != segment.from && it.is_probe();
             let answer = |it: &&&Sighting| it.from == segment.from && it.only_acknowledges();
             let asked = so_far.iter().filter(probe).count();
-            let answered = so_far.iter().filter(answer).count();
+            let since = so_far.iter().skip_while(|it| !probe(it));
+            let answered = since.filter(answer).count();
             segment.only_acknowledges()
                 && segment.acknowledges == Some(segment.acknowledged)
                 && answered < asked

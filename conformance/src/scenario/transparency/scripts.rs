@@ -51,6 +51,12 @@ pub(super) const ALL: &[(&str, &str, &str)] = &[
          restore subject\nsubject reads all\npeer writes 100\nsubject reads all",
     ),
     (
+        "behind-in-reading",
+        "the subject has more to read than the peer knows of room",
+        "mtu 1281\noffload off\nsack off\npeer writes 65534\nrestore subject\nrestore both\nsubject writes 1
+         subject reads all\npeer writes 30000",
+    ),
+    (
         "small-segments",
         "many small writes, none of which waits",
         "subject sets nodelay\npeer sets nodelay\nsubject writes 10\nsubject writes 20\nrestore subject
