@@ -43,6 +43,8 @@ pub(super) struct Context {
     pub(super) held_up_before: [bool; 2],
     /// Whether the links have come to take packets of another size.
     pub(super) other_mtu: bool,
+    /// The class of its packets that the application has set.
+    pub(super) classes: [Option<u8>; 2],
 }
 
 impl Context {
@@ -181,13 +183,13 @@ pub(super) const ALLOWED: &[Allowed] = &[
     },
     Allowed {
         name: "a window update that comes later",
-        why: "the probe of a resume, which is sent where something waits to be sent, announces more room than the saved socket \
-              had told; the peer does not take that from a segment before its window, the restored socket takes it as told, \
-              and a read sends no update: what waited goes on with the peer's next probe (tcp_select_window, tcp_cleanup_rbuf)",
+        why: "a read makes room when all bytes have been read that stand together, and in a receive queue that is filled anew \
+              more do (tcp_eat_recv_skb); and where something waits to be sent, the probe of a resume announces room in a \
+              segment from which the peer takes none, of which the kernel does not tell it again (tcp_cleanup_rbuf): what waited \
+              goes on with the next read, or with the peer's next probe",
         allows: Allows::Fact(|changed, context| {
             [End::Subject, End::Peer].into_iter().any(|end| {
                 context.held_up_before[end as usize]
-                    && context.held_up(end.other())
                     && context.saved[end.other() as usize]
                     && changed.name == format!("{end}: waits for a window")
                     && changed.values[1] == "yes"

@@ -2,9 +2,10 @@
 
 use super::account::{About, Account, Fact, Section};
 use super::allowed::{ALLOWED, Allowed, Allows, Changed, Context};
+use super::ip::{ECN, Header};
 use super::sighting::Sighting;
 use crate::oracle::stream::End;
-use crate::scenario::step::Step;
+use crate::scenario::step::{Setting, Step};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -68,7 +69,7 @@ impl Comparison {
     /// Compares what was seen without the checkpoints of these steps and with them.
     pub(super) fn of(steps: &[Step], without: &Account, with: &Account) -> Self {
         let mut comparison = Self::default();
-        let (mut saved, mut other_mtu) = ([false; 2], false);
+        let (mut saved, mut other_mtu, mut classes) = ([false; 2], false, [None; 2]);
         for (index, pair) in without.sections.iter().zip(&with.sections).enumerate() {
             let step = index.checked_sub(1).and_then(|index| steps.get(index));
             let place = match (index, step) {
@@ -81,6 +82,9 @@ impl Comparison {
                 saved[end] |= saves[end];
             }
             other_mtu |= matches!(step, Some(Step::Mtu(_)));
+            if let Some(Step::Set(end, Setting::Tos(class))) = step {
+                classes[*end as usize] = Some(*class);
+            }
             let held_up = [0, 1].map(|end| {
                 let around = [without, with].map(|account| {
                     let before = index.checked_sub(1).and_then(|it| account.sections.get(it));
@@ -96,6 +100,7 @@ impl Comparison {
                 held_up: held_up.map(|[now, before]| now || before),
                 held_up_before: held_up.map(|[_, before]| before),
                 other_mtu,
+                classes,
             };
             comparison.facts(&place, pair, &context, held_up.map(|[now, _]| now));
             if saves != [false; 2] {
@@ -180,7 +185,8 @@ impl Comparison {
             match ALLOWED.iter().find(allows) {
                 Some(allowed) => {
                     self.allowed.count(allowed);
-                    let usual = manners(without, index, segment);
+                    let class = context.classes[segment.from as usize];
+                    let usual = manners(without, index, segment, class);
                     let options = segment.lasting_options();
                     let header = segment.header.map(|it| it.to_string()).unwrap_or_default();
                     let [usual_options, usual_headers] = &usual;
@@ -205,8 +211,13 @@ impl Comparison {
 }
 
 /// Which options, and which headers around them, the last segment before a section has that has the same sender, and the first
-/// one behind it. A SYN has options of its own.
-fn manners(account: &Account, index: usize, segment: &Sighting) -> [Vec<String>; 2] {
+/// one behind it; with the class that the application has set by then, of which neither may know. A SYN has options of its own.
+fn manners(
+    account: &Account,
+    index: usize,
+    segment: &Sighting,
+    class: Option<u8>,
+) -> [Vec<String>; 2] {
     let (before, behind) = account.sections.split_at(index.min(account.sections.len()));
     let of_sender = |it: &&Sighting| it.from == segment.from;
     let data = |it: &&Sighting| it.from == segment.from && it.control != "S";
@@ -219,7 +230,11 @@ fn manners(account: &Account, index: usize, segment: &Sighting) -> [Vec<String>;
         before.iter().rfind(of_sender),
         behind.iter().find(of_sender),
     ];
-    let header = |it: &Sighting| it.header.map(|header| header.to_string());
+    let header = |it: &Sighting| {
+        let header = it.header?;
+        let class = class.map_or(header.class, |class| class | header.class & ECN);
+        Some(Header { class, ..header }.to_string())
+    };
     [
         options
             .into_iter()

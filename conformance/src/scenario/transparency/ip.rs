@@ -6,6 +6,9 @@ use std::fmt;
 /// Behind the header of Ethernet; the links of the lab have no tags.
 const ETHERNET: usize = 14;
 
+/// The bits of ECN in a class.
+pub(super) const ECN: u8 = 3;
+
 /// What an IP header says of a connection rather than of its one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Header {

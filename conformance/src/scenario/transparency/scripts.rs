@@ -109,7 +109,7 @@ pub(super) const ALL: &[(&str, &str, &str)] = &[
     (
         "marked",
         "the packets have a class of their own",
-        "subject sets tos 184\nsubject writes 100\nrestore subject\nsubject writes 200\npeer writes 300\nsubject reads all
-         peer reads all",
+        "subject sets tos 4\nrestore subject\nsubject sets tos 184\nsubject writes 100\nrestore subject
+         subject writes 200\npeer writes 300\nsubject reads all\npeer reads all",
     ),
 ];

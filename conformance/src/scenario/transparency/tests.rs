@@ -257,6 +257,29 @@ fn another_face_is_noticed() {
 }
 
 #[test]
+fn a_class_that_was_set_is_that_of_a_probe() {
+    let steps = "subject sets tos 4\nrestore subject\nsubject sets tos 8";
+    let scenario = format!("soccr scenario 1\n{steps}");
+    let scenario: Scenario = scenario.parse().unwrap();
+    let another = |class| {
+        let header = Some(Header { class, ..HEADER });
+        let probe = Sighting {
+            header,
+            ..segment(Subject, -1, 0, 0)
+        };
+        let account = |probes| {
+            let last = segment(Subject, 0, 10, 0);
+            let sections = vec![Vec::new(), Vec::new(), probes, Vec::new(), vec![last]];
+            Account::of_segments(sections, &scenario)
+        };
+        let (without, with) = (account(Vec::new()), account(vec![probe]));
+        differs(&scenario, &without, &with, "a segment of the subject")
+    };
+    assert!(!another(4));
+    assert!(another(0) && another(8) && another(5));
+}
+
+#[test]
 fn another_window_or_acknowledgement_is_noticed() {
     noticed(
         |with| with[3][1].edge = Some(150),
