@@ -34,21 +34,26 @@ impl World {
     /// Judges strictly, and what does not hold then once more with a RST allowed, if something has come behind the end of its
     /// stream.
     fn judge_resets(&self, judge: impl Fn(bool) -> Verdict) -> Verdict {
-        match judge(self.may_reset_late()) {
-            Err(Stop::Fail(_)) if self.something_was_late()? => judge(true),
+        let may_reset = self.may_reset_late();
+        match judge(may_reset) {
+            Err(Stop::Fail(_)) if !may_reset && self.resets_answer_what_was_late()? => judge(true),
             judged => judged,
         }
     }
 
-    /// Whether something of a stream has come behind its end: sent again, because the answer has taken longer than a timer waits,
-    /// or sent before, by a timer on another processor. What answers it can come to an end that is over by then.
-    fn something_was_late(&self) -> Result<bool, Stop> {
+    /// Whether there is a RST, and before each of them something of a stream has come behind its end: sent again, because the answer
+    /// has taken longer than a timer waits, or sent before, by a timer on another processor. What answers it can come to an end
+    /// that is over by then.
+    fn resets_answer_what_was_late(&self) -> Result<bool, Stop> {
         let captures = self.captures.iter().flatten();
         let traces = captures
             .map(|capture| capture.trace())
             .collect::<Result<Vec<_>, _>>()?;
-        let mut traces = traces.iter().map(|trace| trace.of(&self.flow));
-        Ok(traces.any(|trace| has_late(&trace)))
+        let late = traces
+            .iter()
+            .map(|trace| late_resets(&trace.of(&self.flow)))
+            .collect::<Option<Vec<_>>>();
+        Ok(late.is_some_and(|late| late.iter().any(|resets| *resets > 0)))
     }
 
     /// Lets everything arrive, lets both ends talk and close, and asks what can only be asked of the whole.
@@ -171,22 +176,24 @@ impl World {
     }
 }
 
-/// Whether something below the end of a stream comes behind its FIN.
-fn has_late(trace: &Trace) -> bool {
+/// How many RSTs there are, if before each of them something below the end of a stream has come behind its FIN.
+fn late_resets(trace: &Trace) -> Option<usize> {
     let mut ends: Vec<(Flow, Seq)> = Vec::new();
-    trace.segments().any(|segment| {
+    let (mut late, mut resets) = (0, 0);
+    for segment in trace.segments() {
         let flags = segment.flags;
         let end = ends.iter().find(|(flow, _)| *flow == segment.flow);
         match end {
-            Some((_, end)) => !flags.rst() && !flags.syn() && Seq(segment.seq).before(*end),
-            None => {
-                if flags.fin() {
-                    ends.push((segment.flow, Seq(segment.end_seq())));
-                }
-                false
-            }
+            _ if flags.rst() => resets += 1,
+            Some((_, end)) if Seq(segment.seq).before(*end) => late += 1,
+            None if flags.fin() => ends.push((segment.flow, Seq(segment.end_seq()))),
+            _ => {}
         }
-    })
+        if resets > late {
+            return None;
+        }
+    }
+    Some(resets)
 }
 
 #[cfg(test)]
@@ -211,16 +218,21 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_behind_the_end_of_its_stream_is_late_and_a_reset_is_not() {
+    fn a_reset_is_late_behind_what_came_behind_the_end_of_its_stream() {
         let late = |flags: &[(u32, u8)]| {
             let packets = (0..)
                 .zip(flags)
                 .map(|(time, (seq, flags))| packet(time, *seq, *flags));
-            has_late(&Trace::of_packets("a/veth0", packets))
+            late_resets(&Trace::of_packets("a/veth0", packets))
         };
-        assert!(!late(&[(5, ACK), (4, ACK), (5, FIN), (6, ACK), (6, ACK)]));
-        assert!(!late(&[(5, FIN), (4, RST), (6, RST)]));
-        assert!(late(&[(5, ACK), (5, FIN), (5, FIN)]));
-        assert!(late(&[(5, ACK), (5, FIN), (6, ACK), (4, ACK)]));
+        assert_eq!(late(&[(5, ACK), (5, FIN), (5, FIN), (6, RST)]), Some(1));
+        let overtaken = [(5, ACK), (5, FIN), (6, ACK), (4, ACK), (6, RST)];
+        assert_eq!(late(&overtaken), Some(1));
+        assert_eq!(late(&[(5, FIN), (5, FIN), (6, ACK)]), Some(0));
+        let in_time = [(4, ACK), (4, ACK), (5, FIN), (6, ACK), (6, RST)];
+        assert_eq!(late(&in_time), None);
+        assert_eq!(late(&[(5, FIN), (6, RST), (5, FIN)]), None, "before it");
+        assert_eq!(late(&[(5, FIN), (5, FIN), (6, RST), (6, RST)]), None);
+        assert_eq!(late(&[(5, FIN), (4, RST), (6, RST)]), None, "itself");
     }
 }
