@@ -97,8 +97,8 @@ impl Held {
         Ok((saved.stay()?, info))
     }
 
-    /// Resumes the socket: one window probe of an ESTABLISHED connection, where [`Restored::resume`](crate::Restored::resume)
-    /// would send one, then whatever was waiting to be sent.
+    /// Resumes the socket: one window probe of an ESTABLISHED connection, unless it is a restored one whose
+    /// [`resume`](crate::Restored::resume) would send none, then whatever was waiting to be sent.
     ///
     /// `SO_REUSEADDR` is as it was, or as it was set during the pause.
     ///

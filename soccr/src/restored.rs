@@ -90,13 +90,15 @@ impl Restored {
         &self.losses
     }
 
-    /// Brings the connection to life: one window probe, then whatever was waiting to be sent. No probe is sent where there is
-    /// nothing to send, and more waits to be read than the peer knows that it may send: as before the save, it is told of room
-    /// when that is read (before kernel 4.19 a probe is sent all the same). An attempt to connect sends its SYN: only then is there a socket that an answer finds, so that what comes in has to be blocked until
-    /// this has returned.
+    /// Brings the connection to life: one window probe, then whatever was waiting to be sent. An attempt to connect sends its
+    /// SYN: only then is there a socket that an answer finds, so that what comes in has to be blocked until this has returned.
+    ///
+    /// No probe is sent where there is nothing to send, and more waits to be read than the peer knows that it may send: it would
+    /// keep the kernel from telling the peer of room when that is read. Before kernel 4.19 one is sent all the same.
     ///
     /// # Errors
-    /// What the kernel says to leaving repair mode, or to what comes before it: nothing was sent, the connection has vanished, and the snapshot can be restored again.
+    /// What the kernel says to leaving repair mode, or to what comes before it: nothing was sent, the connection has vanished,
+    /// and the snapshot can be restored again.
     #[doc(alias = "libsoccr_resume")]
     pub fn resume(self) -> Result<TcpStream, Error> {
         let (fd, step) = (self.fd.as_fd(), Step::Resume);

@@ -22,8 +22,7 @@ pub struct WireRules<'a> {
     pub flow: Flow,
     /// What was saved.
     pub snapshot: &'a Snapshot,
-    /// How many window probes are due after the resume: exactly one, unless the peer's window is closed and the
-    /// persist timer may add to it.
+    /// How many window probes are due after the resume.
     pub probes: Probes,
     /// Whether our FIN may be sent again though the peer has acknowledged it: where no packet put that back.
     pub repeated_fin: bool,

@@ -96,8 +96,8 @@ struct libsoccr_sk_data {
 struct libsoccr_sk *libsoccr_pause(int fd);
 
 /*
- * Ends the pause, and the handle: one window probe of an ESTABLISHED connection (none where more waits to be read than the
- * peer knows of room, and nothing to be sent: reading then tells it), then what waits to be sent.
+ * Ends the pause, and the handle: one window probe of an ESTABLISHED connection (none of a restored one
+ * with more to be read than the peer knows of room, and nothing to be sent: reading tells it), then what waits to be sent.
  * SO_REUSEADDR is as it was before the pause, or as the caller has set it since. Nothing happens to a descriptor
  * that is no longer the socket that was paused. A socket of which only a part was restored stays paused, so that
  * closing it is silent. NULL does nothing.

@@ -103,6 +103,15 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .needs(&[Need::RepairWindow]),
     );
+    cases.push(
+        Case::new(
+            "fault/older-kernel/quiet-off/behind",
+            "a connection that is not to send a probe sends one where the kernel cannot leave it out, and lives",
+            &["A4"],
+            behind,
+        )
+        .needs(&[Need::QuietOff]),
+    );
     for (name, lack) in [
         ("quiet-off", quiet_off as Lack),
         ("repair-window", repair_window),
@@ -140,6 +149,23 @@ fn without(ctx: &Context, older: &Older) -> Verdict {
     expect_asked(in_save + in_restore + in_resume)?;
     let restored = restored?;
     traveller.conclude(ctx, &saved, &restored, Probes::One)
+}
+
+/// More waits to be read than the peer knows of room.
+fn behind(ctx: &Context) -> Verdict {
+    let plan = Plan {
+        receive: Receive::Full,
+        send: Send::Empty,
+        ..PLAN
+    };
+    let mut traveller = prepared(ctx, plan)?;
+    let saved = traveller.save()?;
+    let restored = traveller.pair.a().enter(|| saved.snapshot.restore())??;
+    traveller.about_to_resume()?;
+    let resume = || lacking(quiet_off, || restored.resume());
+    let (restored, asked) = traveller.pair.a().enter(resume)?;
+    expect_asked(asked)?;
+    traveller.conclude(ctx, &saved, &restored?, Probes::One)
 }
 
 fn no_windows(ctx: &Context) -> Verdict {
