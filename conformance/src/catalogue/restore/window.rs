@@ -6,7 +6,7 @@ use crate::journey::{Lock, Negotiated, PATIENCE, Plan, Receive, Saved, Send, Tra
 use crate::oracle::stream::End;
 use crate::oracle::wire::{Probes, RESTORED};
 use crate::verdict::{Failure, Verdict, expect, expect_eq};
-use lab::{Direction, Family, Match, Pair, Segment, wait};
+use lab::{Direction, Family, Match, Pair, Segment, Trace, wait};
 use soccr::Seq;
 use soccr::raw::{self, Opt};
 
@@ -119,15 +119,8 @@ fn told_when_read(ctx: &Context, family: Family) -> Verdict {
         traveller.talk.read(End::Subject, &restored)?;
     }
     let snd_nxt = saved.snapshot.write_seq();
-    let trace = || {
-        traveller
-            .capture
-            .trace()?
-            .along(&traveller.flow)
-            .after(RESTORED)
-    };
     let tells = |it: &Segment| it.window > 0 && Seq(it.seq) == snd_nxt;
-    let told = || trace().is_ok_and(|trace| trace.segments().any(tells));
+    let told = || since_restored(&traveller).is_ok_and(|trace| trace.segments().any(tells));
     let told = wait::until("the peer is told of the room", PATIENCE, told).is_ok();
     expect(
         "an acknowledgement from which the peer takes a window, when all is read",
@@ -178,7 +171,7 @@ fn full_size(ctx: &Context, family: Family) -> Verdict {
         .talk
         .write(End::Subject, &traveller.subject, 50_000)?;
     traveller.talk.drain(&traveller.subject, &traveller.peer)?;
-    let largest = |trace: &lab::Trace| trace.segments().map(|segment| segment.payload_len).max();
+    let largest = |trace: &Trace| trace.segments().map(|segment| segment.payload_len).max();
     let before = largest(&traveller.capture.trace()?.of(&traveller.flow).outgoing());
     let saved = traveller.save()?;
     let restored = traveller.arrive(&saved)?;
@@ -243,17 +236,10 @@ fn expect_first_window(traveller: &Traveller, saved: &Saved) -> Verdict {
     let Some(window) = saved.snapshot.window else {
         return Err(Failure::new("the saved window", "there is one", "none").into());
     };
-    let trace = || {
-        traveller
-            .capture
-            .trace()?
-            .along(&traveller.flow)
-            .after(RESTORED)
-    };
-    let spoken = || trace().is_ok_and(|trace| trace.segments().next().is_some());
+    let spoken = || since_restored(traveller).is_ok_and(|trace| trace.segments().next().is_some());
     wait::until("the subject speaks", PATIENCE, spoken)?;
     let edge = |first: &Segment| Seq(first.ack) + (u32::from(first.window) << shift);
-    let first = trace()?.segments().next().map(edge);
+    let first = since_restored(traveller)?.segments().next().map(edge);
     // What does not fit the field, at its scale, is not told.
     let told = window.rcv_wup + ((window.rcv_wnd >> shift).min(u16::MAX.into()) << shift);
     expect(
@@ -262,4 +248,10 @@ fn expect_first_window(traveller: &Traveller, saved: &Saved) -> Verdict {
         format!("{first:?}"),
         first.is_some_and(|edge| !edge.before(told)),
     )
+}
+
+/// What the subject has said since it was restored.
+fn since_restored(traveller: &Traveller) -> Result<Trace, lab::Error> {
+    let trace = traveller.capture.trace()?;
+    trace.along(&traveller.flow).after(RESTORED)
 }
